@@ -93,7 +93,7 @@ pub fn start(config: &Config) -> Result<Engine, Error> {
 pub fn scan(config: &Config, engine: &Engine) -> Result<(), Error> {
     for DatasetConfig { name, root } in &config.datasets {
         let progress = engine.progress(name).expect("the engine awaits all datasets");
-        let scanned = equibatch_engine::dataset::scan_noting(name, root, &config.scan, progress);
+        let scanned = equibatch_engine::dataset::scan_with_progress(name, root, &config.scan, progress);
         let dataset = scanned.map_err(|source| Error::Dataset {
             name: name.clone(),
             source,

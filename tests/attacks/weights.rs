@@ -42,7 +42,7 @@ async fn an_honest_client_among_a_hundred_hostile_ones_keeps_its_part() {
         }
     }
     let (_, mut stream) = open(&mut server.client().await, endless(0, 0)).await.unwrap();
-    let given = || server.engine.datasets()[0].meter().read().sums.images;
+    let given = || server.engine.datasets()[0].metrics().read().sums.images;
     // What was made before it came, and what is made before it is asked.
     next(&mut stream).await.unwrap().unwrap();
     let before = given();

@@ -91,7 +91,7 @@ async fn alone(images: &ImageFolder, spec: StreamSpec) -> Vec<(Position, blake3:
 
 /// Images that were made for streams which have ended.
 fn made(engine: &Engine) -> u64 {
-    let sums = engine.datasets()[0].meter().read().sums;
+    let sums = engine.datasets()[0].metrics().read().sums;
     sums.hits + sums.decodes
 }
 

@@ -21,7 +21,7 @@ use tonic::{Status, body::Body, client::GrpcService, metadata::GRPC_CONTENT_TYPE
 use super::tensor_field::{TensorSearch, find};
 use equibatch_engine::{
     checksum::Crc32c,
-    memory::{Loan, Pool},
+    memory::{Pool, PooledBuffer},
 };
 
 /// Path of the method.
@@ -63,7 +63,7 @@ enum ReceiveState {
     /// The tensor at the end of a batch.
     Tensor {
         batch: Box<Batch>,
-        buffer: Loan,
+        buffer: PooledBuffer,
         filled: usize,
         length: usize,
         /// Of the filled part.

@@ -13,7 +13,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming, body::Body, client::GrpcService};
 
 use super::{FdReceiver, SizeLimits};
-use equibatch_engine::memory::{Pool, Window};
+use equibatch_engine::memory::{Pool, SharedMapping};
 
 /// Maximum of batches in a server's shared memory. The channel of releases has room for all of them.
 const MAX_BATCHES: usize = 128;
@@ -37,7 +37,7 @@ pub struct SharedBatchReceiver {
 /// The mapped memory of the server.
 #[derive(Debug)]
 struct SharedRegion {
-    window: Arc<Window>,
+    window: Arc<SharedMapping>,
     memory: SharedMemory,
 }
 
@@ -149,7 +149,7 @@ fn region(memory: Option<SharedMemory>, file: Option<OwnedFd>) -> Result<SharedR
         return Err(unusable("its number of batches is out of range"));
     }
     let bytes = usize::try_from(memory.bytes).map_err(|_| unusable("it is too large"))?;
-    let window = Window::open(&file, bytes).map_err(|error| unusable(&error.to_string()))?;
+    let window = SharedMapping::open(&file, bytes).map_err(|error| unusable(&error.to_string()))?;
     Ok(SharedRegion {
         window: Arc::new(window),
         memory,
@@ -164,7 +164,7 @@ fn range(offset: u64, bytes: u64, memory: u64) -> Option<Range<usize>> {
 
 /// A leased tensor, released when dropped.
 struct Lease {
-    window: Arc<Window>,
+    window: Arc<SharedMapping>,
     range: Range<usize>,
     releases: mpsc::Sender<StreamSharedBatchesRequest>,
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use equibatch_engine::{
     cache,
-    pipeline::{Engine, Histogram, Reading},
+    pipeline::{Engine, Histogram, MetricsSnapshot},
 };
 use prometheus_client::{
     collector::Collector,
@@ -21,11 +21,11 @@ use crate::{
 /// Type and source of a metric.
 enum Source {
     /// Per dataset.
-    Counter(fn(&Reading) -> f64),
+    Counter(fn(&MetricsSnapshot) -> f64),
     /// Per dataset.
-    Gauge(fn(&Reading) -> f64),
+    Gauge(fn(&MetricsSnapshot) -> f64),
     /// Of durations, per dataset.
-    Histogram(fn(&Reading) -> Histogram),
+    Histogram(fn(&MetricsSnapshot) -> Histogram),
     /// Of a cache, which all datasets share.
     CacheCounter(Tier, fn(&cache::Stats) -> u64),
     /// Of a cache.
@@ -155,7 +155,7 @@ const METRICS: [(&str, &str, Source); 36] = {
         (
             "equibatch_cache_refusals",
             "Decoded images that were not cached for lack of room",
-            CacheCounter(Images, |s| s.refusals),
+            CacheCounter(Images, |s| s.rejections),
         ),
         (
             "equibatch_cache_images",
@@ -185,7 +185,7 @@ const METRICS: [(&str, &str, Source); 36] = {
         (
             "equibatch_encoded_cache_refusals",
             "Files that were not cached for lack of room",
-            CacheCounter(Files, |s| s.refusals),
+            CacheCounter(Files, |s| s.rejections),
         ),
         (
             "equibatch_encoded_cache_files",
@@ -260,7 +260,7 @@ impl Collector for MetricsCollector {
             .map(|served| {
                 (
                     [("dataset", served.dataset().name.as_str())],
-                    served.meter().read(),
+                    served.metrics().read(),
                 )
             })
             .collect();
@@ -323,7 +323,7 @@ impl Source {
     }
 
     /// Encodes the value of one dataset.
-    fn encode(&self, reading: &Reading, mut metric: MetricEncoder<'_>) -> fmt::Result {
+    fn encode(&self, reading: &MetricsSnapshot, mut metric: MetricEncoder<'_>) -> fmt::Result {
         match self {
             Self::Counter(value) => count(&mut metric, value(reading)),
             Self::Gauge(value) => metric.encode_gauge(&value(reading)),

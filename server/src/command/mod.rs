@@ -41,10 +41,10 @@ use serde::Serialize;
 use crate::exit::{Failure, INPUT, SYSTEM, USAGE};
 
 /// Scans `dir` leniently: any number of classes is accepted.
-fn survey(dir: &Path, scan: &ScanArgs) -> Result<Dataset, Failure> {
+fn scan_lenient(dir: &Path, scan: &ScanArgs) -> Result<Dataset, Failure> {
     let options = ScanOptions::try_from(scan).map_err(|error| USAGE.failure(error))?;
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
-    dataset::survey(&name, dir, &options).map_err(|error| INPUT.failure(error))
+    dataset::scan_lenient(&name, dir, &options).map_err(|error| INPUT.failure(error))
 }
 
 /// The stream and the batch of `dir` that `selector` selects.

@@ -4,7 +4,7 @@ use equibatch_engine::dataset::{Split, Warning};
 use equibatch_server::args::Stats;
 use equibatch_tools::stats::{self, StatsOptions};
 
-use super::{pool, print, survey};
+use super::{pool, print, scan_lenient};
 use crate::exit::{Failure, INPUT, USAGE};
 
 /// Whether the images are directly in the root folder.
@@ -15,7 +15,7 @@ fn has_images_in_root(warning: &Warning) -> bool {
 /// Prints statistics of a data set.
 pub(crate) fn stats(args: &Stats) -> Result<(), Failure> {
     let options = StatsOptions::try_from(args).map_err(|error| USAGE.failure(error))?;
-    let dataset = survey(&args.dir, &args.scan)?;
+    let dataset = scan_lenient(&args.dir, &args.scan)?;
     if dataset.samples.is_empty() {
         let dir = args.dir.display();
         let error = anyhow!("no usable image in the class folders of {dir}");

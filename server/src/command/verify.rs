@@ -4,7 +4,7 @@ use equibatch_server::args::Verify;
 use equibatch_tools::verify::{self, FixOptions, FixOutcome, VerifyOptions, VerifyReport};
 use serde::Serialize;
 
-use super::{pool, print, survey};
+use super::{pool, print, scan_lenient};
 use crate::exit::{DATA, Failure, INPUT, SYSTEM, USAGE};
 
 /// The printed report.
@@ -20,7 +20,7 @@ struct VerifyOutput {
 pub(crate) fn verify(args: &Verify) -> Result<(), Failure> {
     let options = VerifyOptions::try_from(args).map_err(|error| USAGE.failure(error))?;
     let fix_options = FixOptions::try_from(args).map_err(|error| USAGE.failure(error))?;
-    let dataset = survey(&args.dir, &args.scan)?;
+    let dataset = scan_lenient(&args.dir, &args.scan)?;
     verify::check_folders(&dataset.root, &fix_options).map_err(|error| USAGE.failure(error))?;
     let pool = pool(&args.scan)?;
 

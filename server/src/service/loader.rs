@@ -22,7 +22,7 @@ use super::{
 };
 use equibatch_engine::{
     dataset::{self, Dataset, Quarantined, Split},
-    pipeline::{self, BatchStream, Engine, Served, StreamSpec},
+    pipeline::{self, BatchStream, Engine, ServedDataset, StreamSpec},
 };
 
 /// Default beta of the effective number of samples.
@@ -103,7 +103,7 @@ impl BatchLoader for Loader {
         request: Request<v1::ListDatasetsRequest>,
     ) -> Result<Response<v1::ListDatasetsResponse>, Status> {
         let permissions = &caller(request.extensions()).grant.permissions;
-        let summary = |served: &Arc<Served>| v1::DatasetSummary {
+        let summary = |served: &Arc<ServedDataset>| v1::DatasetSummary {
             name: served.dataset().name.clone(),
             fingerprint: served.dataset().fingerprint.0.to_vec().into(),
             classes: served.dataset().classes.clone(),
@@ -334,7 +334,7 @@ impl Loader {
         let held = sharing.as_ref().map(|sharing| sharing.held as usize);
         let opened = tokio::task::spawn_blocking(move || match held {
             Some(held) => engine
-                .open_shared(&client, spec, held)
+                .stream_shared(&client, spec, held)
                 .map(|(stream, memory)| (stream, Some(memory))),
             None => engine.stream_for(&client, spec).map(|stream| (stream, None)),
         });
@@ -382,7 +382,7 @@ fn samples(dataset: &Dataset, ids: &[u32]) -> Result<Vec<v1::SampleDescription>,
 
 /// A page of quarantined files after the path `after`, and the token of the next page. The token is the last path, so that pages do not
 /// shift when files are quarantined meanwhile.
-fn quarantined(served: &Served, after: &str, page_size: u32) -> (Vec<v1::QuarantinedFile>, String) {
+fn quarantined(served: &ServedDataset, after: &str, page_size: u32) -> (Vec<v1::QuarantinedFile>, String) {
     let files = match page_size as usize {
         0 => PAGE_FILES,
         wanted => wanted.min(PAGE_FILES),

@@ -2,7 +2,7 @@ use std::fmt;
 
 use super::Resident;
 
-/// The bytes of a file, as they were read and found to be those that were scanned.
+/// The bytes of a file, read and verified against the scan.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Encoded(Box<[u8]>);
 
@@ -15,7 +15,7 @@ impl Encoded {
 }
 
 impl From<Vec<u8>> for Encoded {
-    /// Gives back what the vector has beyond its bytes, which the budget does not count.
+    /// Releases the vector's spare capacity, which the budget does not count.
     fn from(bytes: Vec<u8>) -> Self {
         Self(bytes.into_boxed_slice())
     }

@@ -1,29 +1,26 @@
-//! Decoded images, as many as fit.
+//! Cache of decoded images with planned admission.
 //!
-//! Three rules make it:
+//! 1. **The budget is hard.** Resident images never exceed it; room is reserved before an image is admitted. (An evicted image that is in use
+//!    lives until that ends; such images are bounded by the number of worker threads.)
+//! 2. **Admission is planned; there is no recency.** In shuffled epochs every image is used again, so that replacing one by another saves nothing.
+//!    Each stream [registers](Cache::register) how often an epoch draws each image and how large it is; the images with most draws per byte that
+//!    fit are admitted whenever they come. So a rare class, drawn ten times an epoch, comes before all others, and the resident set does not
+//!    depend on the order of arrival. Only a new plan evicts, and only images that it has no room for. Plans are computed outside the locks of
+//!    the cache, which meanwhile uses the old one, from one [`Catalog`] for all streams that draw from the same images.
+//! 3. **Single-flight.** Concurrent requests for an image wait for one decode.
 //!
-//! 1. **The budget is hard.** The resident images never take more bytes than the budget; room is taken before an image is let in. (An
-//!    image that was let go while somebody still works on it lives until that is done; those are bounded by the worker threads.)
-//! 2. **Nothing is evicted for being old.** Under shuffled epochs every image is wanted again before long, so each replacement costs
-//!    as much as it saves. What is let in is decided ahead, by *plan*: each stream [registers](Cache::register) how often an epoch
-//!    draws which images and how large they are, and the images with most draws per byte that fit are let in, whenever they come. A
-//!    rare class, drawn ten times an epoch, comes before all others, and the resident set does not depend on the order of arrival.
-//!    Only a new plan lets images go, and only those that it has no room for. Plans are made beside the cache, which goes on by the old one
-//!    meanwhile; and what they are made from is one [`Catalog`] for all streams that draw from the same images.
-//! 3. **A decode in flight is shared** by all who want its image.
+//! Images outside every plan are admitted if the plan leaves room.
 //!
-//! Images outside of every plan are let in where the plan leaves room.
-//!
-//! The same rules keep [`Encoded`] files in a second tier, whose budget and plan are its own: those of images that the first has no room
-//! for, so that they are decoded each time, and read once.
+//! [`Encoded`] files have a second cache of the same kind, with its own budget and plan: for the images that the first has no room for, which are
+//! decoded each time but read once.
 //!
 //! # Source
 //!
 //! No eviction: MinIO, in Mohan et al., Analyzing and Mitigating Data Stalls in DNN Training, VLDB 2021.
 
+mod admission;
 mod encoded;
-mod flight;
-mod ledger;
+mod in_flight;
 mod plan;
 
 pub use encoded::Encoded;
@@ -33,27 +30,27 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use dashmap::{DashMap, Entry};
+use dashmap::{DashMap, Entry as MapEntry};
 
-use self::flight::Flight;
-use self::ledger::{Ledger, Settled};
+use self::admission::{Admission, PlanDiff};
+use self::in_flight::InFlight;
 use crate::dataset::Split;
 use crate::image::Image;
 
-/// Which image.
+/// Identifies a cached image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
-    /// Place of the dataset among all that share the cache.
+    /// Index of the dataset among all that share the cache.
     pub dataset: u32,
     /// Sample id.
     pub sample: u32,
-    /// Short side that the image was shrunk to; `None` as decoded.
+    /// Short side that the image was reduced to, in pixels; `None` if it is as decoded.
     pub short_side: Option<u32>,
 }
 
-/// What a cache keeps.
+/// A value that a cache keeps.
 pub trait Resident {
-    /// Bytes of memory that it takes.
+    /// Bytes of memory that it uses.
     fn byte_size(&self) -> u64;
 }
 
@@ -67,288 +64,293 @@ impl Resident for Image {
 #[derive(Debug)]
 pub struct Cache<V = Image> {
     budget: u64,
-    slots: DashMap<Key, Slot<V>>,
-    // Locked when an image comes in and when a stream begins or ends, never for a hit, and never for long. Always before a shard of `slots`.
-    ledger: Mutex<Ledger>,
-    // Held while a plan is made, which nobody waits for but others who announce something new. Always before `ledger`.
+    slots: DashMap<Key, CacheEntry<V>>,
+    // Locked when an image is admitted and when a stream begins or ends, never for a hit, and only briefly. Lock order: before a shard of `slots`.
+    admission: Mutex<Admission>,
+    // Held while a plan is computed; only other new registrations wait for it. Lock order: before `admission`.
     planning: Mutex<()>,
     hits: AtomicU64,
     shared: AtomicU64,
     misses: AtomicU64,
-    refusals: AtomicU64,
+    rejections: AtomicU64,
 }
 
 #[derive(Debug)]
-enum Slot<V> {
+enum CacheEntry<V> {
     Resident(Arc<V>),
-    Pending(Arc<Flight<V>>),
+    Pending(Arc<InFlight<V>>),
 }
 
-/// What a stream is going to draw.
+/// What a stream is going to draw: its expected use of images.
 #[derive(Clone, Debug)]
-pub struct Announcement {
-    /// A hash of all that the rest depends on: equal names draw the same from the same catalog.
+pub struct StreamDemand {
+    /// A hash of everything that the rest depends on: demands of equal name draw the same from the same catalog.
     pub name: [u8; 32],
-    /// What is drawn from.
-    pub source: Source,
-    /// Expected draws of each image in an epoch, by class of the catalog. Those that are not positive are not wanted.
+    /// The catalog that it draws from.
+    pub source: CatalogId,
+    /// Expected draws per image and epoch, by class of the catalog. Images of a class with a number that is not positive are not wanted.
     pub draws: Vec<f64>,
-    /// Whether the catalog of the source may be another one than it was.
+    /// Whether the catalog may have changed since it was registered.
     pub is_changed: bool,
 }
 
-/// Names what is in a [`Catalog`].
+/// Identifies a [`Catalog`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Source {
-    /// Place of the dataset among all that share the cache.
+pub struct CatalogId {
+    /// Index of the dataset among all that share the cache.
     pub dataset: u32,
-    /// Part of the dataset.
+    /// Split of the dataset.
     pub split: Split,
-    /// Short side that its images are shrunk to; `None` as decoded.
+    /// Short side that its images are reduced to, in pixels; `None` if they are as decoded.
     pub short_side: Option<u32>,
 }
 
-/// What happened so far, and what is there now.
+/// Counters and size of a cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Images found resident.
+    /// Lookups that found the image.
     pub hits: u64,
-    /// Images found being decoded by somebody else.
+    /// Lookups that waited for another thread's decode.
     pub shared: u64,
-    /// Images decoded, or tried to.
+    /// Lookups that decoded the image, or failed to.
     pub misses: u64,
-    /// Images decoded and not let in.
-    pub refusals: u64,
-    /// Images resident now.
+    /// Images that were decoded and not admitted.
+    pub rejections: u64,
+    /// Resident images.
     pub images: u64,
-    /// Bytes they take.
+    /// Bytes of the resident images.
     pub bytes: u64,
-    /// Bytes they may take.
+    /// Maximum of `bytes`.
     pub budget: u64,
 }
 
 impl<V: Resident> Cache<V> {
-    /// An empty cache that keeps at most `budget` bytes. With 0 it keeps nothing, and still shares decodes.
+    /// An empty cache of at most `budget` bytes. With 0 it keeps nothing, but still shares decodes in flight.
     #[must_use]
     pub fn new(budget: u64) -> Self {
         Self {
             budget,
             slots: DashMap::new(),
-            ledger: Mutex::new(Ledger::new(budget)),
+            admission: Mutex::new(Admission::new(budget)),
             planning: Mutex::default(),
             hits: AtomicU64::new(0),
             shared: AtomicU64::new(0),
             misses: AtomicU64::new(0),
-            refusals: AtomicU64::new(0),
+            rejections: AtomicU64::new(0),
         }
     }
 
-    /// Bytes that it keeps at most.
+    /// Maximum bytes of resident images.
     #[must_use]
     pub fn budget(&self) -> u64 {
         self.budget
     }
 
-    /// Announces what a stream is going to draw, for as long as the result lives. `catalog` is called where nobody announced to draw from the
-    /// same source, or the announcement is that of changed contents. A few announcements that ended last are remembered, so that training and
-    /// validation in turn do not push out each other's images.
+    /// Registers the demand of a stream for as long as the result lives. `catalog` is called if no demand for the same catalog is known, or it may
+    /// have changed. A few demands that ended last are remembered, so that alternating training and validation do not evict each other's images.
     ///
-    /// Takes time in proportion to the images in the catalogs where the name is new. Those who look for images meanwhile do not wait.
+    /// If the name is new, takes time proportional to the number of images in the catalogs. Lookups do not wait for it.
     pub fn register(
         self: &Arc<Self>,
-        announcement: Announcement,
+        demand: StreamDemand,
         catalog: impl FnOnce() -> Catalog,
-    ) -> Registration<V> {
-        let registration = Registration {
+    ) -> DemandGuard<V> {
+        let registration = DemandGuard {
             cache: Arc::clone(self),
-            name: announcement.name,
+            name: demand.name,
         };
-        if self.ledger().join(&announcement.name) {
+        if self.admission().join(&demand.name) {
             return registration;
         }
         let planning = self.planning.lock().unwrap_or_else(PoisonError::into_inner);
-        // Somebody else may have announced the same meanwhile.
-        let mut ledger = self.ledger();
-        if ledger.join(&announcement.name) {
+        // Another thread may have registered the same meanwhile.
+        let mut admission = self.admission();
+        if admission.join(&demand.name) {
             return registration;
         }
-        let (known, has_room) = ledger.catalog(&announcement);
-        drop(ledger);
-        let is_needed = known.is_none() || announcement.is_changed;
+        let (known, has_room) = admission.catalog(&demand);
+        drop(admission);
+        let is_needed = known.is_none() || demand.is_changed;
         let catalog = if is_needed && (known.is_some() || has_room) {
             Some(Arc::new(catalog()))
         } else {
             known
         };
-        let catalogs = self.ledger().begin(announcement, catalog);
+        let catalogs = self.admission().begin(demand, catalog);
         self.replan(&catalogs);
         drop(planning);
         registration
     }
 
-    /// Plans for `catalogs`, and lets go what there is no room for.
+    /// Plans for `catalogs`, and evicts what the plan has no room for.
     fn replan(&self, catalogs: &[(Arc<Catalog>, Vec<f64>)]) {
         let plan = Plan::new(self.budget, catalogs);
         let mut residents = self.residents();
-        let recent: HashSet<Key> = self.ledger().since().iter().map(|(key, _)| *key).collect();
+        let recent: HashSet<Key> = self
+            .admission()
+            .admitted_since()
+            .iter()
+            .map(|(key, _)| *key)
+            .collect();
         residents.retain(|(key, _)| !recent.contains(key));
-        let settled = Settled::new(self.budget, &plan, residents);
-        // Out of memory first, and out of the books then: the budget is hard.
-        for (key, _) in &settled.let_go {
+        let diff = PlanDiff::new(self.budget, &plan, residents);
+        // Removed first and subtracted afterwards, so that the budget is never exceeded.
+        for (key, _) in &diff.evicted {
             self.slots.remove(key);
         }
-        let mut ledger = self.ledger();
-        for (key, _) in ledger.adopt(plan, &settled) {
+        let mut admission = self.admission();
+        for (key, _) in admission.apply(plan, &diff) {
             self.slots.remove(&key);
         }
     }
 
-    /// The image of `key`: the resident one, or the one that another thread is making at the moment, or the result of `make`. Blocks
-    /// while it is made. Where another thread fails to make it, by an error or a panic, this one tries itself; a failure is not kept.
+    /// The image of `key`: the resident one, the one that another thread is decoding, or the result of `make`. Blocks until it is there. If the
+    /// other thread fails, by an error or a panic, this one calls `make` itself; failures are not cached.
     ///
-    /// `make` must not ask for the same key.
+    /// `make` must not look up the same key.
     ///
     /// # Errors
     ///
     /// That of `make`.
     pub fn get_or_insert_with<E>(&self, key: Key, make: impl FnOnce() -> Result<V, E>) -> Result<Arc<V>, E> {
         loop {
-            let flight = match self.look_up(key) {
-                Found::Image(image) => {
+            let in_flight = match self.look_up(key) {
+                Lookup::Resident(image) => {
                     self.hits.fetch_add(1, Ordering::Relaxed);
                     return Ok(image);
                 }
-                Found::Nothing(lead) => {
+                Lookup::Vacant(leader) => {
                     self.misses.fetch_add(1, Ordering::Relaxed);
-                    return Ok(lead.land(Arc::new(make()?)));
+                    return Ok(leader.complete(Arc::new(make()?)));
                 }
-                Found::Flight(flight) => flight,
+                Lookup::InFlight(in_flight) => in_flight,
             };
             self.shared.fetch_add(1, Ordering::Relaxed);
-            if let Some(image) = flight.wait() {
+            if let Some(image) = in_flight.wait() {
                 return Ok(image);
             }
         }
     }
 
-    /// Whether there is room for `key` in the plan, so that it is made once.
+    /// Whether the plan contains `key`, so that its image is decoded once.
     #[must_use]
     pub fn is_planned(&self, key: Key) -> bool {
-        self.ledger().plan().contains(key)
+        self.admission().plan().contains(key)
     }
 
-    /// The images that there is room for.
+    /// The current plan.
     #[must_use]
     pub fn plan(&self) -> Arc<Plan> {
-        Arc::clone(self.ledger().plan())
+        Arc::clone(self.admission().plan())
     }
 
-    /// What happened so far.
+    /// Its counters and size.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let ledger = self.ledger();
+        let admission = self.admission();
         Stats {
             hits: read(&self.hits),
             shared: read(&self.shared),
             misses: read(&self.misses),
-            refusals: read(&self.refusals),
-            images: ledger.images(),
-            bytes: ledger.resident_bytes(),
+            rejections: read(&self.rejections),
+            images: admission.images(),
+            bytes: admission.resident_bytes(),
             budget: self.budget,
         }
     }
 
-    fn look_up(&self, key: Key) -> Found<'_, V> {
-        // A read lock is enough for the common case.
+    fn look_up(&self, key: Key) -> Lookup<'_, V> {
+        // Hits take a read lock only.
         if let Some(slot) = self.slots.get(&key)
-            && let Slot::Resident(image) = &*slot
+            && let CacheEntry::Resident(image) = &*slot
         {
-            return Found::Image(Arc::clone(image));
+            return Lookup::Resident(Arc::clone(image));
         }
         match self.slots.entry(key) {
-            Entry::Occupied(slot) => match slot.get() {
-                Slot::Resident(image) => Found::Image(Arc::clone(image)),
-                Slot::Pending(flight) => Found::Flight(Arc::clone(flight)),
+            MapEntry::Occupied(slot) => match slot.get() {
+                CacheEntry::Resident(image) => Lookup::Resident(Arc::clone(image)),
+                CacheEntry::Pending(in_flight) => Lookup::InFlight(Arc::clone(in_flight)),
             },
-            Entry::Vacant(slot) => {
-                let flight = Arc::new(Flight::begun());
-                slot.insert(Slot::Pending(Arc::clone(&flight)));
-                Found::Nothing(Lead {
+            MapEntry::Vacant(slot) => {
+                let in_flight = Arc::new(InFlight::new());
+                slot.insert(CacheEntry::Pending(Arc::clone(&in_flight)));
+                Lookup::Vacant(Leader {
                     cache: self,
                     key,
-                    flight,
-                    has_landed: false,
+                    in_flight,
+                    is_complete: false,
                 })
             }
         }
     }
 
     fn residents(&self) -> Vec<(Key, u64)> {
-        let resident = |slot: dashmap::mapref::multiple::RefMulti<'_, Key, Slot<V>>| match slot.value() {
-            Slot::Resident(image) => Some((*slot.key(), image.byte_size())),
-            Slot::Pending(_) => None,
+        let resident = |slot: dashmap::mapref::multiple::RefMulti<'_, Key, CacheEntry<V>>| match slot.value()
+        {
+            CacheEntry::Resident(image) => Some((*slot.key(), image.byte_size())),
+            CacheEntry::Pending(_) => None,
         };
         self.slots.iter().filter_map(resident).collect()
     }
 
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        // Nothing panics between two changes that belong together, so a poisoned ledger is a right one.
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    fn admission(&self) -> MutexGuard<'_, Admission> {
+        // No panic can come between two changes that belong together, so the state is consistent even if the lock is poisoned.
+        self.admission.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A stream's announcement to a [`Cache`]. Ends with its life.
+/// A stream's demand, registered with a [`Cache`]; ends when dropped.
 #[derive(Debug)]
-#[must_use = "the announcement ends when this is dropped"]
-pub struct Registration<V: Resident = Image> {
+#[must_use = "the registration ends when this is dropped"]
+pub struct DemandGuard<V: Resident = Image> {
     cache: Arc<Cache<V>>,
     name: [u8; 32],
 }
 
-impl<V: Resident> Drop for Registration<V> {
+impl<V: Resident> Drop for DemandGuard<V> {
     fn drop(&mut self) {
-        self.cache.ledger().end(self.name);
+        self.cache.admission().end(self.name);
     }
 }
 
-enum Found<'a, V: Resident> {
-    Image(Arc<V>),
-    Flight(Arc<Flight<V>>),
-    Nothing(Lead<'a, V>),
+enum Lookup<'a, V: Resident> {
+    Resident(Arc<V>),
+    InFlight(Arc<InFlight<V>>),
+    Vacant(Leader<'a, V>),
 }
 
-/// The duty to make an image that others may wait for. Dropped without an image, it lets them go.
-struct Lead<'a, V: Resident> {
+/// The one lookup that decodes an image that others may wait for. If it is dropped without an image, the others try themselves.
+struct Leader<'a, V: Resident> {
     cache: &'a Cache<V>,
     key: Key,
-    flight: Arc<Flight<V>>,
-    has_landed: bool,
+    in_flight: Arc<InFlight<V>>,
+    is_complete: bool,
 }
 
-impl<V: Resident> Lead<'_, V> {
-    fn land(mut self, image: Arc<V>) -> Arc<V> {
-        let mut ledger = self.cache.ledger();
-        if ledger.admit(self.key, image.byte_size()) {
+impl<V: Resident> Leader<'_, V> {
+    fn complete(mut self, image: Arc<V>) -> Arc<V> {
+        let mut admission = self.cache.admission();
+        if admission.admit(self.key, image.byte_size()) {
             self.cache
                 .slots
-                .insert(self.key, Slot::Resident(Arc::clone(&image)));
+                .insert(self.key, CacheEntry::Resident(Arc::clone(&image)));
         } else {
-            self.cache.refusals.fetch_add(1, Ordering::Relaxed);
+            self.cache.rejections.fetch_add(1, Ordering::Relaxed);
             self.cache.slots.remove(&self.key);
         }
-        drop(ledger);
-        self.has_landed = true;
-        self.flight.land(Some(Arc::clone(&image)));
+        drop(admission);
+        self.is_complete = true;
+        self.in_flight.complete(Some(Arc::clone(&image)));
         image
     }
 }
 
-impl<V: Resident> Drop for Lead<'_, V> {
+impl<V: Resident> Drop for Leader<'_, V> {
     fn drop(&mut self) {
-        if !self.has_landed {
+        if !self.is_complete {
             self.cache.slots.remove(&self.key);
-            self.flight.land(None);
+            self.in_flight.complete(None);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Which images are worth their bytes.
+//! Which images to admit: a greedy knapsack by draws per byte.
 
 use std::{
     cmp::Reverse,
@@ -8,14 +8,14 @@ use std::{
 
 use super::Key;
 
-/// Images between two sums of bytes.
+/// Images per prefix sum of bytes.
 const BLOCK: usize = 64;
 
-/// After so many images that do not fit, no other one is tried.
-const MISSES: usize = 1024;
+/// Number of images that do not fit after which no further one is tried.
+const MAX_MISSES: usize = 1024;
 
-/// What streams can draw from: the images of a split at one size, by class. Shared by all streams that draw from it, whatever their
-/// proportions; takes about 8 bytes an image.
+/// The images of a split at one size, by class. Shared by all streams that draw from it, whatever their class proportions; takes about 8 bytes
+/// per image.
 #[derive(Debug)]
 pub struct Catalog {
     dataset: u32,
@@ -23,34 +23,34 @@ pub struct Catalog {
     classes: Box<[Class]>,
 }
 
-/// The images of a class, the smallest first.
+/// The images of a class, smallest first.
 #[derive(Debug)]
 struct Class {
-    images: Box<[Entry]>,
+    images: Box<[CatalogEntry]>,
     /// Bytes of the images before each [`BLOCK`].
     sums: Box<[u64]>,
     bytes: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Entry {
+struct CatalogEntry {
     bytes: u32,
     sample: u32,
 }
 
 impl Catalog {
-    /// Of the images of these samples, with the bytes of memory that each takes, by class.
+    /// A catalog of classes of `(sample, bytes of memory)`.
     #[must_use]
     pub fn new(
         dataset: u32,
         short_side: Option<u32>,
         classes: impl IntoIterator<Item = impl IntoIterator<Item = (u32, u64)>>,
     ) -> Self {
-        let entry = |(sample, bytes)| Entry {
+        let entry = |(sample, bytes)| CatalogEntry {
             bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
             sample,
         };
-        let class = |images: Vec<Entry>| {
+        let class = |images: Vec<CatalogEntry>| {
             let mut bytes = 0;
             let sums = images.chunks(BLOCK).map(|block| {
                 let before = bytes;
@@ -64,7 +64,7 @@ impl Catalog {
             }
         };
         let classes = classes.into_iter().map(|images| {
-            let mut images: Vec<Entry> = images.into_iter().map(entry).collect();
+            let mut images: Vec<CatalogEntry> = images.into_iter().map(entry).collect();
             images.sort_unstable();
             class(images)
         });
@@ -89,20 +89,20 @@ impl Class {
 }
 
 /// A class that is drawn from.
-struct Drawn<'a> {
+struct DrawnClass<'a> {
     catalog: &'a Catalog,
     class: &'a Class,
-    /// Of each image, in an epoch of all streams together.
+    /// Per image, in one epoch of all streams together.
     draws: f64,
 }
 
-impl Drawn<'_> {
+impl DrawnClass<'_> {
     /// Draws per byte of the image at `index`.
     fn density(&self, index: usize) -> f64 {
         self.draws / f64::from(self.class.images[index].bytes)
     }
 
-    /// How many images have this density or more: the first ones.
+    /// Number of images of at least this density; they are the first ones.
     fn count(&self, density: f64) -> usize {
         let images = &self.class.images;
         if self.density(images.len() - 1) >= density {
@@ -123,38 +123,38 @@ impl Drawn<'_> {
     }
 }
 
-/// The images that are let in: a bit for each image of each catalog.
+/// The images to admit: a bit per image of each catalog.
 #[derive(Debug, Default)]
 pub struct Plan {
-    /// By dataset and short side; the number of a bit is that of the sample.
+    /// By dataset and short side; the index of a bit is the sample id.
     bits: HashMap<(u32, Option<u32>), Vec<u64>>,
-    /// Sum of their announced bytes; at most the budget.
+    /// Sum of their registered bytes; at most the budget.
     pub(super) bytes: u64,
 }
 
 impl Plan {
-    /// Of the images in `catalogs`, in order of draws per byte, then of keys, each that still fits `budget`. With each catalog come the draws
-    /// of an image of each of its classes in an epoch; an image whose draws are not positive is not wanted.
+    /// Takes the images in `catalogs` in order of draws per byte, then of keys, each if it still fits `budget`. With each catalog come the draws per
+    /// image and epoch of its classes; images with draws that are not positive are left out.
     ///
     /// # Determinism
     ///
-    /// A function of the budget and the set of catalogs, whatever their order, as far as sums of draws are exact.
+    /// A function of the budget and the set of catalogs, whatever their order, if the sums of draws are exact.
     pub(super) fn new(budget: u64, catalogs: &[(Arc<Catalog>, Vec<f64>)]) -> Self {
         let classes = catalogs.iter().flat_map(|(catalog, draws)| {
             let classes = catalog.classes.iter().zip(draws);
-            classes.map(move |(class, &draws)| Drawn {
+            classes.map(move |(class, &draws)| DrawnClass {
                 catalog,
                 class,
                 draws,
             })
         });
-        let wanted = |drawn: &Drawn<'_>| drawn.draws > 0.0 && !drawn.class.images.is_empty();
-        let classes: Vec<Drawn<'_>> = classes.filter(wanted).collect();
+        let wanted = |drawn: &DrawnClass<'_>| drawn.draws > 0.0 && !drawn.class.images.is_empty();
+        let classes: Vec<DrawnClass<'_>> = classes.filter(wanted).collect();
         let bytes = |density: f64| -> u64 {
-            let of_class = |drawn: &Drawn<'_>| drawn.class.bytes_of(drawn.count(density));
+            let of_class = |drawn: &DrawnClass<'_>| drawn.class.bytes_of(drawn.count(density));
             classes.iter().map(of_class).sum()
         };
-        // The least density of which all images fit, by its bits, which are ordered as positive numbers are.
+        // Bisects for the lowest density at which all images fit; the bits of positive floats are ordered as the floats.
         let (mut none, mut all) = (0, f64::INFINITY.to_bits());
         if bytes(0.0) <= budget {
             all = 0;
@@ -179,9 +179,9 @@ impl Plan {
         plan
     }
 
-    /// Takes of the images behind `next` of each class, in order, those that still fit.
-    fn fill(&mut self, budget: u64, classes: &[Drawn<'_>], mut next: Vec<usize>) {
-        // By density, whose bits are ordered as positive numbers are, and then by key.
+    /// Takes, from `next` of each class on and in order, the images that still fit.
+    fn fill(&mut self, budget: u64, classes: &[DrawnClass<'_>], mut next: Vec<usize>) {
+        // By density, then by key.
         let place = |class: usize, index: usize| {
             let drawn = &classes[class];
             let is_there = index < drawn.class.images.len();
@@ -190,7 +190,7 @@ impl Plan {
         let first = next.iter().enumerate();
         let mut front: BinaryHeap<_> = first.filter_map(|(class, &index)| place(class, index)).collect();
         let mut misses = 0;
-        while misses < MISSES
+        while misses < MAX_MISSES
             && let Some((_, _, class)) = front.pop()
         {
             let (drawn, index) = (&classes[class], next[class]);
@@ -204,8 +204,8 @@ impl Plan {
         }
     }
 
-    fn take(&mut self, drawn: &Drawn<'_>, index: usize) {
-        let Entry { bytes, sample } = drawn.class.images[index];
+    fn take(&mut self, drawn: &DrawnClass<'_>, index: usize) {
+        let CatalogEntry { bytes, sample } = drawn.class.images[index];
         let Catalog {
             dataset, short_side, ..
         } = *drawn.catalog;
@@ -214,14 +214,14 @@ impl Plan {
         if bits.len() <= word {
             bits.resize(word + 1, 0);
         }
-        // An image of two catalogs takes its bytes once.
+        // An image in two catalogs counts once.
         if bits[word] & bit == 0 {
             bits[word] |= bit;
             self.bytes += u64::from(bytes);
         }
     }
 
-    /// Whether an image is let in.
+    /// Whether the plan contains an image.
     #[must_use]
     pub fn contains(&self, key: Key) -> bool {
         let bits = self.bits.get(&(key.dataset, key.short_side));
@@ -236,7 +236,7 @@ mod tests {
 
     use super::*;
 
-    /// A class of its own for each of these images: its number, its draws and its bytes.
+    /// A catalog with a class for each image `(sample, draws, bytes)`, and the draws.
     fn catalog(images: &[(u32, f64, u64)]) -> (Arc<Catalog>, Vec<f64>) {
         let classes = images.iter().map(|&(sample, _, bytes)| [(sample, bytes)]);
         let draws = images.iter().map(|&(_, draws, _)| draws).collect();
@@ -276,13 +276,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_never_drawn_is_not_let_in() {
+    fn images_that_are_never_drawn_are_not_planned() {
         let images = [(0, 0.0, 1), (1, f64::NAN, 1), (2, -1.0, 1)];
         assert!(samples(&Plan::new(10, &[catalog(&images)])).is_empty());
     }
 
     #[test]
-    fn an_image_of_two_catalogs_takes_its_bytes_once() {
+    fn an_image_in_two_catalogs_counts_once() {
         let plan = Plan::new(
             100,
             &[catalog(&[(0, 2.0, 10)]), catalog(&[(0, 1.0, 10), (1, 1.0, 10)])],
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_alike_as_many_are_let_in_as_fit() {
+    fn of_equal_images_the_first_that_fit_are_planned() {
         let images = (0..900).map(|sample| (sample, 7));
         let catalog = (Arc::new(Catalog::new(0, None, [images])), vec![1.0]);
         let plan = Plan::new(7 * 400 + 6, &[catalog]);
@@ -308,7 +308,7 @@ mod tests {
             let plan = Plan::new(budget, &[catalog(&images)]);
             let bytes: u64 = samples(&plan).iter().map(|&i| sizes[i as usize].0).sum();
             prop_assert!(bytes == plan.bytes && bytes <= budget);
-            // Nothing left out would still fit.
+            // No image that was left out would still fit.
             for (i, &(bytes, _)) in (0..).zip(&sizes) {
                 prop_assert!(samples(&plan).contains(&i) || bytes > budget - plan.bytes);
             }

@@ -16,7 +16,7 @@ fn key(sample: u32) -> Key {
     }
 }
 
-/// An image of `bytes` bytes in all, which says `mark`.
+/// An image of `bytes` bytes in all, filled with `mark`.
 fn image(bytes: u64, mark: u8) -> Image {
     let pixels = (bytes as usize - Image::SLACK) / 3;
     let image = Image::new(pixels as u32, 1, vec![mark; pixels * 3]);
@@ -24,7 +24,7 @@ fn image(bytes: u64, mark: u8) -> Image {
     image
 }
 
-/// The nearest size that an image can have.
+/// A size near `bytes` that an image can have.
 fn possible(bytes: u64) -> u64 {
     bytes.max(11) / 3 * 3 + 2
 }
@@ -35,32 +35,32 @@ fn get(cache: &Cache, sample: u32, bytes: u64) -> Arc<Image> {
         .unwrap()
 }
 
-/// An image that is wanted: its number, its draws and its bytes.
-type Want = (u32, f64, u64);
+/// Sample, draws per epoch and bytes of an image.
+type ExpectedUse = (u32, f64, u64);
 
-fn want(sample: u32, draws: f64, bytes: u64) -> Want {
+fn expected_use(sample: u32, draws: f64, bytes: u64) -> ExpectedUse {
     (sample, draws, bytes)
 }
 
-/// Each image a class of its own.
-fn catalog(wants: &[Want]) -> Catalog {
-    let classes = wants.iter().map(|&(sample, _, bytes)| [(sample, bytes)]);
+/// A catalog with a class per image.
+fn catalog(expected_uses: &[ExpectedUse]) -> Catalog {
+    let classes = expected_uses.iter().map(|&(sample, _, bytes)| [(sample, bytes)]);
     Catalog::new(0, Some(256), classes)
 }
 
-fn register(cache: &Arc<Cache>, name: u8, wants: &[Want]) -> Registration {
-    let announcement = Announcement {
+fn register(cache: &Arc<Cache>, name: u8, expected_uses: &[ExpectedUse]) -> DemandGuard {
+    let demand = StreamDemand {
         name: [name; 32],
-        // Of its own for each name.
-        source: Source {
+        // One catalog per name.
+        source: CatalogId {
             dataset: u32::from(name),
             split: Split::Train,
             short_side: None,
         },
-        draws: wants.iter().map(|(_, draws, _)| *draws).collect(),
+        draws: expected_uses.iter().map(|(_, draws, _)| *draws).collect(),
         is_changed: false,
     };
-    cache.register(announcement, || catalog(wants))
+    cache.register(demand, || catalog(expected_uses))
 }
 
 fn resident(cache: &Cache) -> Vec<u32> {
@@ -69,18 +69,18 @@ fn resident(cache: &Cache) -> Vec<u32> {
     samples
 }
 
-/// What must hold whenever nobody is decoding.
-fn assert_books(cache: &Cache) {
+/// Checks the counters against the resident images; holds while no decode is in flight.
+fn assert_consistent(cache: &Cache) {
     let residents = cache.residents();
     let stats = cache.stats();
     assert_eq!(stats.images, residents.len() as u64);
     assert_eq!(stats.bytes, residents.iter().map(|(_, bytes)| bytes).sum::<u64>());
     assert!(stats.bytes <= stats.budget, "{stats:?}");
-    assert_eq!(cache.slots.len(), residents.len(), "no flight is left behind");
+    assert_eq!(cache.slots.len(), residents.len(), "no decode is left in flight");
 }
 
 #[test]
-fn an_image_is_made_once_and_then_found() {
+fn a_second_lookup_finds_the_image() {
     let cache = Cache::new(1000);
     let first = get(&cache, 7, 98);
     let second = cache
@@ -91,7 +91,7 @@ fn an_image_is_made_once_and_then_found() {
         hits: 1,
         shared: 0,
         misses: 1,
-        refusals: 0,
+        rejections: 0,
         images: 1,
         bytes: 98,
         budget: 1000,
@@ -100,7 +100,7 @@ fn an_image_is_made_once_and_then_found() {
 }
 
 #[test]
-fn images_of_other_datasets_and_sizes_are_other_images() {
+fn keys_of_other_datasets_and_sizes_are_distinct() {
     let cache = Cache::new(1000);
     let keys = [
         key(1),
@@ -125,22 +125,22 @@ fn the_budget_is_kept_to_the_byte_and_nothing_is_evicted() {
     get(&cache, 2, 101);
     get(&cache, 3, 98);
     assert_eq!(resident(&cache), [1, 3]);
-    assert_eq!((cache.stats().bytes, cache.stats().refusals), (199, 1));
-    assert_books(&cache);
+    assert_eq!((cache.stats().bytes, cache.stats().rejections), (199, 1));
+    assert_consistent(&cache);
 }
 
 #[test]
 fn a_cache_without_budget_keeps_nothing() {
     let cache = Cache::new(0);
     get(&cache, 1, 98);
-    assert_eq!((resident(&cache), cache.stats().refusals), (vec![], 1));
+    assert_eq!((resident(&cache), cache.stats().rejections), (vec![], 1));
 }
 
 #[test]
 fn an_error_is_returned_and_not_kept() {
     let cache = Cache::new(1000);
     assert_eq!(cache.get_or_insert_with(key(1), || Err("broken")), Err("broken"));
-    assert_books(&cache);
+    assert_consistent(&cache);
     assert_eq!(get(&cache, 1, 98).pixels()[0], 1);
 }
 
@@ -151,16 +151,15 @@ fn a_panic_is_passed_on_and_leaves_the_cache_working() {
         let _ = cache.get_or_insert_with(key(1), || -> Result<Image, Infallible> { panic!("decoder") });
     }));
     assert!(made.is_err());
-    assert_books(&cache);
+    assert_consistent(&cache);
     get(&cache, 1, 98);
     assert_eq!(resident(&cache), [1]);
 }
 
-/// How long one thread waits for another one.
+/// How long a thread waits for another one.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Runs `others` gets of one key while a first one is being made, and then ends the first by `outcome`. Returns the results of the
-/// others.
+/// Looks a key up from several threads while a first one decodes it, then ends the decode with `outcome`. Returns the results of the others.
 fn while_in_flight(cache: &Cache, outcome: fn() -> Result<Image, &'static str>) -> Vec<u8> {
     const OTHERS: u64 = 7;
     let (begun, has_begun) = sync_channel(0);
@@ -197,29 +196,29 @@ fn while_in_flight(cache: &Cache, outcome: fn() -> Result<Image, &'static str>) 
 }
 
 #[test]
-fn a_decode_in_flight_is_shared_even_where_the_image_is_not_let_in() {
+fn a_decode_in_flight_is_shared_even_if_the_image_is_not_admitted() {
     for budget in [0, 1000] {
         let cache = Cache::new(budget);
         assert_eq!(while_in_flight(&cache, || Ok(image(98, 1))), [1; 7]);
         assert_eq!(cache.stats().misses, 1);
-        assert_books(&cache);
+        assert_consistent(&cache);
     }
 }
 
 #[test]
-fn who_waits_for_an_error_or_a_panic_tries_again() {
+fn after_an_error_or_a_panic_a_waiting_lookup_decodes_itself() {
     for outcome in [|| Err("broken"), || panic!("decoder")] as [fn() -> Result<Image, &'static str>; 2] {
         let cache = Cache::new(1000);
         assert_eq!(while_in_flight(&cache, outcome), [2; 7]);
         assert_eq!(cache.stats().misses, 2);
-        assert_books(&cache);
+        assert_consistent(&cache);
     }
 }
 
 #[test]
-fn a_plan_decides_who_comes_in_whatever_comes_first() {
-    let wants: Vec<Want> = (0..20)
-        .map(|i| want(i, if i < 4 { 10.0 } else { 1.0 }, 98))
+fn the_plan_decides_admission_whatever_the_order_of_arrival() {
+    let expected_uses: Vec<ExpectedUse> = (0..20)
+        .map(|i| expected_use(i, if i < 4 { 10.0 } else { 1.0 }, 98))
         .collect();
     for order in [
         (0..20).collect::<Vec<u32>>(),
@@ -227,20 +226,20 @@ fn a_plan_decides_who_comes_in_whatever_comes_first() {
         (0..20).map(|i| i * 7 % 20).collect(),
     ] {
         let cache = Arc::new(Cache::new(98 * 6 + 50));
-        let registration = register(&cache, 1, &wants);
+        let registration = register(&cache, 1, &expected_uses);
         for sample in order {
             get(&cache, sample, 98);
         }
         assert_eq!(resident(&cache), [0, 1, 2, 3, 4, 5]);
-        assert_books(&cache);
+        assert_consistent(&cache);
         drop(registration);
     }
 }
 
 #[test]
-fn images_outside_of_the_plan_get_the_room_that_it_leaves() {
+fn images_outside_the_plan_get_the_room_that_it_leaves() {
     let cache = Arc::new(Cache::new(98 * 3));
-    let _registration = register(&cache, 1, &[want(0, 1.0, 98), want(1, 1.0, 98)]);
+    let _registration = register(&cache, 1, &[expected_use(0, 1.0, 98), expected_use(1, 1.0, 98)]);
     for sample in [9, 8, 1, 0] {
         get(&cache, sample, 98);
     }
@@ -248,15 +247,15 @@ fn images_outside_of_the_plan_get_the_room_that_it_leaves() {
 }
 
 #[test]
-fn a_new_plan_lets_go_only_what_it_has_no_room_for() {
+fn a_new_plan_evicts_only_what_it_has_no_room_for() {
     let cache = Arc::new(Cache::new(98 * 4));
-    let first = register(&cache, 1, &[0, 1, 2, 3].map(|i| want(i, 1.0, 98)));
+    let first = register(&cache, 1, &[0, 1, 2, 3].map(|i| expected_use(i, 1.0, 98)));
     for sample in 0..4 {
         get(&cache, sample, 98);
     }
-    let second = register(&cache, 2, &[want(10, 5.0, 98), want(11, 5.0, 98)]);
+    let second = register(&cache, 2, &[expected_use(10, 5.0, 98), expected_use(11, 5.0, 98)]);
     assert_eq!(resident(&cache), [0, 1]);
-    assert_books(&cache);
+    assert_consistent(&cache);
     get(&cache, 11, 98);
     get(&cache, 10, 98);
     get(&cache, 3, 98);
@@ -266,10 +265,10 @@ fn a_new_plan_lets_go_only_what_it_has_no_room_for() {
 }
 
 #[test]
-fn training_and_validation_in_turn_share_one_plan() {
+fn alternating_training_and_validation_share_one_plan() {
     let cache = Arc::new(Cache::new(98 * 3));
-    let train = [0, 1, 2].map(|i| want(i, 2.0, 98));
-    let valid = [10, 11, 12].map(|i| want(i, 1.0, 98));
+    let train = [0, 1, 2].map(|i| expected_use(i, 2.0, 98));
+    let valid = [10, 11, 12].map(|i| expected_use(i, 1.0, 98));
     for epoch in 0..3 {
         let stream = register(&cache, 1, &train);
         (0..3).for_each(|sample| drop(get(&cache, sample, 98)));
@@ -283,11 +282,11 @@ fn training_and_validation_in_turn_share_one_plan() {
 }
 
 #[test]
-fn announcements_that_ended_long_ago_are_forgotten() {
+fn demands_that_ended_long_ago_are_forgotten() {
     let cache = Arc::new(Cache::new(98));
     for run in 0..7 {
-        let wants = [want(u32::from(run), 100.0 - f64::from(run), 98)];
-        drop(register(&cache, run, &wants));
+        let expected_uses = [expected_use(u32::from(run), 100.0 - f64::from(run), 98)];
+        drop(register(&cache, run, &expected_uses));
         get(&cache, u32::from(run), 98);
     }
     // Runs 2 to 5 are remembered beside run 6, and 2 drew most.
@@ -297,30 +296,30 @@ fn announcements_that_ended_long_ago_are_forgotten() {
 }
 
 #[test]
-fn an_image_larger_than_announced_does_not_break_the_budget() {
+fn an_image_larger_than_registered_does_not_exceed_the_budget() {
     let cache = Arc::new(Cache::new(200));
-    let _registration = register(&cache, 1, &[want(0, 1.0, 98), want(1, 1.0, 98)]);
+    let _registration = register(&cache, 1, &[expected_use(0, 1.0, 98), expected_use(1, 1.0, 98)]);
     get(&cache, 0, 152);
     get(&cache, 1, 98);
     assert_eq!(resident(&cache), [0]);
-    assert_books(&cache);
+    assert_consistent(&cache);
 }
 
 #[test]
 fn many_threads_end_with_the_planned_images() {
-    let wants: Vec<Want> = (0..64)
-        .map(|i| want(i, f64::from(1 + i % 5), possible(50 + u64::from(i))))
+    let expected_uses: Vec<ExpectedUse> = (0..64)
+        .map(|i| expected_use(i, f64::from(1 + i % 5), possible(50 + u64::from(i))))
         .collect();
     let cache = Arc::new(Cache::new(2000));
-    let _registration = register(&cache, 1, &wants);
-    let draws = wants.iter().map(|(_, draws, _)| *draws).collect();
-    let expected = Plan::new(2000, &[(Arc::new(catalog(&wants)), draws)]);
+    let _registration = register(&cache, 1, &expected_uses);
+    let draws = expected_uses.iter().map(|(_, draws, _)| *draws).collect();
+    let expected = Plan::new(2000, &[(Arc::new(catalog(&expected_uses)), draws)]);
     thread::scope(|scope| {
         for thread in 0..8 {
-            let (cache, wants) = (&cache, &wants);
+            let (cache, expected_uses) = (&cache, &expected_uses);
             scope.spawn(move || {
                 for i in 0..640 {
-                    let (sample, _, bytes) = wants[(i * (2 * thread + 1) + thread) % 64];
+                    let (sample, _, bytes) = expected_uses[(i * (2 * thread + 1) + thread) % 64];
                     let image = get(cache, sample, bytes);
                     assert_eq!(image.pixels()[0], sample as u8);
                     assert!(cache.stats().bytes <= 2000);
@@ -328,14 +327,14 @@ fn many_threads_end_with_the_planned_images() {
             });
         }
     });
-    assert_books(&cache);
+    assert_consistent(&cache);
     assert!(cache.residents().iter().all(|(key, _)| expected.contains(*key)));
     assert_eq!(cache.stats().bytes, expected.bytes);
 }
 
 proptest! {
     #[test]
-    fn the_books_are_right_after_anything(
+    fn counters_match_the_resident_images_after_any_operations(
         budget in 0u64..3000,
         steps in prop::collection::vec((0u32..24, 11u64..400, 0u8..10), 1..120),
     ) {
@@ -344,8 +343,8 @@ proptest! {
         for (sample, bytes, action) in steps {
             match action {
                 0 => {
-                    let wants: Vec<Want> = (0..sample).map(|i| want(i, f64::from(1 + i % 3), possible(bytes))).collect();
-                    open.push(register(&cache, sample as u8, &wants));
+                    let expected_uses: Vec<ExpectedUse> = (0..sample).map(|i| expected_use(i, f64::from(1 + i % 3), possible(bytes))).collect();
+                    open.push(register(&cache, sample as u8, &expected_uses));
                 }
                 1 => drop(open.pop()),
                 2 => {
@@ -353,7 +352,7 @@ proptest! {
                 }
                 _ => drop(get(&cache, sample, possible(bytes))),
             }
-            assert_books(&cache);
+            assert_consistent(&cache);
         }
     }
 }

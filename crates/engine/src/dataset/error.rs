@@ -1,31 +1,31 @@
 use std::io;
 use std::path::PathBuf;
 
-/// Why a root is not a data set.
+/// Why a folder cannot be used as a dataset.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Request: there is no such folder.
+    /// The root does not exist.
     #[error("no such folder: {}", root.display())]
     Missing {
         /// As configured.
         root: PathBuf,
     },
-    /// Request: a file, not a folder.
+    /// The root is not a folder.
     #[error("not a folder: {}", root.display())]
     NotAFolder {
         /// As configured.
         root: PathBuf,
     },
-    /// Io: the root cannot be listed.
+    /// The root cannot be listed.
     #[error("cannot read the folder {}", root.display())]
     Unreadable {
         /// As configured.
         root: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },
-    /// Io: a folder below the root cannot be listed, so that classes or images would be missing without anybody noticing.
+    /// A folder below the root cannot be listed, so that classes or images would be missing.
     #[error(
         "cannot read the folder {folder:?} of {}: {reason}; without it, classes or images would be missing and labels might shift",
         root.display()
@@ -35,20 +35,20 @@ pub enum Error {
         root: PathBuf,
         /// Relative to the root.
         folder: String,
-        /// What the operating system says.
+        /// The error of the operating system.
         reason: String,
     },
-    /// Data: not one usable image in a class folder.
+    /// The class folders have no usable image.
     #[error("no usable image in the class folders of {} ({quarantined} quarantined, {stray} outside of class folders)", root.display())]
     NoImages {
         /// As configured.
         root: PathBuf,
-        /// Images that are broken or refused.
+        /// Images that are quarantined.
         quarantined: usize,
-        /// Images that lie beside the class folders.
+        /// Images outside class folders.
         stray: usize,
     },
-    /// Data: nothing to tell apart.
+    /// There is only one class.
     #[error("{} has images of one class only, {class:?}", root.display())]
     SingleClass {
         /// As configured.
@@ -56,13 +56,13 @@ pub enum Error {
         /// The class.
         class: String,
     },
-    /// Request: a fraction out of range.
+    /// The validation fraction is out of range.
     #[error("cannot hold out the fraction {fraction}: it is not in 0..1")]
     ValidFraction {
         /// As configured.
         fraction: f64,
     },
-    /// Limit: its index does not fit the memory.
+    /// The index does not fit the memory.
     #[error(
         "the index of the {images} images of {} takes {bytes} bytes, which --memory-bytes does not leave beside --cache-bytes and \
          --encoded-cache-bytes: raise it, or lower these",
@@ -73,10 +73,10 @@ pub enum Error {
         root: PathBuf,
         /// Usable images.
         images: usize,
-        /// Of the index.
+        /// Size of the index.
         bytes: u64,
     },
-    /// Limit: sample ids have 32 bits.
+    /// Sample ids have 32 bits.
     #[error("{} has more than 4294967295 images", root.display())]
     TooManyImages {
         /// As configured.

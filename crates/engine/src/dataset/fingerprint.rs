@@ -2,8 +2,8 @@ use std::fmt;
 
 use super::{Orientation, Samples};
 
-/// A hash of what a data set consists of: class names, and of every sample path, size, class and split, and the options that change
-/// decoded pixels. The same on every machine and under every root; the content of the files is not read for it.
+/// A hash of the class names, of the path, size, class and split of every sample, and of the options that change decoded pixels. Independent of
+/// the machine and the root; the contents of the files are not read.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint(pub [u8; 32]);
 
@@ -19,7 +19,7 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-/// The fingerprint of sorted `classes` and `samples`. Texts are hashed with their lengths, so that no two lists read the same.
+/// The fingerprint of sorted `classes` and `samples`. Strings are hashed with their lengths, so that the input is unambiguous.
 pub(super) fn fingerprint(classes: &[String], samples: &Samples, orientation: Orientation) -> Fingerprint {
     let mut hasher = blake3::Hasher::new_derive_key("equibatch 1 dataset");
     hasher.update(&[u8::from(orientation == Orientation::Apply)]);

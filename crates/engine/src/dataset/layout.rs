@@ -1,40 +1,40 @@
-//! Which folders of a root are classes, and of which split.
+//! Roles of the folders of a root: classes and splits.
 
 use super::Split;
 
-/// Where the images of a class folder go.
+/// How the images of a class folder get their split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// To train and valid, by the split's options.
-    Divided,
-    /// To one split.
-    Fixed(Split),
+pub(super) enum SplitSource {
+    /// Train or valid, computed by the options of the split.
+    Computed,
+    /// Given by the folder.
+    Folder(Split),
 }
 
-/// What a folder of the root is.
+/// The role of a folder of the root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub(super) enum FolderRole {
     /// A class.
-    Class(Place),
+    Class(SplitSource),
     /// A folder of classes.
-    Classes(Place),
+    Classes(SplitSource),
     /// Not read.
     Ignored,
 }
 
-/// The role of each folder of a root, given all their names. The rules stand in the documentation of [`super`].
-pub(super) fn roles<'a>(folders: &[&'a str]) -> Vec<(&'a str, Role)> {
+/// The role of each folder of a root, by their names. See [`super`] for the rules.
+pub(super) fn roles<'a>(folders: &[&'a str]) -> Vec<(&'a str, FolderRole)> {
     let has = |split| folders.iter().any(|folder| split_of(folder) == Some(split));
     let training = if has(Split::Valid) {
-        Place::Fixed(Split::Train)
+        SplitSource::Folder(Split::Train)
     } else {
-        Place::Divided
+        SplitSource::Computed
     };
     let role = |folder: &str| match split_of(folder) {
-        Some(Split::Train) => Role::Classes(training),
-        Some(split) => Role::Classes(Place::Fixed(split)),
-        None if has(Split::Train) => Role::Ignored,
-        None => Role::Class(training),
+        Some(Split::Train) => FolderRole::Classes(training),
+        Some(split) => FolderRole::Classes(SplitSource::Folder(split)),
+        None if has(Split::Train) => FolderRole::Ignored,
+        None => FolderRole::Class(training),
     };
     folders.iter().map(|folder| (*folder, role(folder))).collect()
 }
@@ -50,36 +50,42 @@ fn split_of(folder: &str) -> Option<Split> {
 mod tests {
     use super::*;
 
-    const TRAIN: Place = Place::Fixed(Split::Train);
-    const VALID: Place = Place::Fixed(Split::Valid);
-    const TEST: Place = Place::Fixed(Split::Test);
+    const TRAIN: SplitSource = SplitSource::Folder(Split::Train);
+    const VALID: SplitSource = SplitSource::Folder(Split::Valid);
+    const TEST: SplitSource = SplitSource::Folder(Split::Test);
 
     #[test]
-    fn folders_of_the_root_are_classes_and_are_divided() {
+    fn folders_of_the_root_are_classes_whose_split_is_computed() {
         let expected = [
-            ("birds", Role::Class(Place::Divided)),
-            ("test", Role::Classes(TEST)),
+            ("birds", FolderRole::Class(SplitSource::Computed)),
+            ("test", FolderRole::Classes(TEST)),
         ];
         assert_eq!(roles(&["birds", "test"]), expected);
     }
 
     #[test]
-    fn a_valid_folder_beside_the_classes_ends_the_division() {
+    fn with_a_valid_folder_all_other_classes_are_train() {
         for name in ["valid", "val", "validation"] {
-            let expected = [("birds", Role::Class(TRAIN)), (name, Role::Classes(VALID))];
+            let expected = [
+                ("birds", FolderRole::Class(TRAIN)),
+                (name, FolderRole::Classes(VALID)),
+            ];
             assert_eq!(roles(&["birds", name]), expected);
         }
     }
 
     #[test]
-    fn a_train_folder_holds_the_classes_and_nothing_else_does() {
+    fn with_a_train_folder_other_folders_are_ignored() {
         let expected = [
-            ("extra", Role::Ignored),
-            ("test", Role::Classes(TEST)),
-            ("train", Role::Classes(Place::Divided)),
+            ("extra", FolderRole::Ignored),
+            ("test", FolderRole::Classes(TEST)),
+            ("train", FolderRole::Classes(SplitSource::Computed)),
         ];
         assert_eq!(roles(&["extra", "test", "train"]), expected);
-        let expected = [("train", Role::Classes(TRAIN)), ("valid", Role::Classes(VALID))];
+        let expected = [
+            ("train", FolderRole::Classes(TRAIN)),
+            ("valid", FolderRole::Classes(VALID)),
+        ];
         assert_eq!(roles(&["train", "valid"]), expected);
     }
 }

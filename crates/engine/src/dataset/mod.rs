@@ -1,32 +1,32 @@
-//! Class folders on disk to a [`Dataset`]: which files, of which class, in which split.
+//! Scans class folders into a [`Dataset`]: files, classes and splits.
 //!
 //! # Layout of a root
 //!
 //! A class is a folder; its name is the class name, and every image anywhere below it belongs to it.
 //!
 //! 1. Without a `train/` folder in the root, the classes are the root's folders, and about 20 % of each class is held out for validation.
-//!    `valid/` and `test/` beside them are splits, not classes: their folders are classes too, and where there is a `valid/`, nothing
-//!    is held out.
-//! 2. With a `train/` folder, the classes are the folders of `train/`, `valid/` and `test/`. Where there is no `valid/`, 20 % of each
-//!    class of `train/` is held out. Other folders of the root are not read; a warning names them.
+//!    `valid/` and `test/` beside them are splits, not classes: their folders are classes too, and with a `valid/` folder, nothing is held
+//!    out.
+//! 2. With a `train/` folder, the classes are the folders of `train/`, `valid/` and `test/`. Without `valid/`, 20 % of each class of `train/` is
+//!    held out. Other folders of the root are not read; a warning names them.
 //!
-//! What is held out is decided for each image by its path and the seed of the split, so that files that come or go move no others. Of files
-//! that are numbered, one of the numbers 1 to 5 is held out, one of 6 to 10, and so on; others are held out independently of one another,
-//! and their share is binomial. The exception is a class that would have no image on one side; see [`SplitMethod::Stratified`].
+//! Whether an image is held out depends on its path and the split seed, so that added or removed files do not move others. Of numbered files, one
+//! of the numbers 1 to 5 is held out, one of 6 to 10, and so on; other files are held out independently of one another, and their number is
+//! binomial. The exception is a class that would have no image on one side; see [`SplitMethod::Stratified`].
 //!
 //! `val/` and `validation/` are read as `valid/`. A class with the same name in several splits is one class.
 //!
 //! An image is a file with extension `jpg`, `jpeg`, `png`, `webp`, `bmp` or `gif`, in upper or lower case. Names that begin with a
-//! dot are passed over. Files that lie beside the class folders belong to no class; a warning counts them.
+//! dot are skipped. Images outside class folders belong to no class; a warning counts them.
 //!
 //! # Order
 //!
 //! Classes are sorted by the bytes of their names, samples by class and then by the bytes of their paths. The index of a class in
 //! that order is its label, the index of a sample is its id; both are the same on every file system.
 //!
-//! # What is wrong with it
+//! # Defects
 //!
-//! | in the folders | becomes |
+//! | in the folders | result |
 //! |---|---|
 //! | no root, a root that is a file, an unreadable root | [`Error`] |
 //! | no usable image, or images of one class only | [`Error`] |
@@ -34,9 +34,9 @@
 //! | a class folder without a usable image | [`Warning::EmptyClass`], not a class |
 //! | a class absent from a split that others are in | [`Warning::AbsentClass`], a class all the same |
 //! | class names that differ in case only | [`Warning::SimilarClasses`], two classes |
-//! | an unreadable folder | [`Error`]; for [`survey`] [`Warning::Unreadable`], passed over |
-//! | a HEIC, TIFF, AVIF or other image of a format that is not read | [`Warning::Unsupported`], passed over |
-//! | a link that leaves the root, leads nowhere, or into a folder already read for this class | [`Warning::Link`], or quarantined where it is an image; passed over |
+//! | an unreadable folder | [`Error`]; for [`scan_lenient`] [`Warning::Unreadable`], skipped |
+//! | a HEIC, TIFF, AVIF or other image of an unsupported format | [`Warning::Unsupported`], skipped |
+//! | a link that leaves the root, is broken, or leads to a folder already read for this class | [`Warning::Link`], or quarantined if it is an image; skipped |
 //!
 //! Links that stay inside the root are followed.
 
@@ -57,21 +57,21 @@ pub use fingerprint::Fingerprint;
 pub use options::{Orientation, ScanOptions, SplitMethod};
 pub use quarantine::{Quarantined, RuntimeQuarantine};
 pub use samples::Samples;
-pub use scan::{Progress, scan, scan_noting, survey};
+pub use scan::{Progress, scan, scan_lenient, scan_with_progress};
 pub use warning::{LinkFault, Warning};
 pub use weights::{effective_number, inverse_frequency};
 
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-/// What a sample may be used for.
+/// The use of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Split {
-    /// Learning.
+    /// Training.
     Train,
-    /// Judging while learning.
+    /// Evaluation during training.
     Valid,
-    /// Judging afterwards.
+    /// Evaluation after training.
     Test,
 }
 
@@ -96,66 +96,66 @@ impl Split {
     }
 }
 
-/// One usable image file. There may be millions: 56 bytes, and those of the path.
+/// A usable image file. Takes 56 bytes and those of the path; there may be millions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
     /// Relative to the root, with `/` between components.
     pub path: Box<str>,
     /// Index into [`Dataset::classes`].
     pub class: u32,
-    /// What it is used for.
+    /// Its split.
     pub split: Split,
     /// Size of the file when it was scanned.
     pub bytes: u64,
-    /// When it had last been written to when it was scanned. Tells a file that was changed since; not part of the fingerprint, since a
-    /// copy of the folders is the same data set.
+    /// Modification time of the file when it was scanned, to detect later changes; not part of the fingerprint, since a copy of the folders is the
+    /// same dataset.
     pub modified: SystemTime,
-    /// Pixels in a stored row, as the header says, before any orientation is applied.
+    /// Width in pixels, from the header, before EXIF orientation is applied.
     pub width: u32,
-    /// Stored rows.
+    /// Height in pixels, likewise.
     pub height: u32,
 }
 
-/// A root of class folders as it was when it was scanned. Never changes; what turns out later to be broken goes to a
-/// [`RuntimeQuarantine`] beside it, so that ids and fingerprint stay.
+/// The class folders of a root as they were scanned. Immutable: samples found broken later go to a [`RuntimeQuarantine`], so that ids and
+/// fingerprint stay.
 #[derive(Clone, Debug)]
 pub struct Dataset {
-    /// What clients call it.
+    /// Its name for clients.
     pub name: String,
-    /// Where it lies, without links.
+    /// Canonical path of the root.
     pub root: PathBuf,
     /// Class names, sorted. The index is the label.
     pub classes: Vec<String>,
     /// Sorted by class, then by path. The index is the sample's id.
     pub samples: Samples,
-    /// Of classes, samples and the options that change pixels.
+    /// Hash of classes, samples and the options that change pixels.
     pub fingerprint: Fingerprint,
     /// Files found at the scan that are not samples, by path.
     pub quarantine: Vec<Quarantined>,
-    /// What else a person should know.
+    /// Further defects that the scan found.
     pub warnings: Vec<Warning>,
-    /// How it was scanned.
+    /// The options of the scan.
     pub options: ScanOptions,
 }
 
 impl Dataset {
-    /// Where the file of sample `id` lies.
+    /// Path of the file of sample `id`.
     ///
     /// # Panics
     ///
-    /// Where there is no such sample.
+    /// If there is no such sample.
     #[must_use]
     pub fn path(&self, id: u32) -> PathBuf {
         self.root.join(&*self.samples[id as usize].path)
     }
 
-    /// Bytes of memory that it takes to serve it, but for what is in proportion to the number of classes.
+    /// Bytes of memory needed to serve it, without those proportional to the number of classes.
     #[must_use]
     pub fn heap_bytes(&self) -> u64 {
         self.samples.heap_bytes() + (self.samples.len() * size_of::<u32>()) as u64
     }
 
-    /// Sample ids of `split` by class, ascending; a class absent from the split has none.
+    /// Sample ids of `split` by class, ascending; empty for a class without samples in the split.
     #[must_use]
     pub fn members(&self, split: Split) -> Vec<Vec<u32>> {
         let counts = self.counts(split).into_iter();
@@ -168,7 +168,7 @@ impl Dataset {
         members
     }
 
-    /// Samples of `split` by class.
+    /// Number of samples of `split` by class.
     #[must_use]
     pub fn counts(&self, split: Split) -> Vec<u32> {
         let mut counts = vec![0; self.classes.len()];

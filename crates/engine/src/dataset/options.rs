@@ -1,17 +1,17 @@
 use crate::header::DecodeLimits;
 
-/// How a root is scanned.
+/// Options of a scan.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ScanOptions {
-    /// Probability of an image to be held out for validation where the folders do not say which are. Range 0..1; default 0.2.
+    /// Probability that an image is held out for validation, if the folders do not give the split. Range 0..1; default 0.2.
     pub valid_fraction: f64,
-    /// Chooses which, together with each image's path. Default 42.
+    /// Chooses the validation images, together with their paths. Default 42.
     pub split_seed: u64,
-    /// How they are chosen.
+    /// How validation images are chosen, within a class.
     pub split_method: SplitMethod,
-    /// Whether EXIF orientation turns the images. Part of the fingerprint.
+    /// Treatment of EXIF orientation. Part of the fingerprint.
     pub orientation: Orientation,
-    /// What a file may cost; others are quarantined.
+    /// Limits on files; those that exceed them are quarantined.
     pub limits: DecodeLimits,
 }
 
@@ -30,20 +30,20 @@ impl Default for ScanOptions {
 /// How validation images are chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SplitMethod {
-    /// Each image by its path and the seed; and of a class that would lie on one side, one image on the other: for validation if its share
-    /// rounds to one or more, for training in any case.
+    /// By path and seed; in addition, a class of which all images would be on one side gets one image on the other: for validation if its expected
+    /// number rounds to one or more, for training always.
     #[default]
     Stratified,
-    /// Each image by its path and the seed alone, whatever its class.
+    /// By path and seed only, whatever the class.
     Random,
 }
 
-/// What becomes of the orientation in EXIF data.
+/// Treatment of EXIF orientation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Orientation {
-    /// The image is turned upright, as every viewer shows it.
+    /// Images are rotated and mirrored upright.
     #[default]
     Apply,
-    /// The pixels are taken as they are stored.
+    /// Pixels are used as stored.
     Ignore,
 }

@@ -5,25 +5,24 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Dataset;
 
-/// A file that is never served.
+/// A file that is not used.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Quarantined {
-    /// Relative to the root, with `/` between components; what is not UTF-8 in it is replaced.
+    /// Relative to the root, with `/` between components; bytes that are not UTF-8 are replaced.
     pub path: String,
-    /// One clause for a person.
+    /// Reason, as one clause.
     pub reason: String,
 }
 
-/// The samples of one data set that turned out to be broken when they were decoded. Lives beside the [`Dataset`], whose ids and
-/// fingerprint it leaves alone.
+/// The samples of a dataset that were found broken when they were decoded. Separate from the [`Dataset`], whose ids and fingerprint stay.
 #[derive(Debug, Default)]
 pub struct RuntimeQuarantine {
-    // Locked for a look-up or an insertion only; broken files are few.
+    // Locked for lookups and insertions only; broken files are few.
     reasons: Mutex<BTreeMap<u32, String>>,
 }
 
 impl RuntimeQuarantine {
-    /// Notes that sample `id` is broken, for the first reason given. Returns whether it is news.
+    /// Records that sample `id` is broken, with the first reason given. Returns whether that was unknown.
     pub fn report(&self, id: u32, error: &dyn Error) -> bool {
         match self.reasons().entry(id) {
             Entry::Vacant(entry) => {
@@ -34,7 +33,7 @@ impl RuntimeQuarantine {
         }
     }
 
-    /// Says whether sample `id` is known to be broken.
+    /// Whether sample `id` is known to be broken.
     #[must_use]
     pub fn contains(&self, id: u32) -> bool {
         self.reasons().contains_key(&id)
@@ -46,13 +45,13 @@ impl RuntimeQuarantine {
         self.reasons().len()
     }
 
-    /// Says whether no sample is known to be broken.
+    /// Whether no sample is known to be broken.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.reasons().is_empty()
     }
 
-    /// The first `count` files of `dataset` behind the path `after` that are never served, found at the scan or later, by path.
+    /// The first `count` quarantined files of `dataset` after the path `after`, from the scan or later, by path.
     #[must_use]
     pub fn page(&self, dataset: &Dataset, after: &str, count: usize) -> Vec<Quarantined> {
         let scanned = &dataset.quarantine;
@@ -76,7 +75,7 @@ impl RuntimeQuarantine {
     }
 
     fn reasons(&self) -> MutexGuard<'_, BTreeMap<u32, String>> {
-        // Every state of the map is a valid one, so a panic elsewhere while it was locked does not matter.
+        // Every state of the map is valid, so poisoning does not matter.
         self.reasons.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

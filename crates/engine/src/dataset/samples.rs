@@ -3,67 +3,67 @@ use std::ops::{Index, IndexMut};
 
 use super::Sample;
 
-/// Samples that lie in a row in memory.
-const PIECE: usize = 4096;
+/// Samples per allocation.
+const CHUNK_LEN: usize = 4096;
 
-/// A list of samples that grows without moving them: of millions, a vector would need two or three times the memory while it grows, and the
-/// allocator would keep it.
+/// A list of samples that grows without moving them: with millions of samples, a growing vector would need two or three times the memory, which the
+/// allocator would keep.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Samples {
-    /// All but the last are full; none is empty.
-    pieces: Vec<Vec<Sample>>,
+    /// All but the last are full; the last is not empty.
+    chunks: Vec<Vec<Sample>>,
 }
 
 impl Samples {
-    /// How many there are.
+    /// Number of samples.
     #[must_use]
     pub fn len(&self) -> usize {
-        let last = self.pieces.last().map_or(PIECE, Vec::len);
-        self.pieces.len() * PIECE + last - PIECE
+        let last = self.chunks.last().map_or(CHUNK_LEN, Vec::len);
+        self.chunks.len() * CHUNK_LEN + last - CHUNK_LEN
     }
 
-    /// Says whether there is none.
+    /// Whether there are no samples.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
+        self.chunks.is_empty()
     }
 
-    /// The sample at `index`, if there is one.
+    /// The sample at `index`.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&Sample> {
-        self.pieces.get(index / PIECE)?.get(index % PIECE)
+        self.chunks.get(index / CHUNK_LEN)?.get(index % CHUNK_LEN)
     }
 
-    /// All of them, in order.
+    /// All samples, in order.
     pub fn iter(&self) -> impl Iterator<Item = &Sample> + Clone {
-        self.pieces.iter().flatten()
+        self.chunks.iter().flatten()
     }
 
-    /// Bytes of memory that they take, paths included.
+    /// Bytes of memory, including paths.
     #[must_use]
     pub fn heap_bytes(&self) -> u64 {
-        // An allocator gives words.
+        // Allocations are rounded up to words.
         let path = |sample: &Sample| sample.path.len().next_multiple_of(size_of::<usize>());
-        let own: usize = self.pieces.iter().map(Vec::capacity).sum();
+        let own: usize = self.chunks.iter().map(Vec::capacity).sum();
         (own * size_of::<Sample>() + self.iter().map(path).sum::<usize>()) as u64
     }
 
     pub(super) fn push(&mut self, sample: Sample) {
-        match self.pieces.last_mut().filter(|last| last.len() < PIECE) {
+        match self.chunks.last_mut().filter(|last| last.len() < CHUNK_LEN) {
             Some(last) => last.push(sample),
             None => {
-                let mut piece = Vec::with_capacity(PIECE);
-                piece.push(sample);
-                self.pieces.push(piece);
+                let mut chunk = Vec::with_capacity(CHUNK_LEN);
+                chunk.push(sample);
+                self.chunks.push(chunk);
             }
         }
     }
 
     fn pop(&mut self) -> Option<Sample> {
-        let last = self.pieces.last_mut()?;
+        let last = self.chunks.last_mut()?;
         let sample = last.pop();
         if last.is_empty() {
-            self.pieces.pop();
+            self.chunks.pop();
         }
         sample
     }
@@ -74,7 +74,7 @@ impl Samples {
         }
     }
 
-    /// Drops those that are not to be kept. The others lie in another order then.
+    /// Removes the samples that are not kept; changes the order of the others.
     pub(super) fn retain(&mut self, is_kept: impl Fn(&Sample) -> bool) {
         for index in (0..self.len()).rev() {
             if !is_kept(&self[index]) {
@@ -84,25 +84,25 @@ impl Samples {
         }
     }
 
-    /// All of them, in rows of `len` at most.
+    /// All samples, in slices of at most `len`.
     pub(super) fn rows_mut(&mut self, len: usize) -> impl Iterator<Item = &mut [Sample]> {
-        self.pieces
+        self.chunks
             .iter_mut()
-            .flat_map(move |piece| piece.chunks_mut(len))
+            .flat_map(move |chunk| chunk.chunks_mut(len))
     }
 
-    /// Sorts them. No two are equal.
+    /// Sorts the samples, of which no two may be equal.
     ///
     /// # Panics
     ///
     /// If there are 2^32 or more.
     pub(super) fn sort_by(&mut self, compare: impl Fn(&Sample, &Sample) -> Ordering) {
         let len = u32::try_from(self.len()).expect("fewer than 2^32 samples");
-        // Of each place, where the sample lies that goes there.
+        // For each index, that of the sample that goes there.
         let mut order: Vec<u32> = (0..len).collect();
         order.sort_unstable_by(|&a, &b| compare(&self[a as usize], &self[b as usize]));
         for first in 0..order.len() {
-            // Each sample of a cycle goes to the place of the one before it.
+            // Moves each sample of a cycle of the permutation.
             let mut place = first;
             loop {
                 let from = std::mem::replace(&mut order[place], place as u32) as usize;
@@ -116,11 +116,11 @@ impl Samples {
     }
 
     fn swap(&mut self, one: usize, other: usize) {
-        let [one_piece, other_piece] = [one, other].map(|index| index / PIECE);
-        let [one, other] = [one, other].map(|index| index % PIECE);
-        if one_piece == other_piece {
-            self.pieces[one_piece].swap(one, other);
-        } else if let Ok([a, b]) = self.pieces.get_disjoint_mut([one_piece, other_piece]) {
+        let [one_chunk, other_chunk] = [one, other].map(|index| index / CHUNK_LEN);
+        let [one, other] = [one, other].map(|index| index % CHUNK_LEN);
+        if one_chunk == other_chunk {
+            self.chunks[one_chunk].swap(one, other);
+        } else if let Ok([a, b]) = self.chunks.get_disjoint_mut([one_chunk, other_chunk]) {
             std::mem::swap(&mut a[one], &mut b[other]);
         }
     }
@@ -130,13 +130,13 @@ impl Index<usize> for Samples {
     type Output = Sample;
 
     fn index(&self, index: usize) -> &Sample {
-        &self.pieces[index / PIECE][index % PIECE]
+        &self.chunks[index / CHUNK_LEN][index % CHUNK_LEN]
     }
 }
 
 impl IndexMut<usize> for Samples {
     fn index_mut(&mut self, index: usize) -> &mut Sample {
-        &mut self.pieces[index / PIECE][index % PIECE]
+        &mut self.chunks[index / CHUNK_LEN][index % CHUNK_LEN]
     }
 }
 
@@ -177,7 +177,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(32))]
 
         #[test]
-        fn it_does_what_a_vector_does(
+        fn it_behaves_like_a_vector(
             numbers_in in Just((0..9000).collect::<Vec<u32>>()).prop_shuffle(), len in 0_usize..9000, divisor in 2_u32..9,
         ) {
             let mut vector = numbers_in[..len].to_vec();

@@ -9,19 +9,19 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::fingerprint::fingerprint;
-use super::layout::Place;
+use super::layout::SplitSource;
 use super::quarantine::reason;
-use super::split::{Chance, divide};
+use super::split::{SplitConfig, divide};
 use super::walk::{ClassFolder, Walk, walk};
 use super::{Dataset, Error, Quarantined, Sample, Samples, ScanOptions, Split, Warning};
 use crate::header::{self, DecodeLimits, Header};
 
-/// How far a scan is.
+/// Progress of a scan.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// Image files found; 0 while folders are listed.
+    /// Image files found; 0 while folders are being listed.
     files: AtomicUsize,
-    /// Of them, those whose headers were read.
+    /// Files whose headers were read.
     read: AtomicUsize,
 }
 
@@ -32,25 +32,25 @@ impl fmt::Display for Progress {
     }
 }
 
-/// Scans the class folders of `root`: lists them, reads the header of every image, divides, sorts and hashes.
+/// Scans the class folders of `root`: lists them, reads the header of every image, assigns splits, sorts and hashes.
 ///
 /// # Determinism
 ///
-/// But for the name and the root, a function of what the folders contain and of the options, whatever the file system lists first.
+/// A function of the contents of the folders and the options, whatever the order in which the file system lists them; only name and root are copied.
 ///
 /// # Errors
 ///
 /// Every variant of [`Error`]; see the table in the documentation of [`super`].
 pub fn scan(name: &str, root: &Path, options: &ScanOptions) -> Result<Dataset, Error> {
-    scan_noting(name, root, options, &Progress::default())
+    scan_with_progress(name, root, options, &Progress::default())
 }
 
-/// As [`scan`], and says in `progress` how far it is.
+/// As [`scan`], and updates `progress`.
 ///
 /// # Errors
 ///
 /// Those of [`scan`].
-pub fn scan_noting(
+pub fn scan_with_progress(
     name: &str,
     root: &Path,
     options: &ScanOptions,
@@ -78,17 +78,17 @@ pub fn scan_noting(
     }
 }
 
-/// As [`scan`], but takes roots of any number of classes, none included, and passes over unreadable folders with a warning: to look at folders
-/// that cannot be served yet.
+/// As [`scan`], but accepts any number of classes, including none, and skips unreadable folders with a warning: to inspect folders that cannot be
+/// served yet.
 ///
 /// # Errors
 ///
-/// Those of [`scan`] but [`Error::UnreadableFolder`], [`Error::NoImages`] and [`Error::SingleClass`].
-pub fn survey(name: &str, root: &Path, options: &ScanOptions) -> Result<Dataset, Error> {
+/// Those of [`scan`] except [`Error::UnreadableFolder`], [`Error::NoImages`] and [`Error::SingleClass`].
+pub fn scan_lenient(name: &str, root: &Path, options: &ScanOptions) -> Result<Dataset, Error> {
     Ok(scan_any(name, root, options, &Progress::default())?.0)
 }
 
-/// The dataset, and how many images lie beside its class folders.
+/// The dataset, and the number of images outside class folders.
 fn scan_any(
     name: &str,
     root: &Path,
@@ -159,11 +159,11 @@ fn open(root: &Path) -> Result<(PathBuf, Walk), Error> {
     Ok((real, walk))
 }
 
-/// Files whose headers one thread reads in a row.
+/// Files per unit of work of a thread.
 const FILES: usize = 16;
 
-/// Reads the headers of all files by a few threads, since the time goes into waiting for the disk, and notes the sizes in `samples`. Returns
-/// the files that are not usable, in no order; their samples keep the size 0.
+/// Reads the headers of all files with several threads, since the time is spent waiting for the disk, and stores the sizes in `samples`. Returns
+/// the unusable files, in no order; their samples keep size 0.
 fn read_headers(
     root: &Path,
     samples: &mut Samples,
@@ -208,23 +208,23 @@ fn header_of(path: &Path, bytes: u64, limits: &DecodeLimits) -> Result<Header, h
     header::read(BufReader::new(file), limits)
 }
 
-/// Sorts `samples`, decides their splits, and makes their classes indices into the names that are returned, of those of `folders` that are
-/// `used`.
+/// Sorts `samples`, assigns their splits, and turns their classes from indices of `folders` into indices of the returned names, which are those of
+/// the `used` folders.
 fn sort(samples: &mut Samples, folders: &[ClassFolder], used: &[bool], options: &ScanOptions) -> Vec<String> {
     let used = folders.iter().zip(used).filter(|(_, used)| **used);
     let names: BTreeSet<&str> = used.map(|(folder, _)| folder.class()).collect();
     let names: Vec<&str> = names.into_iter().collect();
     let class = |folder: &ClassFolder| names.partition_point(|name| *name < folder.class());
-    // Of folders that are not used: of some class.
+    // Folders that are not used get some class.
     let classes: Vec<usize> = folders.iter().map(class).collect();
     let class = |sample: &Sample| classes[sample.class as usize];
     samples.sort_by(|a, b| (class(a), &a.path).cmp(&(class(b), &b.path)));
-    let chance = Chance {
+    let config = SplitConfig {
         fraction: options.valid_fraction,
         seed: options.split_seed,
         method: options.split_method,
     };
-    let place = |sample: &Sample| folders[sample.class as usize].place;
+    let split_source = |sample: &Sample| folders[sample.class as usize].split_source;
     let mut begin = 0;
     while let Some(first) = samples.get(begin) {
         let number = class(first);
@@ -235,16 +235,16 @@ fn sort(samples: &mut Samples, folders: &[ClassFolder], used: &[bool], options: 
         let of_class = members.clone().map(|index| &samples[index]);
         paths.extend(
             of_class
-                .filter(|sample| place(sample) == Place::Divided)
+                .filter(|sample| split_source(sample) == SplitSource::Computed)
                 .map(|sample| &*sample.path),
         );
-        let mut splits = divide(&paths, chance).into_iter();
+        let mut splits = divide(&paths, config).into_iter();
         begin = members.end;
         for index in members {
             let sample = &mut samples[index];
-            sample.split = match place(sample) {
-                Place::Fixed(split) => split,
-                Place::Divided => splits.next().expect("one for each divided image"),
+            sample.split = match split_source(sample) {
+                SplitSource::Folder(split) => split,
+                SplitSource::Computed => splits.next().expect("one for each image with a computed split"),
             };
             sample.class = u32::try_from(number).expect("no more classes than images");
         }
@@ -252,7 +252,7 @@ fn sort(samples: &mut Samples, folders: &[ClassFolder], used: &[bool], options: 
     names.into_iter().map(str::to_owned).collect()
 }
 
-/// One warning for each format that is not read.
+/// One warning per unsupported format.
 fn unsupported(mut files: Vec<(&'static str, String)>) -> Vec<Warning> {
     files.sort();
     let formats = files.chunk_by(|(one, _), (other, _)| one == other);
@@ -274,12 +274,12 @@ fn empty_classes(folders: &[ClassFolder], used: &[bool]) -> impl Iterator<Item =
 fn similar_classes(classes: &[String]) -> Vec<Warning> {
     let mut folded: Vec<(String, &String)> = classes.iter().map(|name| (name.to_lowercase(), name)).collect();
     folded.sort();
-    let twins = folded.windows(2).filter(|pair| pair[0].0 == pair[1].0);
+    let equal = folded.windows(2).filter(|pair| pair[0].0 == pair[1].0);
     let warning = |pair: &[(String, &String)]| Warning::SimilarClasses {
         first: pair[0].1.clone(),
         second: pair[1].1.clone(),
     };
-    twins.map(warning).collect()
+    equal.map(warning).collect()
 }
 
 fn absent_classes(classes: &[String], samples: &Samples) -> Vec<Warning> {

@@ -1,49 +1,55 @@
-//! Which images are held out for validation.
+//! Assignment of images to train and valid.
 
 use super::{Split, SplitMethod};
 use crate::random::{Purpose, below, generator, key};
 
-/// The part of the options that chooses.
+/// The options that determine the split.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Chance {
+pub(super) struct SplitConfig {
     pub(super) fraction: f64,
     pub(super) seed: u64,
     pub(super) method: SplitMethod,
 }
 
-/// The split of each image of a class, given by its path relative to the root.
+/// The split of each image of a class, by its path relative to the root.
 ///
 /// # Determinism
 ///
-/// An image is valid if its [`place`] lies below the fraction, whatever other images there are: images that come or go move no others.
-/// Stratified, there are two exceptions in a class: see [`keep_both_sides`].
-pub(super) fn divide(paths: &[&str], chance: Chance) -> Vec<Split> {
-    let limit = (chance.fraction * PLACES) as u64;
-    let places: Vec<u64> = paths.iter().map(|path| place(chance.seed, path)).collect();
-    let side = |&place: &u64| if place < limit { Split::Valid } else { Split::Train };
-    let mut splits: Vec<Split> = places.iter().map(side).collect();
-    if chance.method == SplitMethod::Stratified {
-        keep_both_sides(&places, &mut splits, chance.fraction);
+/// An image is valid if its [`position`] is below the fraction, whatever other images there are: added or removed images do not move others.
+/// The stratified method has two exceptions per class: see [`keep_both_sides`].
+pub(super) fn divide(paths: &[&str], config: SplitConfig) -> Vec<Split> {
+    let limit = (config.fraction * POSITIONS) as u64;
+    let positions: Vec<u64> = paths.iter().map(|path| position(config.seed, path)).collect();
+    let side = |&position: &u64| {
+        if position < limit {
+            Split::Valid
+        } else {
+            Split::Train
+        }
+    };
+    let mut splits: Vec<Split> = positions.iter().map(side).collect();
+    if config.method == SplitMethod::Stratified {
+        keep_both_sides(&positions, &mut splits, config.fraction);
     }
     splits
 }
 
-/// Exchanges one image of a class that has all its images on one side: the one with the least place becomes valid if none is and the
-/// fraction of the class rounds to one or more, the one with the largest place stays in train if none does.
+/// Moves one image of a class that has all its images on one side: the one with the lowest position becomes valid if none is and the fraction of
+/// the class rounds to one or more; the one with the highest position stays in train if none does.
 ///
-/// No rule without a memory can do this and never move an image from valid to train when others are added. Let every class of `m` images
-/// be promised a valid one, and look at `m` of the train images of a larger class: on its own, these `m` have a valid image, which the
-/// other images have then moved to train. So a class that has none below the fraction can lose its one valid image to train once others
-/// are added; classes of many images have some.
-fn keep_both_sides(places: &[u64], splits: &mut [Split], fraction: f64) {
-    let by_place = |at: &usize| places[*at];
-    // Half up, by the same IEEE operations everywhere.
-    let share = (fraction * places.len() as f64 + 0.5).floor() as usize;
+/// A stateless rule cannot do this without sometimes moving an image from valid to train when others are added. Suppose every class of `m` images
+/// has a valid one, and take `m` of the train images of a larger class: as a class of their own, they have a valid image, which adding the others
+/// moves to train. So a class with no image below the fraction can lose its one valid image to train when others are added; large classes have
+/// some below it.
+fn keep_both_sides(positions: &[u64], splits: &mut [Split], fraction: f64) {
+    let by_position = |at: &usize| positions[*at];
+    // Rounds half up, by IEEE operations that give the same result on every machine.
+    let share = (fraction * positions.len() as f64 + 0.5).floor() as usize;
     let has = |split| splits.contains(&split);
     let (at, split) = if !has(Split::Train) {
-        ((0..places.len()).max_by_key(by_place), Split::Train)
-    } else if !has(Split::Valid) && share > 0 && places.len() > 1 {
-        ((0..places.len()).min_by_key(by_place), Split::Valid)
+        ((0..positions.len()).max_by_key(by_position), Split::Train)
+    } else if !has(Split::Valid) && share > 0 && positions.len() > 1 {
+        ((0..positions.len()).min_by_key(by_position), Split::Valid)
     } else {
         return;
     };
@@ -52,17 +58,17 @@ fn keep_both_sides(places: &[u64], splits: &mut [Split], fraction: f64) {
     }
 }
 
-/// How many places there are: 2^64.
-const PLACES: f64 = 18_446_744_073_709_551_616.0;
-/// Images that share the places out among them.
+/// Number of positions: 2^64.
+const POSITIONS: f64 = 18_446_744_073_709_551_616.0;
+/// Consecutive numbers that are spread evenly over the positions.
 const BLOCK: u64 = 5;
 
-/// A function of the seed and the path, uniform over all numbers of 64 bits.
+/// The position of an image: a function of the seed and the path, uniform over all 64-bit integers.
 ///
-/// Of files whose names differ in their number only, those with the numbers 1 to 5, 6 to 10 and so on lie in another fifth of the places
-/// each, in an order drawn for each five. So a fraction of 0.2 holds out exactly one of each five, where independent places would give a
-/// class of 20 images 4 with a standard deviation of 1.8.
-fn place(seed: u64, path: &str) -> u64 {
+/// Of files whose names differ only in their number, those with the numbers 1 to 5, 6 to 10 and so on lie in different fifths of the positions,
+/// in an order drawn per block of five. So a fraction of 0.2 holds out exactly one of each block, where independent positions would hold out
+/// 4 of 20 images with a standard deviation of 1.8.
+fn position(seed: u64, path: &str) -> u64 {
     let (name, number) = numbered(path);
     let (block, member) = (number.div_ceil(BLOCK), (number + BLOCK - 1) % BLOCK);
     let [a, b, c, d] = words(&name);
@@ -76,7 +82,7 @@ fn place(seed: u64, path: &str) -> u64 {
     fifths[member as usize] * (u64::MAX / BLOCK) + within / BLOCK
 }
 
-/// A path without its extension and the last number in its file name, and that number; 0 if there is none.
+/// A path without its extension and the last number in its file name, and that number; 0 if it has none.
 fn numbered(path: &str) -> (String, u64) {
     let folder = path.rfind('/').map_or(0, |at| at + 1);
     let stem = path[folder..].rfind('.').map_or(path, |at| &path[..folder + at]);
@@ -86,13 +92,13 @@ fn numbered(path: &str) -> (String, u64) {
         .map_or(folder, |at| folder + at + 1);
     let begin = stem[folder..end].rfind(|c| !is_digit(c));
     let begin = begin.map_or(folder, |at| stem.ceil_char_boundary(folder + at + 1));
-    // No more digits than such a number holds.
+    // At most as many digits as fit 64 bits.
     let begin = begin.max(end.saturating_sub(18));
     let number = stem[begin..end].parse().unwrap_or(0);
     (format!("{}\0{}", &stem[..begin], &stem[end..]), number)
 }
 
-/// The hash of a text as coordinates of a key.
+/// The hash of a string, as coordinates of a random key.
 fn words(text: &str) -> [u64; 4] {
     let hash = *blake3::hash(text.as_bytes()).as_bytes();
     let mut words = [0; 4];
@@ -108,8 +114,8 @@ mod tests {
 
     use super::*;
 
-    fn chance(fraction: f64, seed: u64, method: SplitMethod) -> Chance {
-        Chance {
+    fn config(fraction: f64, seed: u64, method: SplitMethod) -> SplitConfig {
+        SplitConfig {
             fraction,
             seed,
             method,
@@ -122,7 +128,7 @@ mod tests {
         numbers.map(|number| format!("{class}/{number:05}.jpg")).collect()
     }
 
-    /// The same with names without order.
+    /// The same with names without numbers.
     fn unnumbered(class: &str, first: usize, count: usize) -> Vec<String> {
         let name = |path: String| {
             blake3::hash(path.as_bytes())
@@ -134,12 +140,12 @@ mod tests {
     }
 
     /// The paths that are held out.
-    fn held_out(paths: &[String], chance: Chance) -> Vec<&str> {
+    fn held_out(paths: &[String], config: SplitConfig) -> Vec<&str> {
         let class = |path: &String| str::split(path, '/').next().unwrap_or_default().to_owned();
         let classes = paths.chunk_by(|a, b| class(a) == class(b));
         let of_class = |paths: &'_ [String]| {
             let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-            divide(&paths, chance)
+            divide(&paths, config)
         };
         let splits: Vec<Split> = classes.flat_map(of_class).collect();
         let valid = paths
@@ -156,7 +162,7 @@ mod tests {
         let paths = [files("birds", 1, 20), files("flowers", 1, 200)].concat();
         for seed in 0..50 {
             for method in METHODS {
-                let held_out = held_out(&paths, chance(0.2, seed, method));
+                let held_out = held_out(&paths, config(0.2, seed, method));
                 assert_eq!(
                     held_out.iter().filter(|path| path.starts_with("birds/")).count(),
                     4
@@ -166,12 +172,12 @@ mod tests {
         }
     }
 
-    /// A change of these paths changes every user's split, and so the fingerprint of their data sets.
+    /// If these paths change, every user's split and the fingerprints of their datasets change.
     #[test]
-    fn the_choice_never_changes() {
+    fn the_split_is_stable() {
         let paths = [files("birds", 0, 11), unnumbered("flowers", 0, 10)].concat();
         for method in METHODS {
-            let held_out = held_out(&paths, chance(0.2, 42, method)).into_iter();
+            let held_out = held_out(&paths, config(0.2, 42, method)).into_iter();
             assert_eq!(held_out.map(|path| &path[..12]).collect::<Vec<_>>(), CHOSEN);
         }
     }
@@ -187,22 +193,22 @@ mod tests {
     ];
 
     #[test]
-    fn added_and_removed_files_move_no_others() {
+    fn added_and_removed_files_do_not_move_others() {
         for (images, added) in [(20, 1), (20, 10), (20, 100), (200, 1), (200, 10), (200, 100)] {
             for (seed, method, names) in (0..20).flat_map(|seed| {
                 METHODS
                     .into_iter()
                     .flat_map(move |method| [files, unnumbered].map(move |names| (seed, method, names)))
             }) {
-                let chance = chance(0.2, seed, method);
+                let config = config(0.2, seed, method);
                 let many = names("birds", 1, images + added);
-                // Before all others, behind all, and on both sides.
+                // Added after all others, around them, and before them.
                 for first in [0, added / 2, added] {
                     let few = &many[first..first + images];
-                    let before = held_out(few, chance);
-                    let mut after = held_out(&many, chance);
+                    let before = held_out(few, config);
+                    let mut after = held_out(&many, config);
                     after.retain(|path| few.iter().any(|few| few == path));
-                    // A single one may be the exception.
+                    // A single valid image may be the exception.
                     if before.len() > 1 || method == SplitMethod::Random {
                         assert_eq!(before, after, "{images} and {added} with seed {seed}");
                     }
@@ -214,8 +220,8 @@ mod tests {
     #[test]
     fn a_larger_fraction_holds_out_the_same_images_and_more() {
         let paths = files("birds", 0, 200);
-        let few = held_out(&paths, chance(0.1, 42, SplitMethod::Stratified));
-        let many = held_out(&paths, chance(0.3, 42, SplitMethod::Stratified));
+        let few = held_out(&paths, config(0.1, 42, SplitMethod::Stratified));
+        let many = held_out(&paths, config(0.3, 42, SplitMethod::Stratified));
         assert!(few.len() < many.len() && few.iter().all(|path| many.contains(path)));
     }
 
@@ -224,7 +230,7 @@ mod tests {
         for paths in [files("birds", 0, 10), unnumbered("birds", 0, 10)] {
             let mut times = [0; 10];
             for seed in 0..2000 {
-                for path in held_out(&paths, chance(0.3, seed, SplitMethod::Random)) {
+                for path in held_out(&paths, config(0.3, seed, SplitMethod::Random)) {
                     times[paths.iter().position(|known| known == path).expect("a path")] += 1;
                 }
             }
@@ -236,9 +242,9 @@ mod tests {
         }
     }
 
-    /// Mean and variance of what is held out of a class, over seeds.
+    /// Mean and variance of the number of images held out, over seeds.
     fn spread(paths: &[String], fraction: f64) -> (f64, f64) {
-        let count = |seed| held_out(paths, chance(fraction, seed, SplitMethod::Random)).len() as f64;
+        let count = |seed| held_out(paths, config(fraction, seed, SplitMethod::Random)).len() as f64;
         let counts: Vec<f64> = (0..500).map(count).collect();
         let mean = counts.iter().sum::<f64>() / 500.0;
         let square = counts
@@ -249,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn without_numbers_the_share_of_a_class_is_binomial_and_with_them_it_is_closer() {
+    fn the_number_held_out_is_binomial_for_unnumbered_files_and_more_even_for_numbered_ones() {
         for (images, fraction) in [(20, 0.2), (200, 0.2), (200, 0.05)] {
             let (expected, binomial) = (
                 fraction * images as f64,
@@ -264,7 +270,7 @@ mod tests {
                 (variance / binomial - 1.0).abs() < 0.3,
                 "{variance} of {binomial}"
             );
-            // From a number that begins no five.
+            // Starting at a number that does not begin a block.
             let (mean, variance) = spread(&files("birds", 8, images), fraction);
             assert!(
                 (mean - expected).abs() < 4.0 * (binomial / 500.0).sqrt(),
@@ -297,13 +303,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_class_keeps_an_image_on_either_side(
+        fn a_stratified_class_has_images_on_both_sides(
             counts in prop::collection::vec(1usize..60, 1..8), percent in 0u32..100, seed: u64,
         ) {
             let fraction = f64::from(percent) / 100.0;
             let class = |(class, &count): (usize, &usize)| files(&format!("class {class}"), 0, count);
             let paths: Vec<String> = counts.iter().enumerate().flat_map(class).collect();
-            let held_out = held_out(&paths, chance(fraction, seed, SplitMethod::Stratified));
+            let held_out = held_out(&paths, config(fraction, seed, SplitMethod::Stratified));
             for (class, &count) in counts.iter().enumerate() {
                 let of_class = |path: &&&str| path.starts_with(&format!("class {class}/"));
                 let share = held_out.iter().filter(of_class).count();
@@ -313,24 +319,24 @@ mod tests {
         }
 
         #[test]
-        fn files_that_come_move_one_from_valid_to_train_at_most_and_only_where_it_was_the_only_one(
+        fn added_files_move_at_most_the_only_valid_image_to_train(
             count in 1usize..30, added in 1usize..30, percent in 0u32..100, seed: u64,
         ) {
-            let chance = chance(f64::from(percent) / 100.0, seed, SplitMethod::Stratified);
+            let config = config(f64::from(percent) / 100.0, seed, SplitMethod::Stratified);
             let (few, many) = (unnumbered("birds", 0, count), unnumbered("birds", 0, count + added));
-            let (before, after) = (held_out(&few, chance), held_out(&many, chance));
+            let (before, after) = (held_out(&few, config), held_out(&many, config));
             let moved = before.iter().filter(|path| !after.contains(path)).count();
             prop_assert!(moved == 0 || (moved == 1 && before.len() == 1), "{moved} of {}", before.len());
         }
 
         #[test]
-        fn a_class_does_not_depend_on_others(count in 2usize..40, other in 1usize..40, seed: u64) {
-            let chance = chance(0.2, seed, SplitMethod::Stratified);
+        fn the_split_of_a_class_does_not_depend_on_others(count in 2usize..40, other in 1usize..40, seed: u64) {
+            let config = config(0.2, seed, SplitMethod::Stratified);
             let birds = files("birds", 0, count);
             let both = [birds.clone(), files("flowers", 0, other)].concat();
-            let mut together = held_out(&both, chance);
+            let mut together = held_out(&both, config);
             together.retain(|path| path.starts_with("birds/"));
-            prop_assert_eq!(held_out(&birds, chance), together);
+            prop_assert_eq!(held_out(&birds, config), together);
         }
     }
 }

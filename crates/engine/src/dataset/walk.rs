@@ -1,4 +1,4 @@
-//! The files below class folders.
+//! Lists the files of class folders.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::layout::{Place, Role, roles};
+use super::layout::{FolderRole, SplitSource, roles};
 use super::{LinkFault, Quarantined, Sample, Samples, Split, Warning};
 use crate::header::Format;
 
@@ -15,11 +15,11 @@ use crate::header::Format;
 #[derive(Clone, Debug)]
 pub(super) struct ClassFolder {
     pub(super) path: String,
-    pub(super) place: Place,
+    pub(super) split_source: SplitSource,
 }
 
 impl ClassFolder {
-    /// The name of the class: that of the folder.
+    /// The class name, which is the name of the folder.
     pub(super) fn class(&self) -> &str {
         self.path
             .rsplit('/')
@@ -28,22 +28,22 @@ impl ClassFolder {
     }
 }
 
-/// What a walk gathers. Nothing is opened but folders.
+/// The result of a walk. Files are not opened.
 #[derive(Debug, Default)]
 pub(super) struct Walk {
     root: PathBuf,
-    /// Image files in class folders, not yet opened: their `class` is an index into `class_folders`, their `width` and `height` are 0, and
-    /// their `split` is not decided. The list becomes that of the samples: with millions of files, there is no memory for a second one.
+    /// Image files in class folders: `class` is an index into `class_folders`, `width` and `height` are 0, and `split` is not assigned. The list
+    /// becomes that of the samples: with millions of files, there is no memory for a second one.
     pub(super) found: Samples,
     pub(super) class_folders: Vec<ClassFolder>,
     pub(super) quarantine: Vec<Quarantined>,
     pub(super) warnings: Vec<Warning>,
     pub(super) stray: usize,
-    /// Images in class folders whose format is not read: the format's name, and the path.
+    /// Images of unsupported formats in class folders: name of the format, and path.
     pub(super) unsupported: Vec<(&'static str, String)>,
 }
 
-/// A folder being read: its path below the root, and where it really lies.
+/// A folder being read: its path relative to the root, and its real path.
 #[derive(Clone, Debug)]
 struct Folder {
     path: String,
@@ -51,7 +51,7 @@ struct Folder {
 }
 
 impl Folder {
-    /// The path of what is called `name` in it, in no more memory than it needs.
+    /// The path of its entry `name`, without spare capacity.
     fn below(&self, name: &str) -> String {
         let mut path = String::with_capacity(self.path.len() + 1 + name.len());
         if !self.path.is_empty() {
@@ -63,10 +63,10 @@ impl Folder {
     }
 }
 
-/// What a folder holds. Images are none of the entries: there may be very many.
+/// The contents of a folder. Images are only counted, since there may be many.
 #[derive(Default)]
 struct Entries {
-    /// Those that are not links first, each part by name.
+    /// Folders, then links to folders, each by name.
     folders: Vec<Entry>,
     images: usize,
 }
@@ -76,9 +76,9 @@ struct Entry {
     folder: Folder,
 }
 
-enum Kind {
+enum FileKind {
     Folder,
-    /// An image of a format that is not read, by its name.
+    /// An image of an unsupported format, with the format's name.
     Unsupported(&'static str),
     Image {
         bytes: u64,
@@ -86,11 +86,11 @@ enum Kind {
     },
 }
 
-/// Walks the class folders of `root`, which is absolute and without links.
+/// Walks the class folders of `root`, which must be a canonical path.
 ///
 /// # Errors
 ///
-/// Where the root itself cannot be listed.
+/// If the root itself cannot be listed.
 pub(super) fn walk(root: &Path) -> io::Result<Walk> {
     let mut walk = Walk {
         root: root.to_owned(),
@@ -104,9 +104,9 @@ pub(super) fn walk(root: &Path) -> io::Result<Walk> {
     let names: Vec<&str> = folders.iter().map(|folder| folder.path.as_str()).collect();
     for ((_, role), folder) in roles(&names).into_iter().zip(&folders) {
         match role {
-            Role::Class(place) => walk.class(folder, place, &[&root]),
-            Role::Classes(place) => walk.classes(folder, place, &root),
-            Role::Ignored => walk.warnings.push(Warning::IgnoredFolder {
+            FolderRole::Class(split_source) => walk.class(folder, split_source, &[&root]),
+            FolderRole::Classes(split_source) => walk.classes(folder, split_source, &root),
+            FolderRole::Ignored => walk.warnings.push(Warning::IgnoredFolder {
                 folder: folder.path.clone(),
             }),
         }
@@ -115,7 +115,7 @@ pub(super) fn walk(root: &Path) -> io::Result<Walk> {
 }
 
 impl Walk {
-    /// The folders in `folder`; images in it are stray.
+    /// The folders in `folder`; counts images in it as stray.
     fn folders(&mut self, folder: &Folder) -> io::Result<Vec<Folder>> {
         let entries = self.entries(folder, None)?;
         let count = entries.images;
@@ -130,20 +130,20 @@ impl Walk {
         Ok(entries.folders.into_iter().map(|entry| entry.folder).collect())
     }
 
-    fn classes(&mut self, split: &Folder, place: Place, root: &Folder) {
+    fn classes(&mut self, split: &Folder, split_source: SplitSource, root: &Folder) {
         match self.folders(split) {
             Ok(folders) => folders
                 .iter()
-                .for_each(|folder| self.class(folder, place, &[root, split])),
+                .for_each(|folder| self.class(folder, split_source, &[root, split])),
             Err(error) => self.unreadable(split, &error),
         }
     }
 
-    fn class(&mut self, folder: &Folder, place: Place, above: &[&Folder]) {
+    fn class(&mut self, folder: &Folder, split_source: SplitSource, above: &[&Folder]) {
         let class = u32::try_from(self.class_folders.len()).expect("fewer than 2^32 folders");
         self.class_folders.push(ClassFolder {
             path: folder.path.clone(),
-            place,
+            split_source,
         });
         let mut read: HashSet<PathBuf> = above.iter().map(|folder| folder.real.clone()).collect();
         read.insert(folder.real.clone());
@@ -165,12 +165,12 @@ impl Walk {
                 } else if is_link {
                     self.link(folder.path, LinkFault::AlreadyRead);
                 }
-                // Or else a link led to it before it was met itself.
+                // Otherwise a link has led to it before.
             }
         }
     }
 
-    /// Visible folders in `folder`, links resolved. If it is a part of a class folder, that one's index is `class`, and images are found.
+    /// The folders in `folder` that are not hidden, with links resolved. If it belongs to the class folder `class`, its images are added to `found`.
     fn entries(&mut self, folder: &Folder, class: Option<u32>) -> io::Result<Entries> {
         let mut entries = Entries::default();
         for entry in fs::read_dir(&folder.real)? {
@@ -184,18 +184,18 @@ impl Walk {
                 continue;
             };
             let metadata = match fs::metadata(&real) {
-                // The folder can be listed, but nothing in it can be reached.
+                // The folder can be listed, but its entries cannot be accessed.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !is_link => {
                     return Err(error);
                 }
                 metadata => metadata,
             };
             match (self.kind(&path, metadata), class) {
-                (Some(Kind::Folder), _) => entries.folders.push(Entry {
+                (Some(FileKind::Folder), _) => entries.folders.push(Entry {
                     is_link,
                     folder: Folder { path, real },
                 }),
-                (Some(Kind::Image { bytes, modified }), Some(class)) => self.found.push(Sample {
+                (Some(FileKind::Image { bytes, modified }), Some(class)) => self.found.push(Sample {
                     path: path.into(),
                     class,
                     split: Split::Train,
@@ -204,9 +204,9 @@ impl Walk {
                     width: 0,
                     height: 0,
                 }),
-                (Some(Kind::Image { .. }), None) => entries.images += 1,
-                (Some(Kind::Unsupported(format)), Some(_)) => self.unsupported.push((format, path)),
-                (Some(Kind::Unsupported(_)), None) | (None, _) => {}
+                (Some(FileKind::Image { .. }), None) => entries.images += 1,
+                (Some(FileKind::Unsupported(format)), Some(_)) => self.unsupported.push((format, path)),
+                (Some(FileKind::Unsupported(_)), None) | (None, _) => {}
             }
         }
         let folders = &mut entries.folders;
@@ -214,7 +214,7 @@ impl Walk {
         Ok(entries)
     }
 
-    /// The entry's name, unless it is hidden; a name that is not UTF-8 is quarantined.
+    /// The entry's name; `None` if it is hidden, or not UTF-8 and then quarantined.
     fn name(&mut self, folder: &Folder, entry: &DirEntry) -> Option<String> {
         let name: OsString = entry.file_name();
         if name.as_encoded_bytes().starts_with(b".") {
@@ -230,7 +230,7 @@ impl Walk {
         None
     }
 
-    /// Where `real` lies without links, if inside the root.
+    /// The path `real` with links resolved, if it is inside the root.
     fn resolve(&mut self, path: &str, real: PathBuf, is_link: bool) -> Option<PathBuf> {
         if !is_link {
             return Some(real);
@@ -244,17 +244,17 @@ impl Walk {
         None
     }
 
-    fn kind(&mut self, path: &str, metadata: io::Result<Metadata>) -> Option<Kind> {
+    fn kind(&mut self, path: &str, metadata: io::Result<Metadata>) -> Option<FileKind> {
         let reason = match metadata {
-            Ok(metadata) if metadata.is_dir() => return Some(Kind::Folder),
+            Ok(metadata) if metadata.is_dir() => return Some(FileKind::Folder),
             Ok(metadata) if metadata.is_file() && !is_image(path) => {
-                return unsupported(path).map(Kind::Unsupported);
+                return unsupported(path).map(FileKind::Unsupported);
             }
             _ if !is_image(path) => return None,
             Ok(metadata) if metadata.is_file() => match metadata.modified() {
                 Ok(modified) => {
                     let bytes = metadata.len();
-                    return Some(Kind::Image { bytes, modified });
+                    return Some(FileKind::Image { bytes, modified });
                 }
                 Err(error) => error.to_string(),
             },
@@ -293,7 +293,7 @@ fn is_image(name: &str) -> bool {
     extension(name).is_some_and(|extension| Format::EXTENSIONS.contains(&extension.as_str()))
 }
 
-/// The name of the format, where the extension says one that is not read.
+/// The name of the format, if the extension is that of an unsupported one.
 fn unsupported(name: &str) -> Option<&'static str> {
     let extension = extension(name)?;
     let format = Format::UNSUPPORTED.iter().find(|(known, _)| *known == extension);

@@ -2,17 +2,17 @@ use std::fmt;
 
 use super::Split;
 
-/// Something in the folders that a person may not have meant. Paths are relative to the root; the root itself is `.`.
+/// A defect of the folders that does not prevent their use. Paths are relative to the root; the root itself is `.`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Warning {
-    /// Images that lie beside the class folders and belong to no class.
+    /// Images outside class folders, which belong to no class.
     StrayImages {
-        /// The folder they lie in.
+        /// The folder with the images.
         folder: String,
         /// How many.
         count: usize,
     },
-    /// A folder beside `train/`, not read.
+    /// A folder beside `train/` that is not read.
     IgnoredFolder {
         /// The folder.
         folder: String,
@@ -22,7 +22,7 @@ pub enum Warning {
         /// The folder.
         folder: String,
     },
-    /// A class that a split has no image of, though it has images.
+    /// A class without an image in a split that has images.
     AbsentClass {
         /// The class.
         class: String,
@@ -36,7 +36,7 @@ pub enum Warning {
         /// The other.
         second: String,
     },
-    /// Images in class folders whose format is not read.
+    /// Images of an unsupported format in class folders.
     Unsupported {
         /// Name of the format.
         format: &'static str,
@@ -49,14 +49,14 @@ pub enum Warning {
     Unreadable {
         /// The folder.
         folder: String,
-        /// What the operating system says.
+        /// The error of the operating system.
         reason: String,
     },
     /// A link that is not followed.
     Link {
         /// The link.
         path: String,
-        /// Why not.
+        /// The reason.
         fault: LinkFault,
     },
 }
@@ -64,11 +64,11 @@ pub enum Warning {
 /// Why a link is not followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LinkFault {
-    /// Its target lies outside of the root.
+    /// Its target is outside the root.
     LeavesRoot,
-    /// Its target does not exist, or cannot be reached.
+    /// Its target does not exist or cannot be accessed.
     LeadsNowhere,
-    /// Its target is a folder that contains it, or that was read for the same class already.
+    /// Its target is a folder that contains it, or that was already read for the same class.
     AlreadyRead,
 }
 
@@ -115,7 +115,7 @@ impl fmt::Display for Warning {
                 "{count} {format} files are not read, the first is {first:?}: convert them to JPEG or PNG"
             ),
             Self::Unreadable { folder, reason } => write!(f, "cannot read the folder {folder:?}: {reason}"),
-            Self::Link { path, fault } => write!(f, "passed over {path:?}: {fault}"),
+            Self::Link { path, fault } => write!(f, "skipped {path:?}: {fault}"),
         }
     }
 }

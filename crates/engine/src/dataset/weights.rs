@@ -1,7 +1,7 @@
-//! Weights of classes for a loss.
+//! Class weights for a loss.
 
-/// Per class `N / (K n)`: `n` its images, `N` all images, `K` the number of classes that have any. A class without images gets 0.
-/// Averaged over the images, the weight is 1.
+/// Weight `N / (K n)` per class: `n` images of the class, `N` of all classes, `K` the number of classes that have images. A class without images gets
+/// 0. The mean over the images is 1.
 ///
 /// # Source
 ///
@@ -20,8 +20,8 @@ pub fn inverse_frequency(counts: &[u32]) -> Vec<f64> {
     counts.iter().map(weight).collect()
 }
 
-/// Per class `(1 - beta) / (1 - beta^n)`, `n` its images, scaled so that the mean over the classes that have any is 1. A class without
-/// images gets 0. `beta` in 0..1: 0 weighs all classes equally, towards 1 it approaches the inverse frequency.
+/// Weight `(1 - beta) / (1 - beta^n)` per class of `n` images, scaled so that the mean over the classes that have images is 1. A class without images
+/// gets 0. `beta` in 0..1: 0 weighs all classes equally; towards 1 it approaches the inverse frequency.
 ///
 /// # Source
 ///
@@ -30,7 +30,7 @@ pub fn inverse_frequency(counts: &[u32]) -> Vec<f64> {
 pub fn effective_number(counts: &[u32], beta: f64) -> Vec<f64> {
     let raw = |&count: &u32| match count {
         0 => 0.0,
-        // Of `1 - beta^n` in full precision for beta near 1.
+        // `1 - beta^n` in full precision for beta near 1.
         _ => (1.0 - beta) / -libm::expm1(f64::from(count) * libm::log(beta)),
     };
     let raw: Vec<f64> = counts.iter().map(raw).collect();
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rare_class_of_the_reference_weighs_ten_times_the_common_one() {
+    fn a_class_with_a_tenth_of_the_images_has_ten_times_the_weight() {
         assert_close(&inverse_frequency(&[20, 200]), &[5.5, 0.55]);
         assert_close(&inverse_frequency(&[0, 20, 200]), &[0.0, 5.5, 0.55]);
     }

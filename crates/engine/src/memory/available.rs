@@ -1,16 +1,16 @@
-//! How much memory there is for this process.
+//! The memory available to this process.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where nothing is known about memory.
+/// Assumed if nothing is known about memory, in bytes.
 const FALLBACK: u64 = 1 << 30;
 
-/// Limits beyond this mean that there is none: version 1 of control groups writes one a page short of 2^63.
+/// A limit beyond this means none: version 1 of control groups writes one a page short of 2^63.
 const UNLIMITED: u64 = 1 << 60;
 
-/// The memory that is left to this process, in bytes: of what the control groups (version 1 or 2) that it runs in leave below their limits,
-/// and of what the machine has available, the least. Page cache that can be given up counts as left. Where nothing is known, 1 GiB.
+/// The memory available to this process, in bytes: the minimum of `MemAvailable` and of what its control groups (version 1 or 2) and their
+/// parents leave below their limits. Page cache that can be reclaimed counts as available. 1 GiB if nothing is known.
 #[must_use]
 pub fn available() -> u64 {
     memory_left(Path::new("/proc"), Path::new("/sys/fs/cgroup")).unwrap_or(FALLBACK)
@@ -22,7 +22,7 @@ fn memory_left(proc: &Path, cgroup: &Path) -> Option<u64> {
     let groups = read(proc.join("self/cgroup")).map_or_else(Vec::new, |text| groups_in(&text));
     let left = groups.iter().flat_map(|group| {
         let mount = cgroup.join(group.version.mount());
-        // A limit above holds below too. Where the path is that of another namespace, only the mount point itself is there.
+        // Limits of parents apply as well. If the path is that of another namespace, only the mount point itself exists.
         let folders: Vec<PathBuf> = Path::new(&group.path)
             .ancestors()
             .map(|path| below(&mount, path))
@@ -38,21 +38,21 @@ fn below(mount: &Path, path: &Path) -> PathBuf {
     mount.join(path.strip_prefix("/").unwrap_or(path))
 }
 
-/// A control group for memory that the process is in.
+/// A memory control group of this process.
 #[derive(Debug, PartialEq, Eq)]
-struct Group {
-    version: Version,
-    /// Below the mount point.
+struct Cgroup {
+    version: CgroupVersion,
+    /// Relative to the mount point.
     path: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Version {
+enum CgroupVersion {
     One,
     Two,
 }
 
-impl Version {
+impl CgroupVersion {
     fn mount(self) -> &'static str {
         match self {
             Self::One => "memory",
@@ -60,7 +60,7 @@ impl Version {
         }
     }
 
-    /// Names of the files with the limit and the usage, and of the line with the page cache that is not in use.
+    /// Names of the files with the limit and the usage, and of the line of `memory.stat` with the inactive page cache.
     fn names(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::One => (
@@ -72,7 +72,7 @@ impl Version {
         }
     }
 
-    /// Bytes that the group at `folder` leaves; `None` where there is no group or no limit.
+    /// Bytes that the group at `folder` leaves; `None` if there is no group or no limit.
     fn left_in(self, folder: &Path) -> Option<u64> {
         let (limit, usage, inactive) = self.names();
         let read = |name: &str| fs::read_to_string(folder.join(name)).ok();
@@ -89,18 +89,18 @@ impl Version {
     }
 }
 
-/// The groups for memory in `/proc/self/cgroup`, whose lines are `id:controllers:path`. Version 2 has no controllers there.
-fn groups_in(text: &str) -> Vec<Group> {
+/// The memory groups in `/proc/self/cgroup`, whose lines are `id:controllers:path`. Version 2 lists no controllers there.
+fn groups_in(text: &str) -> Vec<Cgroup> {
     let group = |line: &str| {
         let mut parts = line.splitn(3, ':').skip(1);
         let (controllers, path) = (parts.next()?, parts.next()?.to_owned());
         match controllers {
-            "" => Some(Group {
-                version: Version::Two,
+            "" => Some(Cgroup {
+                version: CgroupVersion::Two,
                 path,
             }),
-            _ if controllers.split(',').any(|name| name == "memory") => Some(Group {
-                version: Version::One,
+            _ if controllers.split(',').any(|name| name == "memory") => Some(Cgroup {
+                version: CgroupVersion::One,
                 path,
             }),
             _ => None,
@@ -114,7 +114,7 @@ fn available_in(text: &str) -> Option<u64> {
     line_of(text, "MemAvailable:")?.checked_mul(1024)
 }
 
-/// The number behind `name` at the beginning of a line.
+/// The number after `name` at the start of a line.
 fn line_of(text: &str, name: &str) -> Option<u64> {
     let mut lines = text.lines().map(str::split_whitespace);
     lines.find_map(|mut words| {
@@ -130,7 +130,7 @@ fn line_of(text: &str, name: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// A machine's files, by path.
+    /// [`memory_left`] of a file system with these files.
     fn left(files: &[(&str, &str)]) -> Option<u64> {
         let root = tempfile::tempdir().unwrap();
         for (path, text) in files {
@@ -147,7 +147,7 @@ mod tests {
     );
 
     #[test]
-    fn without_a_limit_it_is_what_the_machine_has_available() {
+    fn without_a_limit_the_available_memory_of_the_machine_counts() {
         assert_eq!(left(&[MEMINFO]), Some(8000 * 1024));
         let free = [
             MEMINFO,
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn in_a_container_the_path_of_the_host_is_not_there_and_the_mount_point_counts() {
+    fn in_another_namespace_the_mount_point_counts() {
         let files = [
             MEMINFO,
             ("proc/self/cgroup", "0::/host/path\n"),
@@ -210,11 +210,11 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_are_not_understood_are_passed_over() {
+    fn malformed_lines_are_skipped() {
         assert_eq!(
             groups_in("garbage\n1:\n2:memory\n::\n"),
-            [Group {
-                version: Version::Two,
+            [Cgroup {
+                version: CgroupVersion::Two,
                 path: String::new()
             }]
         );
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_has_some() {
+    fn this_machine_has_available_memory() {
         assert!(available() > 0);
     }
 }

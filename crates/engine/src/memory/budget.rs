@@ -1,42 +1,42 @@
-//! Bytes that several parts of a program share.
+//! A budget of bytes, shared by several users.
 
 use std::sync::{
     Arc, Condvar, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicU64, Ordering},
 };
 
-/// A number of bytes, of which some are taken for long, by streams, and some for a moment, by decoders. It counts, and allocates nothing.
+/// A number of bytes from which streams take long-term permits, and decoders short-term ones. It only counts; it allocates nothing.
 ///
-/// A part is kept free of what is taken for long, so that there is always room for a decoder, and whoever waits for it gets it.
+/// A reserve is not available to long-term permits, so that a short-term one is always granted in the end.
 #[derive(Debug)]
 pub struct Budget {
     bytes: u64,
-    /// Kept for what is taken for a moment.
+    /// Bytes reserved for short-term permits.
     reserve: u64,
-    used: Mutex<Used>,
+    used: Mutex<BudgetState>,
     freed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct Used {
-    lasting: u64,
-    passing: u64,
-    /// Numbers of those who came for a moment, and of the one whose turn it is: in order, or small demands would keep a large one waiting.
+struct BudgetState {
+    long_term: u64,
+    short_term: u64,
+    /// Ticket numbers of short-term requests: the next one, and the one that is served. In order, so that small requests do not starve a large one.
     arrived: u64,
     turn: u64,
 }
 
-/// Bytes that are taken, free again when dropped.
+/// Bytes taken from a [`Budget`]; released when dropped.
 #[derive(Debug)]
 pub struct Permit {
     bytes: u64,
-    /// What its owner took for long; `None` where it is for a moment.
+    /// The owner's count of a long-term permit; `None` for a short-term one.
     owner: Option<Arc<AtomicU64>>,
     budget: Arc<Budget>,
 }
 
 impl Budget {
-    /// `bytes` bytes, `reserve` of them for what is taken for a moment.
+    /// A budget of `bytes` bytes, `reserve` of them for short-term permits.
     #[must_use]
     pub fn new(bytes: u64, reserve: u64) -> Arc<Self> {
         Arc::new(Self {
@@ -47,34 +47,34 @@ impl Budget {
         })
     }
 
-    /// Bytes that can be taken for a moment, at most.
+    /// Maximum size of a short-term permit.
     #[must_use]
     pub fn reserve(&self) -> u64 {
         self.reserve
     }
 
-    /// Bytes that `owner`, which counts what one owner took, may still take for long.
+    /// Bytes of long-term permits that `owner`, the count of its bytes, may still take.
     #[must_use]
     pub fn left_for(&self, owner: &AtomicU64) -> u64 {
-        let left = self.bytes - self.reserve - self.lock().lasting;
+        let left = self.bytes - self.reserve - self.lock().long_term;
         (left
             .saturating_mul(3)
             .saturating_sub(owner.load(Ordering::Relaxed)))
             / 4
     }
 
-    /// Takes `bytes` for long, where they are free. `owner` counts what one owner took: that may be three times what it leaves to others, so
-    /// that nobody takes all.
+    /// Takes a long-term permit, if there is room. `owner` counts the bytes of one owner, which may hold at most three times what it leaves to
+    /// others.
     #[must_use]
     pub fn try_take(self: &Arc<Self>, bytes: u64, owner: &Arc<AtomicU64>) -> Option<Permit> {
         let mut used = self.lock();
-        let room = (self.bytes - self.reserve).checked_sub(used.lasting)?;
+        let room = (self.bytes - self.reserve).checked_sub(used.long_term)?;
         let left = room.checked_sub(bytes)?;
         let own = owner.load(Ordering::Relaxed).saturating_add(bytes);
-        if own > left.saturating_mul(3) || used.passing > self.bytes - (used.lasting + bytes) {
+        if own > left.saturating_mul(3) || used.short_term > self.bytes - (used.long_term + bytes) {
             return None;
         }
-        used.lasting += bytes;
+        used.long_term += bytes;
         owner.fetch_add(bytes, Ordering::Relaxed);
         Some(Permit {
             bytes,
@@ -83,18 +83,18 @@ impl Budget {
         })
     }
 
-    /// Takes `bytes` for long for nobody in particular, and waits until as much of what is taken for a moment is free again. `None` if what is
-    /// taken for long leaves less.
+    /// Takes a long-term permit without an owner, and blocks until enough short-term permits are released. `None` if the long-term ones leave no
+    /// room.
     #[must_use]
-    pub fn take_for_all(self: &Arc<Self>, bytes: u64) -> Option<Permit> {
+    pub fn take_unowned(self: &Arc<Self>, bytes: u64) -> Option<Permit> {
         let mut used = self.lock();
-        let lasting = used.lasting.checked_add(bytes)?;
-        if lasting > self.bytes - self.reserve {
+        let long_term = used.long_term.checked_add(bytes)?;
+        if long_term > self.bytes - self.reserve {
             return None;
         }
-        // At once, so that no others take it for a moment.
-        used.lasting = lasting;
-        let is_short = |used: &mut Used| used.lasting + used.passing > self.bytes;
+        // Counted at once, so that no new short-term permit takes the bytes.
+        used.long_term = long_term;
+        let is_short = |used: &mut BudgetState| used.long_term + used.short_term > self.bytes;
         drop(
             self.freed
                 .wait_while(used, is_short)
@@ -107,22 +107,24 @@ impl Budget {
         })
     }
 
-    /// Takes `bytes` for a moment, at most the reserve. Blocks until they are free: those who came before are first.
+    /// Takes a short-term permit of `bytes`, at most the reserve. Blocks until it is free; requests are served in order.
     #[must_use]
     pub fn take(self: &Arc<Self>, bytes: u64) -> Permit {
         let bytes = bytes.min(self.reserve);
         let mut used = self.lock();
         let number = used.arrived;
         used.arrived += 1;
-        let waits = |used: &mut Used| used.turn != number || used.lasting + used.passing > self.bytes - bytes;
+        let waits = |used: &mut BudgetState| {
+            used.turn != number || used.long_term + used.short_term > self.bytes - bytes
+        };
         used = self
             .freed
             .wait_while(used, waits)
             .unwrap_or_else(PoisonError::into_inner);
         used.turn += 1;
-        used.passing += bytes;
+        used.short_term += bytes;
         drop(used);
-        // For the next one there may be room as well.
+        // There may be room for the next one as well.
         self.freed.notify_all();
         Permit {
             bytes,
@@ -131,14 +133,14 @@ impl Budget {
         }
     }
 
-    /// Bytes that are taken now.
+    /// Bytes of all permits.
     #[must_use]
     pub fn used(&self) -> u64 {
         let used = self.lock();
-        used.lasting + used.passing
+        used.long_term + used.short_term
     }
 
-    fn lock(&self) -> MutexGuard<'_, Used> {
+    fn lock(&self) -> MutexGuard<'_, BudgetState> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -148,10 +150,10 @@ impl Drop for Permit {
         let mut used = self.budget.lock();
         match &self.owner {
             Some(owner) => {
-                used.lasting -= self.bytes;
+                used.long_term -= self.bytes;
                 owner.fetch_sub(self.bytes, Ordering::Relaxed);
             }
-            None => used.passing -= self.bytes,
+            None => used.short_term -= self.bytes,
         }
         drop(used);
         self.budget.freed.notify_all();
@@ -165,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_owner_leaves_a_part_to_others_and_all_leave_the_reserve() {
+    fn an_owner_leaves_a_part_to_others_and_owners_leave_the_reserve() {
         let budget = Budget::new(1200, 200);
         let (one, other) = (Arc::default(), Arc::default());
         assert_eq!(budget.left_for(&one), 750);
@@ -183,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_needs_much_waits_for_room_and_is_not_overtaken() {
+    fn a_large_request_waits_for_room_and_is_not_overtaken() {
         let budget = Budget::new(100, 100);
         let (small, (done, order)) = (budget.take(60), mpsc::sync_channel(2));
         thread::scope(|scope| {
@@ -191,7 +193,7 @@ mod tests {
                 let (budget, done) = (&budget, done.clone());
                 scope.spawn(move || {
                     let permit = budget.take(bytes);
-                    done.send(number).expect("the test listens");
+                    done.send(number).expect("the test receives");
                     drop(permit);
                 });
                 while budget.lock().arrived < number + 1 {
@@ -200,9 +202,9 @@ mod tests {
             }
             assert!(order.try_recv().is_err(), "both wait");
             drop(small);
-            let patience = Duration::from_secs(30);
+            let timeout = Duration::from_secs(30);
             assert_eq!(
-                (order.recv_timeout(patience), order.recv_timeout(patience)),
+                (order.recv_timeout(timeout), order.recv_timeout(timeout)),
                 (Ok(1), Ok(2))
             );
         });
@@ -210,18 +212,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_for_all_waits_for_those_of_a_moment_and_leaves_the_reserve() {
+    fn a_permit_without_owner_waits_for_short_term_ones_and_leaves_the_reserve() {
         let budget = Budget::new(100, 40);
-        assert!(budget.take_for_all(61).is_none(), "the reserve");
-        let passing = [budget.take(40), budget.take(40)];
+        assert!(budget.take_unowned(61).is_none(), "the reserve");
+        let short_term = [budget.take(40), budget.take(40)];
         let (done, taken) = mpsc::sync_channel(1);
         thread::scope(|scope| {
-            scope.spawn(|| done.send(budget.take_for_all(60)));
+            scope.spawn(|| done.send(budget.take_unowned(60)));
             while budget.used() < 140 {
                 thread::yield_now();
             }
             assert!(taken.try_recv().is_err(), "it waits");
-            drop(passing);
+            drop(short_term);
             let permit = taken.recv_timeout(Duration::from_secs(30)).expect("room");
             assert!(permit.is_some());
             assert_eq!(budget.used(), 60);
@@ -230,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_there_is_takes_all_there_is() {
+    fn a_request_beyond_the_reserve_takes_the_reserve() {
         let budget = Budget::new(100, 40);
         let permit = budget.take(1000);
         assert_eq!(budget.used(), 40);

@@ -1,4 +1,4 @@
-//! Parts of a region, each with one owner.
+//! Parts of a mapping, each with one owner.
 
 use std::{
     ops::{Deref, DerefMut},
@@ -6,44 +6,44 @@ use std::{
     sync::Arc,
 };
 
-use super::region::Region;
+use super::mapping::Mapping;
 
-/// Bytes that nobody else refers to. The memory lives as long as a chunk of it.
+/// A part of a mapping that nothing else refers to. The mapping lives as long as a chunk of it.
 ///
-/// Chunks are made from a region as a whole and then cut and joined; so no two of them overlap.
+/// A mapping starts as one chunk, which is then split and joined; so no two chunks overlap.
 #[derive(Debug)]
 pub struct Chunk {
-    region: Arc<Region>,
+    mapping: Arc<Mapping>,
     offset: usize,
     length: usize,
 }
 
 impl Chunk {
-    /// All of `region`, which has no other chunks, since it is given away here.
-    pub(super) fn whole(region: Region) -> Self {
+    /// All of `mapping`, which has no other chunks, since its ownership moves here.
+    pub(super) fn whole(mapping: Mapping) -> Self {
         Self {
             offset: 0,
-            length: region.bytes(),
-            region: Arc::new(region),
+            length: mapping.bytes(),
+            mapping: Arc::new(mapping),
         }
     }
 
-    /// Where it begins, counted from the first byte of the memory that it was cut from.
+    /// Offset in bytes from the start of the mapping.
     #[must_use]
     pub fn offset(&self) -> usize {
         self.offset
     }
 
-    /// Cuts off the first `length` bytes.
+    /// Splits off the first `length` bytes.
     ///
     /// # Panics
     ///
-    /// Where there are fewer.
+    /// If there are fewer.
     #[must_use]
     pub fn split_to(&mut self, length: usize) -> Self {
         assert!(length <= self.length, "{length} of {} bytes", self.length);
         let front = Self {
-            region: Arc::clone(&self.region),
+            mapping: Arc::clone(&self.mapping),
             offset: self.offset,
             length,
         };
@@ -52,19 +52,19 @@ impl Chunk {
         front
     }
 
-    /// Joins it with the chunk behind it.
+    /// Joins it with the chunk that follows it in the mapping.
     ///
     /// # Panics
     ///
-    /// Where `next` is not that.
+    /// If `next` is another one.
     pub fn unsplit(&mut self, next: Self) {
         let Self {
-            region,
+            mapping,
             offset,
             length,
         } = next;
-        let is_next = Arc::ptr_eq(&self.region, &region) && offset == self.offset + self.length;
-        assert!(is_next, "only neighbours can be joined");
+        let is_next = Arc::ptr_eq(&self.mapping, &mapping) && offset == self.offset + self.length;
+        assert!(is_next, "only adjacent chunks can be joined");
         self.length += length;
     }
 }
@@ -74,19 +74,19 @@ impl Deref for Chunk {
 
     #[allow(unsafe_code, reason = "a view of mapped memory")]
     fn deref(&self) -> &[u8] {
-        // SAFETY: these bytes lie within the region, which is mapped while `self` holds it, and zeros are valid bytes from the start. No
-        // other chunk overlaps with this one, so nobody writes them while they are borrowed: not in this process, because it would need
-        // this chunk mutably, and not in another one, because a shared region is sealed against every other writer.
-        unsafe { slice::from_raw_parts(self.region.start().add(self.offset).as_ptr(), self.length) }
+        // SAFETY: these bytes lie within the mapping, which stays mapped while `self` holds it, and zeros are valid bytes from the start. No
+        // other chunk overlaps with this one, so nothing writes them while they are borrowed: not in this process, because it would need
+        // this chunk mutably, and not in another one, because a shared mapping is sealed against every other writer.
+        unsafe { slice::from_raw_parts(self.mapping.start().add(self.offset).as_ptr(), self.length) }
     }
 }
 
 impl DerefMut for Chunk {
     #[allow(unsafe_code, reason = "a view of mapped memory")]
     fn deref_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as in `deref`, and the borrow is exclusive. Another process may read a shared region at the same time; it sees old or new
+        // SAFETY: as in `deref`, and the borrow is exclusive. Another process may read a shared mapping at the same time; it sees old or new
         // bytes, which is its own concern, and cannot change what this process reads or writes.
-        unsafe { slice::from_raw_parts_mut(self.region.start().add(self.offset).as_ptr(), self.length) }
+        unsafe { slice::from_raw_parts_mut(self.mapping.start().add(self.offset).as_ptr(), self.length) }
     }
 }
 
@@ -95,14 +95,14 @@ mod tests {
     use super::*;
 
     fn numbered(bytes: usize) -> Chunk {
-        let mut chunk = Chunk::whole(Region::private(bytes));
+        let mut chunk = Chunk::whole(Mapping::private(bytes));
         assert!(chunk.iter().all(|&byte| byte == 0), "zeros at first");
         (0..bytes).for_each(|index| chunk[index] = index as u8);
         chunk
     }
 
     #[test]
-    fn pieces_are_cut_and_joined_in_place() {
+    fn chunks_are_split_and_joined_in_place() {
         let mut rest = numbered(100);
         let address = rest.as_ptr();
         let mut first = rest.split_to(10);
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_are_written_by_several_threads() {
+    fn chunks_are_written_by_several_threads() {
         let mut rest = numbered(40);
         let mut chunks: Vec<Chunk> = (0..4).map(|_| rest.split_to(10)).collect();
         std::thread::scope(|scope| {
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_lives_as_long_as_a_piece_of_it() {
+    fn the_mapping_lives_as_long_as_a_chunk_of_it() {
         let mut rest = numbered(10_000);
         let chunk = rest.split_to(5000);
         drop(rest);
@@ -151,8 +151,8 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "only neighbours can be joined")]
-    fn pieces_of_different_memory_cannot_be_joined() {
+    #[should_panic(expected = "only adjacent chunks can be joined")]
+    fn chunks_of_different_mappings_cannot_be_joined() {
         let mut front = numbered(10).split_to(5);
         let mut other = numbered(10);
         drop(other.split_to(5));
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "11 of 10 bytes")]
-    fn no_more_can_be_cut_off_than_there_is() {
+    fn a_chunk_cannot_be_split_beyond_its_end() {
         drop(numbered(10).split_to(11));
     }
 }

@@ -1,36 +1,35 @@
-//! Memory that batches lie in: written by many threads at once, sent without a copy, used again, and perhaps seen by another process.
+//! Buffers of batches: written by several threads, sent without a copy, reused, and optionally shared with another process.
 //!
 //! # Layout
 //!
-//! - [`Pool`]: buffers of one size, on [`Loan`] to whoever fills them, back when the last reference to their bytes is gone.
+//! - [`Pool`]: [buffers](PooledBuffer) of one size that return to it when the last reference to their bytes is dropped.
 //! - [`Chunk`]: a part of a buffer that one writer owns.
-//! - [`Budget`]: bytes that batches and decoders share; [`Parts`]: all such bytes; [`available()`]: how many there are.
-//! - [`Window`]: what another process sees of the memory that a pool shares with it.
-//! - `region`: the mappings below all of that, and with the other two the only unsafe code here.
+//! - [`Budget`]: bytes that batches and decoders share; [`Parts`]: how the memory is divided; [`available()`]: how much there is.
+//! - [`SharedMapping`]: the read-only mapping of a shared pool in another process.
+//! - `mapping`: the memory mappings behind all of that; with the other two the only unsafe code here.
 //!
 //! # Sharing
 //!
-//! [`Pool::shared`] takes all its buffers from one file that exists in memory only and has no name. Whoever gets its descriptor can map and
-//! read it, for as long as it likes: the memory goes with the last mapping, however the processes end. The file is sealed. It cannot shrink,
-//! so that reading can never fail; and once the pool has mapped it, nobody can write to it by another way, so that nothing which another
-//! process does can change what is in it.
+//! [`Pool::shared`] takes all its buffers from one anonymous file in memory (memfd). A process that gets its descriptor can map and read it for
+//! any time: the memory is freed with the last mapping, however the processes end. The file is sealed. It cannot shrink, so that reads never
+//! fault; and once the pool has mapped it, it cannot be written in any other way, so that no other process can change its contents.
 
 mod available;
 mod budget;
 mod chunk;
+mod mapping;
 mod parts;
 mod pool;
-mod region;
-mod window;
+mod shared_mapping;
 
 pub use self::{
     available::available,
     budget::{Budget, Permit},
     chunk::Chunk,
     parts::Parts,
-    pool::{Loan, Pool, Remainder, Shared},
-    window::Window,
+    pool::{BufferTail, Pool, PooledBuffer, Shared},
+    shared_mapping::SharedMapping,
 };
 
-/// Alignment of the first byte of a buffer: a cache line, and the widest vector of any CPU in use.
+/// Alignment of the first byte of a buffer: a cache line, and the widest vector register.
 pub const ALIGNMENT: usize = 64;

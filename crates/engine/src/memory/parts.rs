@@ -1,30 +1,30 @@
-//! How the memory of a server is divided.
+//! Division of the memory among its users.
 
 use std::sync::Arc;
 
 use super::Budget;
 
-/// For decoders, at most: an image of 100 million pixels of 16-bit colour with transparency.
+/// Maximum for decoders, in bytes: an image of 100 million pixels of 16-bit colour with transparency.
 const MOST_FOR_DECODERS: u64 = 1280 << 20;
-/// For files, at most: the largest that a scan takes.
+/// Maximum for files, in bytes: the largest file that a scan accepts.
 const MOST_FOR_FILES: u64 = 256 << 20;
-/// For requests, at most.
+/// Maximum for requests, in bytes.
 const MOST_FOR_REQUESTS: u64 = 32 << 20;
 
-/// What the caches leave of the memory, divided among all others who take some. Cheap to clone.
+/// The memory that the caches leave, divided among its users. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Parts {
-    /// Bytes for requests that are not complete: a 32nd, 32 MiB at most.
+    /// Bytes for incomplete requests: 1/32 of the memory, at most 32 MiB.
     pub requests: u64,
-    /// For files that are read and decoded: a 16th, 256 MiB at most. Not a part of the rest: who has a file waits for memory to decode it, so
-    /// nobody who has that may wait for memory to read a file.
+    /// For files that are being read or decoded: 1/16, at most 256 MiB. Separate from the rest to avoid deadlock: the holder of a file waits for
+    /// memory to decode it, so the holders of that memory must not wait for memory to read a file.
     pub files: Arc<Budget>,
-    /// For the index of each dataset, batches, and decoders with their images. A third, 1.25 GiB at most, is kept for decoders.
+    /// For the indices of datasets, batches, and decoders with their images. A third, at most 1.25 GiB, is reserved for decoders.
     pub rest: Arc<Budget>,
 }
 
 impl Parts {
-    /// The parts of `bytes` bytes.
+    /// Divides `bytes` bytes.
     #[must_use]
     pub fn of(bytes: u64) -> Self {
         let requests = (bytes / 32).min(MOST_FOR_REQUESTS);
@@ -37,7 +37,7 @@ impl Parts {
         }
     }
 
-    /// Bytes that are taken now. Those for requests are always.
+    /// Bytes in use. Those for requests always count.
     #[must_use]
     pub fn used(&self) -> u64 {
         self.requests + self.files.used() + self.rest.used()

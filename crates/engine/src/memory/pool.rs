@@ -1,4 +1,4 @@
-//! Buffers of one size, used again and again.
+//! A pool of buffers of one size.
 
 use std::{
     io,
@@ -12,43 +12,43 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Chunk, region::Region};
+use super::{Chunk, mapping::Mapping};
 
-/// Buffers of one size that return here when the last reference to their bytes is dropped.
+/// A pool of buffers of one size, which return to it when the last reference to their bytes is dropped.
 ///
-/// Belongs to one stream: its memory goes when the stream and its last batch go.
+/// Belongs to one stream: its memory is freed with the stream and its last batch.
 #[derive(Debug)]
 pub struct Pool {
-    /// Bytes of a buffer; those of a shared pool are a little larger.
+    /// Bytes per buffer; buffers of a shared pool are rounded up to whole pages.
     bytes: usize,
-    /// Whether more buffers can be made.
+    /// Whether it cannot allocate further buffers.
     is_bounded: bool,
-    /// Buffers that are kept for the next use, at most: what was made beyond that is given back to the system.
+    /// Maximum number of free buffers that are kept; others are unmapped.
     kept: usize,
-    /// Buffers that there are.
+    /// Number of buffers, free or in use.
     made: AtomicUsize,
     free: Mutex<Vec<Chunk>>,
 }
 
-/// A pool whose buffers another process can see.
+/// A pool whose buffers another process can map.
 #[derive(Debug)]
 pub struct Shared {
-    /// The pool. All its buffers are there from the start.
+    /// The pool. All its buffers exist from the start.
     pub pool: Arc<Pool>,
-    /// What shows its memory to another process.
+    /// The descriptor of its memory.
     pub file: OwnedFd,
-    /// From the first byte of one buffer to that of the next.
+    /// Bytes from the start of one buffer to that of the next.
     pub stride: usize,
 }
 
 impl Pool {
-    /// A pool of any number of buffers of `bytes` bytes. Nothing is allocated before it is needed.
+    /// An unbounded pool of buffers of `bytes` bytes, which are allocated when they are needed.
     #[must_use]
     pub fn new(bytes: usize) -> Arc<Self> {
         Self::keeping(usize::MAX, bytes)
     }
 
-    /// As [`Pool::new`], but where there are more than `count` buffers, those that come back are given up.
+    /// As [`Pool::new`], but keeps at most `count` buffers: while there are more, returned ones are unmapped.
     #[must_use]
     pub fn keeping(count: usize, bytes: usize) -> Arc<Self> {
         Arc::new(Self {
@@ -60,17 +60,17 @@ impl Pool {
         })
     }
 
-    /// A pool of `count` buffers of `bytes` bytes, in memory that another process can see. Each begins with a page of its own.
+    /// A pool of exactly `count` buffers of `bytes` bytes, in memory that another process can map. Each starts at a page boundary.
     ///
     /// # Errors
     ///
-    /// Where the system has no such memory.
+    /// If the system has no sealed shared memory, or not enough.
     pub fn shared(count: usize, bytes: usize) -> io::Result<Shared> {
         let stride = bytes.max(1).next_multiple_of(rustix::param::page_size());
         let total = stride.checked_mul(count).ok_or(io::ErrorKind::OutOfMemory)?;
-        let (region, file) = Region::shared(total)?;
-        let mut rest = Chunk::whole(region);
-        // The first one is used first, so that a reader who keeps up touches as little memory as can be.
+        let (mapping, file) = Mapping::shared(total)?;
+        let mut rest = Chunk::whole(mapping);
+        // The first buffer is used first, so that a reader that keeps up touches as little memory as possible.
         let mut free: Vec<Chunk> = (0..count).map(|_| rest.split_to(stride)).collect();
         free.reverse();
         let pool = Arc::new(Self {
@@ -83,25 +83,25 @@ impl Pool {
         Ok(Shared { pool, file, stride })
     }
 
-    /// Says whether a buffer can be had now.
+    /// Whether [`Pool::take`] would return a buffer now.
     #[must_use]
     pub fn has_room(&self) -> bool {
         !self.is_bounded || !self.lock().is_empty()
     }
 
-    /// A buffer, where one can be had now. It holds what was last written to it.
+    /// A buffer, which holds what was last written to it; `None` if the pool is bounded and no buffer is free.
     #[must_use]
-    pub fn take(self: &Arc<Self>) -> Option<Loan> {
+    pub fn take(self: &Arc<Self>) -> Option<PooledBuffer> {
         let free = self.lock().pop();
         let buffer = match free {
             Some(buffer) => buffer,
             None if self.is_bounded => return None,
             None => {
                 self.made.fetch_add(1, Ordering::Relaxed);
-                Chunk::whole(Region::private(self.bytes))
+                Chunk::whole(Mapping::private(self.bytes))
             }
         };
-        Some(Loan {
+        Some(PooledBuffer {
             buffer: Some(buffer),
             pool: Arc::clone(self),
         })
@@ -112,51 +112,56 @@ impl Pool {
     }
 }
 
-/// A buffer on loan from its pool.
+/// A buffer of a [`Pool`]; returns to it when dropped.
 #[derive(Debug)]
-pub struct Loan {
-    /// `None` only while it is taken apart or given back.
+pub struct PooledBuffer {
+    /// `None` only while it is split or returned.
     buffer: Option<Chunk>,
     pool: Arc<Pool>,
 }
 
-impl Loan {
-    /// Where the buffer begins, counted from the first byte of the pool's memory, where it is shared.
+impl PooledBuffer {
+    /// Offset in bytes from the start of the pool's memory, if that is shared.
     #[must_use]
     pub fn offset(&self) -> usize {
         self.chunk().offset()
     }
 
-    /// The first `length` bytes, for as long as anybody refers to them; then the buffer returns to its pool.
+    /// The first `length` bytes; when the last reference to them is dropped, the buffer returns to its pool.
     ///
     /// # Panics
     ///
-    /// Where the buffer is smaller.
+    /// If the buffer is smaller.
     #[must_use]
     pub fn freeze(self, length: usize) -> Bytes {
         assert!(length <= self.len(), "{length} of {} bytes", self.len());
         Bytes::from_owner(self).slice(..length)
     }
 
-    /// Cuts the buffer into `count` chunks of `chunk` bytes each, and what is left.
+    /// Splits the buffer into `count` chunks of `chunk` bytes each, and the rest.
     ///
     /// # Panics
     ///
-    /// Where the buffer is smaller than all of them.
+    /// If the buffer is smaller.
     #[must_use]
-    pub fn split(mut self, count: usize, chunk: usize) -> (Vec<Chunk>, Remainder) {
-        let mut rest = self.buffer.take().expect("it is on loan");
+    pub fn split(mut self, count: usize, chunk: usize) -> (Vec<Chunk>, BufferTail) {
+        let mut rest = self
+            .buffer
+            .take()
+            .expect("the buffer is there until it is split or dropped");
         let chunks = (0..count).map(|_| rest.split_to(chunk)).collect();
         let pool = Arc::clone(&self.pool);
-        (chunks, Remainder { rest, pool })
+        (chunks, BufferTail { rest, pool })
     }
 
     fn chunk(&self) -> &Chunk {
-        self.buffer.as_ref().expect("it is on loan")
+        self.buffer
+            .as_ref()
+            .expect("the buffer is there until it is split or dropped")
     }
 }
 
-impl Deref for Loan {
+impl Deref for PooledBuffer {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -164,19 +169,21 @@ impl Deref for Loan {
     }
 }
 
-impl DerefMut for Loan {
+impl DerefMut for PooledBuffer {
     fn deref_mut(&mut self) -> &mut [u8] {
-        self.buffer.as_mut().expect("it is on loan")
+        self.buffer
+            .as_mut()
+            .expect("the buffer is there until it is split or dropped")
     }
 }
 
-impl AsRef<[u8]> for Loan {
+impl AsRef<[u8]> for PooledBuffer {
     fn as_ref(&self) -> &[u8] {
         self
     }
 }
 
-impl Drop for Loan {
+impl Drop for PooledBuffer {
     fn drop(&mut self) {
         if let Some(buffer) = self.buffer.take() {
             let surplus = |made: usize| (made > self.pool.kept).then(|| made - 1);
@@ -191,29 +198,29 @@ impl Drop for Loan {
     }
 }
 
-/// What is left of a buffer behind its chunks; joins them again.
+/// The rest of a split buffer, by which its chunks are joined again.
 ///
-/// A buffer whose chunks are dropped instead does not return to its pool.
+/// If the chunks are dropped instead, the buffer does not return to its pool.
 #[derive(Debug)]
-pub struct Remainder {
+pub struct BufferTail {
     rest: Chunk,
     pool: Arc<Pool>,
 }
 
-impl Remainder {
-    /// The whole buffer, of all its chunks, which must come in their order.
+impl BufferTail {
+    /// Joins the chunks, in order, to the whole buffer.
     ///
     /// # Panics
     ///
-    /// Where they do not.
+    /// If a chunk is missing or out of order.
     #[must_use]
-    pub fn join(self, chunks: impl IntoIterator<Item = Chunk>) -> Loan {
+    pub fn join(self, chunks: impl IntoIterator<Item = Chunk>) -> PooledBuffer {
         let chunks = chunks.into_iter().chain([self.rest]);
         let buffer = chunks.reduce(|mut front, next| {
             front.unsplit(next);
             front
         });
-        Loan {
+        PooledBuffer {
             buffer,
             pool: self.pool,
         }
@@ -223,7 +230,7 @@ impl Remainder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::{ALIGNMENT, Window};
+    use crate::memory::{ALIGNMENT, SharedMapping};
 
     fn fill(chunks: &mut [Chunk]) {
         for (index, chunk) in chunks.iter_mut().enumerate() {
@@ -282,15 +289,15 @@ mod tests {
     }
 
     #[test]
-    fn buffers_beyond_those_that_are_kept_are_given_up() {
+    fn buffers_beyond_the_number_kept_are_unmapped() {
         let pool = Pool::keeping(2, 100);
-        let buffers: Vec<Loan> = (0..5).map(|_| pool.take().expect("no bound")).collect();
+        let buffers: Vec<PooledBuffer> = (0..5).map(|_| pool.take().expect("no bound")).collect();
         drop(buffers);
         assert_eq!(pool.lock().len(), 2);
     }
 
     #[test]
-    fn a_shared_pool_has_so_many_buffers_and_no_more() {
+    fn a_shared_pool_is_bounded() {
         let Shared { pool, file, stride } = Pool::shared(2, 5000).expect("shared memory");
         assert_eq!(stride % rustix::param::page_size(), 0);
         let mut first = pool.take().expect("one");
@@ -298,22 +305,22 @@ mod tests {
         assert_eq!((first.offset(), second.offset()), (0, stride));
         assert!(!pool.has_room() && pool.take().is_none());
         first[..5000].fill(7);
-        let window = Window::open(&file, 2 * stride).expect("readable");
-        // SAFETY: nothing is written while the bytes are looked at.
+        let mapping = SharedMapping::open(&file, 2 * stride).expect("readable");
+        // SAFETY: nothing is written while the bytes are borrowed.
         #[allow(unsafe_code, reason = "a view of mapped memory")]
-        let seen = || unsafe { window.bytes(0..5000) };
+        let seen = || unsafe { mapping.bytes(0..5000) };
         assert_eq!(seen(), [7; 5000], "seen at once, where it was written");
         let bytes = first.freeze(5000);
-        assert!(!pool.has_room(), "still on loan");
+        assert!(!pool.has_room(), "still referred to");
         drop(bytes);
-        let again = pool.take().expect("given back");
+        let again = pool.take().expect("returned");
         assert_eq!(again.offset(), 0);
         drop((again, second, pool, file));
-        assert_eq!(seen(), [7; 5000], "nobody but the reader is left");
+        assert_eq!(seen(), [7; 5000], "only the mapping of the reader is left");
     }
 
     #[test]
-    fn nobody_else_can_change_shared_memory() {
+    fn other_processes_cannot_change_shared_memory() {
         use rustix::{
             fs::{SealFlags, fcntl_add_seals, ftruncate},
             io::{Errno, pwrite},
@@ -327,13 +334,13 @@ mod tests {
             Err(Errno::PERM),
             "is sealed more"
         );
-        Window::open(&file, stride + 1).expect_err("more than there is");
+        SharedMapping::open(&file, stride + 1).expect_err("more than there is");
     }
 
     #[test]
     fn a_file_that_could_shrink_is_not_mapped() {
         let file = tempfile::tempfile().expect("a file");
         file.set_len(5000).expect("a size");
-        Window::open(&file, 5000).expect_err("not sealed");
+        SharedMapping::open(&file, 5000).expect_err("not sealed");
     }
 }

@@ -1,9 +1,8 @@
-//! Who waits for the workers: clients, and the streams of each.
+//! The queue of the workers: clients, and the streams of each.
 //!
-//! Hierarchical start-time fair queueing: the next turn goes to the client whose clock is furthest behind, and of its streams to the one
-//! whose clock is. So a client gets its share however many streams it has open, and its streams divide that share by their weights. A
-//! client's clock goes by the weight of the stream that is worked for, so that a weight counts against other clients, too.
-//!
+//! Hierarchical start-time fair queueing: the next turn goes to the client with the lowest virtual clock, and among its streams to the one with
+//! the lowest clock. So a client gets its share however many streams it has open, and its streams divide that share by their weights. A
+//! client's clock advances by the weight of the stream that is served, so that a weight counts against other clients, too.
 //! # Source
 //!
 //! Goyal, Guo and Vin, *A Hierarchical CPU Scheduler for Multimedia Operating Systems*, OSDI 1996.
@@ -16,148 +15,148 @@ use std::{
 };
 
 use super::{
-    turns::{Charge, Share, Turns, Waiter},
-    workers::Job,
+    fair_queue::{Cost, FairQueue, Flow, Weighted},
+    workers::Schedulable,
 };
 
-/// One for whom streams are open, and those of its streams that wait.
+/// A client with its backlogged streams.
 pub(super) struct Client {
-    share: Share,
+    flow: Flow,
     /// Bytes that its streams took of the engine's memory.
     memory: Arc<AtomicU64>,
-    // Locked under the lock of the queue, or alone.
-    waiting: Mutex<Turns<Arc<dyn Job>>>,
+    // Lock order: the scheduler's queue, then this.
+    waiting: Mutex<FairQueue<Arc<dyn Schedulable>>>,
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("share", &self.share).finish()
+        f.debug_struct("Client").field("flow", &self.flow).finish()
     }
 }
 
 impl Client {
-    /// Has had nothing yet.
+    /// A client that has had no service.
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
-            share: Share::new(1),
+            flow: Flow::new(1),
             memory: Arc::default(),
             waiting: Mutex::default(),
         })
     }
 
-    /// Counts the memory of its streams.
+    /// Bytes that its streams took of the engine's memory, shared with their permits.
     pub(super) fn memory(&self) -> &Arc<AtomicU64> {
         &self.memory
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Turns<Arc<dyn Job>>> {
+    fn waiting(&self) -> MutexGuard<'_, FairQueue<Arc<dyn Schedulable>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Waiter for Arc<Client> {
-    fn share(&self) -> &Share {
-        &self.share
+impl Weighted for Arc<Client> {
+    fn flow(&self) -> &Flow {
+        &self.flow
     }
 }
 
-impl Waiter for Arc<dyn Job> {
-    fn share(&self) -> &Share {
-        Job::share(&**self)
+impl Weighted for Arc<dyn Schedulable> {
+    fn flow(&self) -> &Flow {
+        Schedulable::flow(&**self)
     }
 }
 
-/// The streams that wait for a worker. A client stands here as long as a stream of its does.
+/// Backlogged streams, by client. A client is in the outer queue while one of its streams is backlogged.
 #[derive(Debug, Default)]
-pub(super) struct Queue {
-    clients: Turns<Arc<Client>>,
-    jobs: usize,
+pub(super) struct ClientQueue {
+    clients: FairQueue<Arc<Client>>,
+    tasks: usize,
 }
 
-impl Queue {
-    /// Waits for a turn.
-    pub(super) fn join(&mut self, job: Arc<dyn Job>) {
-        let client = Arc::clone(job.client());
+impl ClientQueue {
+    /// Adds a stream.
+    pub(super) fn join(&mut self, task: Arc<dyn Schedulable>) {
+        let client = Arc::clone(task.client());
         let mut waiting = client.waiting();
-        let stands_there = !waiting.is_empty();
-        waiting.join(job);
+        let is_queued = !waiting.is_empty();
+        waiting.join(task);
         drop(waiting);
-        self.jobs += 1;
-        if !stands_there {
+        self.tasks += 1;
+        if !is_queued {
             self.clients.join(client);
         }
     }
 
-    /// Whose turn it is.
-    pub(super) fn next(&mut self) -> Option<Turn> {
+    /// Removes the next stream, and charges it and its client for a turn.
+    pub(super) fn next(&mut self) -> Option<ScheduledStream> {
         let (client, of_client) = self.clients.next()?;
         let mut waiting = client.waiting();
-        let (job, of_stream) = waiting.next().expect("a client waits with a stream");
+        let (task, of_stream) = waiting.next().expect("a queued client has a queued stream");
         let others = !waiting.is_empty();
         drop(waiting);
-        self.jobs -= 1;
+        self.tasks -= 1;
         if others {
             self.clients.join(client);
         }
-        Some(Turn {
-            job,
+        Some(ScheduledStream {
+            task,
             of_client,
             of_stream,
         })
     }
 
-    /// Streams that wait.
+    /// Number of backlogged streams.
     pub(super) fn len(&self) -> usize {
-        self.jobs
+        self.tasks
     }
 
-    /// The clock of the client that had the last turn.
+    /// Virtual time over clients; see [`FairQueue::now`].
     pub(super) fn now(&self) -> u64 {
         self.clients.now()
     }
 }
 
-/// A stream whose turn it is, and what it and its client were charged for that.
+/// A stream whose turn has started, with what it and its client were charged for that.
 #[must_use]
-pub(super) struct Turn {
-    pub(super) job: Arc<dyn Job>,
-    of_client: Charge,
-    of_stream: Charge,
+pub(super) struct ScheduledStream {
+    pub(super) task: Arc<dyn Schedulable>,
+    of_client: Cost,
+    of_stream: Cost,
 }
 
-impl Turn {
-    /// Something that belongs to the turn, and is not made in it, has cost this much.
+impl ScheduledStream {
+    /// Charges a cost beyond that of the turn itself, at once.
     pub(super) fn spend(&self, cost: Duration) {
-        let share = self.job.share();
-        share.spend(cost);
-        self.job.client().share.spend(cost / share.weight());
+        let flow = self.task.flow();
+        flow.spend(cost);
+        self.task.client().flow.spend(cost / flow.weight());
     }
 
-    /// The turn has cost this much.
+    /// Ends the turn with its actual cost.
     pub(super) fn settle(self, cost: Duration) {
-        let share = self.job.share();
-        let of_client = cost / share.weight();
-        share.settle(self.of_stream, cost);
-        self.job.client().share.settle(self.of_client, of_client);
+        let flow = self.task.flow();
+        let of_client = cost / flow.weight();
+        flow.settle(self.of_stream, cost);
+        self.task.client().flow.settle(self.of_client, of_client);
     }
 
-    /// There was nothing to be done.
+    /// Ends a turn that did nothing.
     pub(super) fn refund(self) {
-        self.job.share().refund(self.of_stream);
-        self.job.client().share.refund(self.of_client);
+        self.task.flow().refund(self.of_stream);
+        self.task.client().flow.refund(self.of_client);
     }
 }
 
-/// All clients of an engine, by what they are known by.
+/// All clients of an engine, by name.
 #[derive(Debug, Default)]
 pub(super) struct Clients(Mutex<HashMap<String, Arc<Client>>>);
 
 impl Clients {
-    /// The client of that name, as it is known already. One without a stream is forgotten when the others have had as much as it had,
-    /// `now` by the queue's clock: sooner, whoever closes a stream and opens another would be rid of its debts.
+    /// The client of that name, created if it is unknown. A client without streams is dropped only when its clock is no longer ahead of `now`, the
+    /// queue's virtual time: otherwise closing a stream and opening another would reset what it owes.
     pub(super) fn named(&self, name: &str, now: u64) -> Arc<Client> {
         let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        clients.retain(|_, client| Arc::strong_count(client) > 1 || client.share.is_ahead(now));
+        clients.retain(|_, client| Arc::strong_count(client) > 1 || client.flow.is_ahead(now));
         let client = clients.entry(name.to_owned()).or_insert_with(Client::new);
         Arc::clone(client)
     }

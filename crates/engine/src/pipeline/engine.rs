@@ -1,4 +1,4 @@
-//! The datasets, the cache and the workers of a server; opens streams.
+//! The engine: datasets, caches and workers; opens streams.
 
 use std::{
     future::poll_fn,
@@ -13,20 +13,20 @@ use std::{
 
 use super::{
     Error, Exposure,
-    announce::announce,
+    bottleneck::{ClientReport, TimeBreakdown},
+    cache_demand::register_demand,
     clients::{Client, Clients},
-    epochs::{Epochs, StreamId},
-    job::{Job, Work},
+    coalescer::{SharedStream, StreamCoalescer, StreamKey},
+    epoch_history::{EpochHistory, StreamId},
     options::EngineConfig,
-    position::Identity,
-    produce::{Decoder, Producer},
-    sending::Sending,
-    served::Served,
+    position::StreamIdentity,
+    sample_renderer::{Decoder, SampleRenderer},
+    sent_batches::SentBatches,
+    served_dataset::ServedDataset,
     source::{Files, Source},
     spec::StreamSpec,
-    stream::{Account, BatchStream, Description, Seat, say_reported},
-    twins::{Group, Key, Twins},
-    verdict::{Spent, Usage},
+    stream::{BatchStream, Description, StreamPermit, StreamStats, log_report},
+    stream_task::{StreamParts, StreamTask},
     workers::Workers,
 };
 use crate::{
@@ -37,80 +37,80 @@ use crate::{
     sampling::{Plan, PlanSpec},
 };
 
-/// Makes batches. Cheap to clone; the threads end with the last clone and the last stream.
+/// Makes batches. Cheap to clone; its threads end when the last clone and the last stream are dropped.
 #[derive(Clone, Debug)]
 pub struct Engine {
-    slots: Arc<[Slot]>,
-    /// Who waits until all slots are filled.
+    slots: Arc<[DatasetSlot]>,
+    /// Wakers of the tasks in [`Engine::scanned`].
     scanned: Arc<Mutex<Vec<Waker>>>,
     workers: Arc<Workers>,
     cache: Arc<Cache>,
     encoded: Arc<Cache<Encoded>>,
     source: Arc<dyn Source>,
     open_streams: Arc<AtomicUsize>,
-    epochs: Arc<Epochs>,
-    twins: Arc<Twins>,
+    epoch_history: Arc<EpochHistory>,
+    coalescer: Arc<StreamCoalescer>,
     clients: Arc<Clients>,
-    /// What the caches leave.
+    /// The memory that the caches leave.
     memory: Parts,
     config: EngineConfig,
 }
 
-/// The place of a dataset.
+/// A dataset of the configuration, scanned or not.
 #[derive(Debug)]
-struct Slot {
+struct DatasetSlot {
     name: String,
     progress: Progress,
     /// Empty until the dataset is scanned.
-    served: OnceLock<Arc<Served>>,
+    served: OnceLock<Arc<ServedDataset>>,
 }
 
-/// Memory in which another process on this machine can read the batches of a stream, without a copy.
+/// Shared memory that holds the batches of a stream, so that another process on this machine reads them without a copy.
 #[derive(Debug)]
 pub struct SharedMemory {
-    /// Maps it, for reading only.
+    /// Its descriptor, which can be mapped for reading only.
     pub file: OwnedFd,
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: usize,
-    /// Batches that lie in it at a time.
+    /// Number of batches that it holds.
     pub batches: usize,
 }
 
-/// What the caches leave of the memory.
+/// Divides the memory that the caches leave.
 fn memory_beside_caches(config: &EngineConfig) -> Parts {
     let caches = config.cache_bytes.saturating_add(config.encoded_cache_bytes);
     Parts::of(config.memory_bytes.saturating_sub(caches))
 }
 
-/// Batches of a stream in shared memory beyond those that its reader holds: one is completed while the next one is begun.
-const IN_THE_MAKING: usize = 2;
+/// Buffers of a stream in shared memory in addition to those that its reader holds: one batch is completed while the next is started.
+const WRITE_BUFFERS: usize = 2;
 
-/// More hide no jitter.
-const MOST_HELD: usize = 62;
+/// Maximum number of batches in shared memory that a reader may hold; more would not hide more jitter.
+const MAX_HELD: usize = 62;
 
-/// Where a stream's batches lie.
-struct Room {
+/// The buffers of a stream.
+struct StreamBuffers {
     buffers: Arc<Pool>,
-    /// Batches at a time.
+    /// Maximum number of batches that are open or sent.
     window: usize,
     memory: Permit,
-    twins: Option<Arc<Group>>,
+    shared_stream: Option<Arc<SharedStream>>,
 }
 
-/// A request that can be answered.
+/// A valid request, planned.
 #[derive(Debug)]
-pub(super) struct Planned {
+pub(super) struct PlannedStream {
     pub(super) description: Description,
     pub(super) plan: Plan,
-    pub(super) producer: Producer,
+    pub(super) renderer: SampleRenderer,
 }
 
-impl Planned {
-    /// What it has in common with its twins.
-    fn key(&self) -> Key {
+impl PlannedStream {
+    /// Equal for streams that can share batches.
+    fn key(&self) -> StreamKey {
         let Description { spec, spec_hash, .. } = &self.description;
-        Key {
-            dataset: self.producer.decoder.dataset,
+        StreamKey {
+            dataset: self.renderer.decoder.dataset,
             spec: *spec_hash,
             seed: spec.seed,
             shard: spec.shard,
@@ -123,16 +123,16 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// Where the system refuses a thread.
+    /// If the system refuses a thread.
     pub fn new(config: EngineConfig, datasets: Vec<Dataset>) -> io::Result<Self> {
         Self::with_source(config, datasets, Arc::new(Files))
     }
 
-    /// Like [`Engine::new`], with the bytes of images from `source`.
+    /// As [`Engine::new`], reading images from `source`.
     ///
     /// # Errors
     ///
-    /// Where the system refuses a thread, or there is no memory for the index of a dataset.
+    /// If the system refuses a thread, or the index of a dataset does not fit the memory.
     pub fn with_source(
         config: EngineConfig,
         datasets: Vec<Dataset>,
@@ -146,13 +146,13 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Like [`Engine::with_source`], over datasets of these names that are [added](Engine::add) later.
+    /// As [`Engine::with_source`], for datasets with these names that are [added](Engine::add) later.
     ///
     /// # Errors
     ///
     /// If the system refuses a thread.
     pub fn awaiting(config: EngineConfig, names: Vec<String>, source: Arc<dyn Source>) -> io::Result<Self> {
-        let slot = |name| Slot {
+        let slot = |name| DatasetSlot {
             name,
             progress: Progress::default(),
             served: OnceLock::new(),
@@ -165,15 +165,15 @@ impl Engine {
             encoded: Arc::new(Cache::new(config.encoded_cache_bytes)),
             source,
             open_streams: Arc::default(),
-            epochs: Arc::default(),
-            twins: Arc::default(),
+            epoch_history: Arc::default(),
+            coalescer: Arc::default(),
             clients: Arc::default(),
             memory: memory_beside_caches(&config),
             config,
         })
     }
 
-    /// Serves `dataset` from now on. Waits for decoders of other datasets if they have the memory for its index.
+    /// Serves `dataset` from now on. Blocks while decoders of other datasets use the memory that its index needs.
     ///
     /// # Errors
     ///
@@ -181,32 +181,32 @@ impl Engine {
     ///
     /// # Panics
     ///
-    /// If its name is not one of those that are awaited, or was added before.
+    /// If its name was not passed to [`Engine::awaiting`], or it was added before.
     pub fn add(&self, dataset: Dataset) -> Result<(), dataset::Error> {
         let slot = self.slots.iter().find(|slot| slot.name == dataset.name);
         let slot = slot.expect("a dataset that is awaited");
         let bytes = dataset.heap_bytes();
-        let memory = self.memory.rest.take_for_all(bytes);
+        let memory = self.memory.rest.take_unowned(bytes);
         let memory = memory.ok_or_else(|| dataset::Error::NoMemory {
             root: dataset.root.clone(),
             images: dataset.samples.len(),
             bytes,
         })?;
-        let served = Arc::new(Served::new(dataset, memory, self.config.max_broken));
+        let served = Arc::new(ServedDataset::new(dataset, memory, self.config.max_broken));
         assert!(slot.served.set(served).is_ok(), "{} is added twice", slot.name);
         let mut waiting = self.scanned.lock().unwrap_or_else(PoisonError::into_inner);
         mem::take(&mut *waiting).into_iter().for_each(Waker::wake);
         Ok(())
     }
 
-    /// Where the scan of the dataset of this name says how far it is; `None` if there is no such dataset.
+    /// Progress of the scan of the dataset `name`, to be updated by the scan; `None` if there is no such dataset.
     #[must_use]
     pub fn progress(&self, name: &str) -> Option<&Progress> {
         let slot = self.slots.iter().find(|slot| slot.name == name)?;
         Some(&slot.progress)
     }
 
-    /// Datasets that are not scanned yet, with the progress of their scan.
+    /// Names of the datasets that are not scanned yet, with the progress of their scans.
     #[must_use]
     pub fn awaited(&self) -> Vec<(&str, &Progress)> {
         let awaited = self.slots.iter().filter(|slot| slot.served.get().is_none());
@@ -228,62 +228,62 @@ impl Engine {
 
     /// All datasets that are scanned, in the order of the configuration.
     #[must_use]
-    pub fn datasets(&self) -> Vec<&Arc<Served>> {
+    pub fn datasets(&self) -> Vec<&Arc<ServedDataset>> {
         self.slots.iter().filter_map(|slot| slot.served.get()).collect()
     }
 
-    /// Images decoded so far and kept, and what it took.
+    /// The cache of decoded images.
     #[must_use]
     pub fn cache(&self) -> &Cache {
         &self.cache
     }
 
-    /// Files read so far and kept as they are, and what it took.
+    /// The cache of encoded files.
     #[must_use]
     pub fn encoded(&self) -> &Cache<Encoded> {
         &self.encoded
     }
 
-    /// What a request may ask for.
+    /// The limits on requests.
     #[must_use]
     pub fn limits(&self) -> &super::Limits {
         &self.config.limits
     }
 
-    /// Bytes that all requests together may hold while they are not complete.
+    /// Maximum bytes of all incomplete requests together.
     #[must_use]
     pub fn request_bytes(&self) -> usize {
         usize::try_from(self.memory.requests).unwrap_or(usize::MAX)
     }
 
-    /// Bytes that are taken now of what the caches leave of the memory.
+    /// Bytes in use of the memory that the caches leave.
     #[must_use]
     pub fn memory_used(&self) -> u64 {
         self.memory.used()
     }
 
-    /// Streams that wait for a worker now.
+    /// Number of streams that wait for a worker.
     #[must_use]
     pub fn queued_streams(&self) -> usize {
         self.workers.queued()
     }
 
-    /// Streams open now.
+    /// Number of open streams.
     #[must_use]
     pub fn open_streams(&self) -> usize {
         self.open_streams.load(Ordering::Acquire)
     }
 
-    /// The dataset of that name; an empty name means the only one.
+    /// The dataset `name`; an empty name means the only one.
     ///
     /// # Errors
     ///
-    /// Where there is no such dataset, it is not scanned yet, or the name is empty and there are several.
-    pub fn dataset(&self, name: &str) -> Result<&Arc<Served>, Error> {
+    /// If there is no such dataset, it is not scanned yet, or the name is empty and there are several datasets.
+    pub fn dataset(&self, name: &str) -> Result<&Arc<ServedDataset>, Error> {
         self.dataset_among(name, |_| true)
     }
 
-    /// Like [`Engine::dataset`], as if there were no others than those whose name `is_visible`.
+    /// As [`Engine::dataset`], among the datasets whose name `is_visible` only.
     ///
     /// # Errors
     ///
@@ -292,12 +292,16 @@ impl Engine {
         &self,
         name: &str,
         is_visible: impl Fn(&str) -> bool,
-    ) -> Result<&Arc<Served>, Error> {
+    ) -> Result<&Arc<ServedDataset>, Error> {
         self.find(name, is_visible).map(|(_, served)| served)
     }
 
-    fn find(&self, name: &str, is_visible: impl Fn(&str) -> bool) -> Result<(usize, &Arc<Served>), Error> {
-        let visible: Vec<(usize, &Slot)> = self
+    fn find(
+        &self,
+        name: &str,
+        is_visible: impl Fn(&str) -> bool,
+    ) -> Result<(usize, &Arc<ServedDataset>), Error> {
+        let visible: Vec<(usize, &DatasetSlot)> = self
             .slots
             .iter()
             .enumerate()
@@ -306,7 +310,7 @@ impl Engine {
         let known = || {
             let names: Vec<&str> = visible.iter().map(|(_, slot)| slot.name.as_str()).collect();
             if names.is_empty() {
-                "nothing".to_owned()
+                "none".to_owned()
             } else {
                 names.join(", ")
             }
@@ -329,7 +333,7 @@ impl Engine {
         Ok((index, served))
     }
 
-    /// Opens a stream for the only client there is. As [`Engine::stream_for`].
+    /// Opens a stream for an engine with one client; see [`Engine::stream_for`].
     ///
     /// # Errors
     ///
@@ -338,47 +342,47 @@ impl Engine {
         self.stream_for("", spec)
     }
 
-    /// Opens a stream for `client`, which has a share of the workers' time for all its streams together. May plan the cache, for which it
-    /// takes time in proportion to the images of the split: not for an async thread.
+    /// Opens a stream for `client`; all streams of a client together have one share of the workers' time. May plan the cache, in time proportional to
+    /// the number of images of the split: do not call it on an async thread.
     ///
     /// # Errors
     ///
-    /// Where the request is not one that can be answered, or too many streams are open.
+    /// If the request is invalid for the dataset or exceeds a limit, or there is no memory for a batch.
     pub fn stream_for(&self, client: &str, spec: StreamSpec) -> Result<BatchStream, Error> {
         let planned = self.plan(spec)?;
-        let seat = Seat::take(&self.open_streams, self.config.limits.open_streams)?;
+        let permit = StreamPermit::take(&self.open_streams, self.config.limits.open_streams)?;
         let spec = &planned.description.spec;
         let client = self.clients.named(client, self.workers.now());
         let wanted = self.fitting(spec).min(self.config.stream_batches.get());
         let (window, memory) = self.reserve(&client, spec, wanted)?;
         let buffers = Pool::keeping(window, spec.batch_bytes());
-        let twins = self.twins.group(planned.key(), window);
-        let room = Room {
+        let shared_stream = self.coalescer.group(planned.key(), window);
+        let stream_buffers = StreamBuffers {
             buffers,
             window,
             memory,
-            twins: Some(twins),
+            shared_stream: Some(shared_stream),
         };
-        Ok(self.start(client, planned, seat, room))
+        Ok(self.start(client, planned, permit, stream_buffers))
     }
 
-    /// Like [`Engine::stream_for`], with batches that lie in memory which another process can see, at [`Batch::offset`](super::Batch::offset). No
-    /// batch is overwritten while anybody refers to its tensor. There is room for `held` batches in the reader's hands and two in the making,
-    /// or less where the operator allows a stream less memory.
+    /// As [`Engine::stream_for`], with batches in shared memory, at [`Batch::offset`](super::Batch::offset). A batch is not overwritten while its tensor
+    /// is referred to. The memory holds `held` batches for the reader and two that are being written, or fewer if the limits on a stream's memory
+    /// require it.
     ///
     /// # Errors
     ///
-    /// Those of [`Engine::stream_for`], and where the system has no such memory.
-    pub fn open_shared(
+    /// Those of [`Engine::stream_for`], and if the system has no sealed shared memory.
+    pub fn stream_shared(
         &self,
         client: &str,
         spec: StreamSpec,
         held: usize,
     ) -> Result<(BatchStream, SharedMemory), Error> {
         let planned = self.plan(spec)?;
-        let seat = Seat::take(&self.open_streams, self.config.limits.open_streams)?;
+        let permit = StreamPermit::take(&self.open_streams, self.config.limits.open_streams)?;
         let spec = &planned.description.spec;
-        let batches = held.min(MOST_HELD) + IN_THE_MAKING;
+        let batches = held.min(MAX_HELD) + WRITE_BUFFERS;
         let client = self.clients.named(client, self.workers.now());
         let (batches, memory_taken) = self.reserve(&client, spec, batches.min(self.fitting(spec)))?;
         let Shared { pool, file, stride } =
@@ -388,17 +392,17 @@ impl Engine {
             bytes: batches * stride,
             batches,
         };
-        let room = Room {
+        let stream_buffers = StreamBuffers {
             buffers: pool,
             window: batches.min(self.config.stream_batches.get()),
             memory: memory_taken,
-            twins: None,
+            shared_stream: None,
         };
-        Ok((self.start(client, planned, seat, room), memory))
+        Ok((self.start(client, planned, permit, stream_buffers), memory))
     }
 
-    /// Memory for as many batches as there is room for, `wanted` at most and one at least. A stream takes half of what is left to its client
-    /// at most, so that the next one finds some.
+    /// Reserves memory for `wanted` batches, or as many as fit, at least one. A stream takes at most half of what is left to its client, so that the
+    /// client can open another one.
     fn reserve(&self, client: &Client, spec: &StreamSpec, wanted: usize) -> Result<(usize, Permit), Error> {
         let each = spec.batch_memory();
         let take = |batches: usize| {
@@ -414,53 +418,64 @@ impl Engine {
         reserved.ok_or(Error::NoMemory { bytes: each })
     }
 
-    fn start(&self, client: Arc<Client>, planned: Planned, seat: Seat, room: Room) -> BatchStream {
-        let Planned {
+    fn start(
+        &self,
+        client: Arc<Client>,
+        planned: PlannedStream,
+        permit: StreamPermit,
+        stream_buffers: StreamBuffers,
+    ) -> BatchStream {
+        let PlannedStream {
             description,
             plan,
-            producer,
+            renderer,
         } = planned;
-        let announced = announce(&producer, &description);
-        let tally = Arc::clone(&producer.tally);
+        let cache_demand = register_demand(&renderer, &description);
+        let counters = Arc::clone(&renderer.counters);
         let classes = description.served.dataset().classes.len();
         let exposure = description.spec.recipe.mixes().then(|| Exposure::none(classes));
-        let work = Work {
-            producer,
+        let parts = StreamParts {
+            renderer,
             plan,
-            window: room.window,
-            sending: Sending::new(room.memory),
-            buffers: room.buffers,
-            twins: room.twins,
+            window: stream_buffers.window,
+            sent: SentBatches::new(stream_buffers.memory),
+            buffers: stream_buffers.buffers,
+            shared_stream: stream_buffers.shared_stream,
         };
-        let job = Arc::new(Job::new(work, client, description.spec.start.position));
+        let task = Arc::new(StreamTask::new(parts, client, description.spec.start.position));
         let workers = Arc::clone(&self.workers);
-        description.served.meter().open();
+        description.served.metrics().open();
         BatchStream {
-            job,
+            task,
             workers,
-            epochs: Arc::clone(&self.epochs),
+            epoch_history: Arc::clone(&self.epoch_history),
             description,
-            account: Account::new(tally),
+            stats: StreamStats::new(counters),
             owner: String::new(),
             exposure,
-            _announced: announced,
-            _seat: seat,
+            _cache_demand: cache_demand,
+            _permit: permit,
         }
     }
 
-    /// What the time of an epoch went to, by what its reader says of it and what was done for it; the log says it too. `None` where there was
-    /// no such stream of `owner` or epoch, where it was too long ago, and where the reader has said it before.
+    /// Attributes the time of an epoch, from its client's report and what was counted here, and logs it. `None` if `owner` has no such stream or
+    /// epoch, if it is too long ago, or if it was reported before.
     #[must_use]
-    pub fn report(&self, (stream, owner): (StreamId, &str), epoch: u64, usage: &Usage) -> Option<Spent> {
-        let made = self.epochs.take((stream, owner), epoch)?;
-        let spent = Spent::reported(&made.sums, made.is_first, usage);
-        made.served.meter().report(usage);
-        say_reported(&made.served, (stream, epoch), usage, &spent);
+    pub fn report(
+        &self,
+        (stream, owner): (StreamId, &str),
+        epoch: u64,
+        usage: &ClientReport,
+    ) -> Option<TimeBreakdown> {
+        let record = self.epoch_history.take((stream, owner), epoch)?;
+        let spent = TimeBreakdown::reported(&record.sums, record.is_first, usage);
+        record.served.metrics().report(usage);
+        log_report(&record.served, (stream, epoch), usage, &spent);
         Some(spent)
     }
 
-    /// Checks a request and plans its epochs. No pixel is read yet.
-    pub(super) fn plan(&self, spec: StreamSpec) -> Result<Planned, Error> {
+    /// Validates a request and plans its epochs; reads no image.
+    pub(super) fn plan(&self, spec: StreamSpec) -> Result<PlannedStream, Error> {
         spec.validate(&self.config.limits)?;
         let (index, served) = self.find(&spec.dataset, |_| true)?;
         let dataset = served.dataset();
@@ -498,25 +513,25 @@ impl Engine {
             spec,
         };
         let spec = &description.spec;
-        spec.start.check(&Identity {
+        spec.start.check(&StreamIdentity {
             seed: spec.seed,
             spec_hash: description.spec_hash,
             fingerprint: dataset.fingerprint,
             epochs: spec.epochs,
             steps: description.steps_per_epoch,
         })?;
-        let producer = self.producer(index, &description, members);
-        Ok(Planned {
+        let renderer = self.renderer(index, &description, members);
+        Ok(PlannedStream {
             description,
             plan,
-            producer,
+            renderer,
         })
     }
 
-    fn producer(&self, index: usize, description: &Description, members: Arc<[Vec<u32>]>) -> Producer {
+    fn renderer(&self, index: usize, description: &Description, members: Arc<[Vec<u32>]>) -> SampleRenderer {
         let spec = description.spec.clone();
         let scanned = description.served.dataset().options;
-        Producer {
+        SampleRenderer {
             decoder: Decoder {
                 dataset: index as u32,
                 source: Arc::clone(&self.source),
@@ -533,11 +548,11 @@ impl Engine {
             served: Arc::clone(&description.served),
             spec,
             members,
-            tally: Arc::default(),
+            counters: Arc::default(),
         }
     }
 
-    /// Batches of `spec` that fit the byte budget of a stream, and one at least.
+    /// Number of batches of `spec` that fit the byte limit of a stream, at least 1.
     fn fitting(&self, spec: &StreamSpec) -> usize {
         let budget = usize::try_from(self.config.stream_bytes).unwrap_or(usize::MAX);
         (budget / spec.batch_bytes().max(1)).max(1)

@@ -11,46 +11,46 @@ use crate::{
 /// Why a stream cannot be opened, or ends before its last batch.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A field of the request.
+    /// A field of the request is invalid.
     #[error(transparent)]
     Spec(#[from] spec::Error),
     /// No dataset of this name.
-    #[error("dataset {name:?} is not served here: there is {known}")]
+    #[error("dataset {name:?} is unknown: available are {known}")]
     UnknownDataset {
-        /// The name asked for.
+        /// The name in the request.
         name: String,
-        /// Those there are, separated by commas.
+        /// The available names, separated by commas.
         known: String,
     },
-    /// No name, and several datasets.
-    #[error("dataset is empty, and more than one is served here: name one of {known}")]
+    /// The request names no dataset, and there are several.
+    #[error("dataset is empty, and the server has several: name one of {known}")]
     DatasetNotNamed {
-        /// Those there are, separated by commas.
+        /// The available names, separated by commas.
         known: String,
     },
-    /// The server was started a moment ago.
+    /// The dataset is not scanned yet.
     #[error("dataset {dataset:?} is still being scanned ({progress} so far): ask again in a while")]
     NotScanned {
         /// The dataset.
         dataset: String,
-        /// How far the scan is.
+        /// Progress of the scan.
         progress: String,
     },
-    /// A split without images.
+    /// The split has no images.
     #[error("the {} split of dataset {dataset:?} has no images", split.name())]
     EmptySplit {
         /// The dataset.
         dataset: String,
-        /// The split asked for.
+        /// The split in the request.
         split: Split,
     },
-    /// No plan.
+    /// The request cannot be planned.
     #[error(transparent)]
     Plan(#[from] sampling::Error),
-    /// Not the stream that the token is from.
+    /// The resume token belongs to another stream.
     #[error(transparent)]
     Resume(#[from] ResumeError),
-    /// Not the files that the client expects.
+    /// The dataset has other files than the client expects.
     #[error("expected_fingerprint is {expected}, but dataset {dataset:?} has {found}")]
     Fingerprint {
         /// The dataset.
@@ -60,13 +60,13 @@ pub enum Error {
         /// Of the dataset.
         found: Fingerprint,
     },
-    /// The operator's limit on streams.
+    /// The limit on open streams is reached.
     #[error("{limit} streams are open, which is the limit here (--max-streams of the server)")]
     TooManyStreams {
         /// The limit.
         limit: usize,
     },
-    /// No memory for another stream.
+    /// There is no memory for another stream.
     #[error(
         "a batch takes {bytes} bytes, and what streams left of the server's memory is kept for other clients: ask for smaller batches, or \
          later; the server's operator can allow more by --memory-bytes, or less to each by --stream-bytes"
@@ -75,13 +75,13 @@ pub enum Error {
         /// Of one batch.
         bytes: u64,
     },
-    /// A machine that cannot do that.
+    /// The system has no sealed shared memory.
     #[error("this machine has no memory to share")]
     SharedMemory {
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Nothing to put in a broken image's place.
+    /// There is no replacement for a broken image.
     #[error(
         "class {class:?} of the {} split of dataset {dataset:?} has no readable image left; the last one tried is {path}",
         split.name()
@@ -95,10 +95,10 @@ pub enum Error {
         class: String,
         /// The last image tried.
         path: String,
-        /// Why it cannot be used.
+        /// Why that cannot be used.
         source: decode::Error,
     },
-    /// More broken images than the operator tolerates.
+    /// More images are broken than the configuration tolerates.
     #[error("{broken} of {images} images of the {} split of dataset {dataset:?} cannot be read, the last of them {path}", split.name())]
     TooManyBroken {
         /// The dataset.
@@ -109,21 +109,21 @@ pub enum Error {
         broken: usize,
         /// Images of the split.
         images: usize,
-        /// The image that was one too many.
+        /// The image that exceeded the limit.
         path: String,
     },
-    /// The system, not the file, is at fault: another try may succeed.
+    /// A transient error of the system; a retry may succeed.
     #[error("cannot read a file now")]
     Read {
-        /// What the system said, and of which file.
+        /// The error and the file.
         source: decode::Error,
     },
-    /// A defect of ours.
+    /// A worker panicked: a defect of the engine.
     #[error("a worker panicked at epoch {epoch}, step {step}")]
     WorkerPanicked {
-        /// Of the batch in hand.
+        /// Of the batch being rendered.
         epoch: u64,
-        /// Of the batch in hand.
+        /// Of the batch being rendered.
         step: u64,
     },
 }

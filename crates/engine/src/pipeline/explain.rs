@@ -1,66 +1,65 @@
-//! What a batch is made of, in numbers that a person can follow.
+//! The composition of a batch, in numbers.
 
 use super::{
     Engine, Error,
     mixing::{Portion, portion},
-    produce::Prepared,
     render::render,
+    sample_renderer::PreparedSample,
     spec::{Shard, StreamSpec},
 };
 use crate::{augment::Draw, geometry::canvas, mix::Mix, sampling::Slot, tensor};
 
-/// One image of a batch: where it comes from and what happens to it.
+/// One image of a batch: its file and its augmentation.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Explained {
-    /// Place in the batch.
+    /// Index in the batch.
     pub slot: usize,
-    /// Place in the epoch, which keys the augmentation.
+    /// Position in the epoch, which keys the augmentation.
     pub position: u64,
-    /// Number of the sample.
+    /// Sample id.
     pub sample: u32,
-    /// Its file, below the dataset's root.
+    /// Its file, relative to the dataset's root.
     pub path: String,
     /// Its class.
     pub class: String,
-    /// The file that was planned and is broken, where this one stands for it.
+    /// The planned file, if it is broken and this one replaces it.
     pub replaces: Option<String>,
-    /// How often the epoch used the planned sample before.
+    /// Earlier uses of the planned sample in the epoch.
     pub repetition: u64,
-    /// Width and height of the decoded image that is sampled: antialiased to the canonical short side where it was larger.
+    /// Width and height of the decoded image that is sampled: reduced with antialiasing to the canonical short side if it was larger.
     pub source: (u32, u32),
-    /// Width and height of the canvas that the source is laid on.
+    /// Width and height of the canvas that the source is resized to.
     pub canvas: (u32, u32),
     /// Column and row of the canvas at which the crop begins.
     pub crop_start: (u32, u32),
-    /// Left, top, width and height in the source of a resized crop.
+    /// Left, top, width and height of a random resized crop, in the source.
     pub resized_crop: Option<[f64; 4]>,
-    /// What was drawn: degrees, factors, logits' brightness and contrast, moves and touches in their order.
+    /// The drawn augmentation: degrees, factors, brightness and contrast in logits, affine and pixel operations in order.
     pub draw: Draw,
     /// From `(column, row, 1)` of the result to `(u, v, w)`: the pixel is the bilinear sample of the source at `(u / w, v / w)`, both
     /// counted from pixel centres, with the source reflected about the centres of its border pixels.
     pub map: [[f64; 3]; 3],
     /// What values of 0, 1/8, ... 1 become by brightness and contrast: `sigmoid((logit(x) + logit(brightness)) contrast)`.
     pub curve: [f64; 9],
-    /// What of another image of the batch was mixed into this one.
+    /// The other image of the batch that was mixed in.
     pub mixture: Option<Mixture>,
-    /// The picture: `u8[S, S, 3]`, after mixing.
+    /// The pixels: `u8[S, S, 3]`, after mixing.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub pixels: Vec<u8>,
 }
 
-/// What an image has of another.
+/// The part of another image in a mixed one.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Mixture {
-    /// Place of the other in the batch. It has the same part of this one.
+    /// Index of the other image in the batch, which has the same part of this one.
     pub partner: usize,
     /// Its class.
     pub class: String,
-    /// How much of this image that is: the weight of the other's class in this one's label.
+    /// Fraction of this image that it makes up: the weight of its class in this image's label.
     pub weight: f32,
-    /// Which part: so many of 16384 parts of every pixel, or every pixel of a rectangle. The parts are taken of finished pictures, behind
-    /// every other augmentation.
+    /// Which part: a number of 16384ths of every pixel, or every pixel of a rectangle. Mixing comes after all other augmentation.
     pub blend: Mix,
 }
 
@@ -69,7 +68,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// As [`Engine::stream`], and where an image cannot be read and none can stand for it.
+    /// Those of [`Engine::stream`], and if an image cannot be read and there is no replacement.
     pub fn explain(&self, spec: StreamSpec) -> Result<Vec<Explained>, Error> {
         let planned = self.plan(spec)?;
         let spec = &planned.description.spec;
@@ -80,8 +79,8 @@ impl Engine {
         let Portion { slots, partners } = portion(spec, &planned.plan, position, Shard::WHOLE);
         let dataset = planned.description.served.dataset();
         let explain = |(place, slot): (usize, Slot)| -> Result<Explained, Error> {
-            let prepared = planned.producer.prepare(position.epoch, slot)?;
-            let Prepared {
+            let prepared = planned.renderer.prepare(position.epoch, slot)?;
+            let PreparedSample {
                 sample,
                 ref image,
                 draw,

@@ -1,16 +1,16 @@
-//! How much of each class a stream has shown.
+//! Sums of label weights per class over the batches of a stream.
 
 use std::fmt;
 
 use super::batch::Batch;
 
-/// Classes that are named one by one.
+/// Maximum number of classes that a log line lists one by one.
 const FEW: usize = 16;
 
-/// Sums of label weights by class: an image that is mixed counts for both of its classes, by their shares.
+/// Sums of label weights by class: a mixed image counts for both of its classes, by their weights.
 ///
-/// Without mixing these are counts. With it, the images of a global batch add up to the same counts, exactly: what an image takes of its
-/// partner, the partner takes of it. The part that a shard gets of a batch adds up to them in the mean.
+/// Without mixing these are counts. With mixing, the images of a global batch add up to exactly the same counts, since each image of a pair gives
+/// what it takes. For the part of one shard this holds in expectation.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Exposure {
     /// In label order.
@@ -18,7 +18,7 @@ pub struct Exposure {
 }
 
 impl Exposure {
-    /// Nothing shown yet of `classes` classes.
+    /// Zeros for `classes` classes.
     #[must_use]
     pub fn none(classes: usize) -> Self {
         Self {
@@ -31,7 +31,7 @@ impl Exposure {
         for (image, &label) in batch.labels.iter().enumerate() {
             let mixed = batch.mixed.as_ref().map(|mixed| mixed[image]);
             let weight = mixed.map_or(0.0, |mixed| f64::from(mixed.weight));
-            // A weight has 24 bits, so this loses nothing, and neither do the sums of as many images as an epoch may have, but the last digits.
+            // A weight has 24 bits, so this is exact, as are sums over an epoch but for the last digits.
             self.by_class[label as usize] += 1.0 - weight;
             if let Some(mixed) = mixed {
                 self.by_class[mixed.label as usize] += weight;
@@ -39,7 +39,7 @@ impl Exposure {
         }
     }
 
-    /// As a line of a log: each of a few `classes`, or the least and the most of many.
+    /// Text for a log line: each of a few `classes`, or the smallest and the largest of many.
     pub(super) fn text(&self, classes: &[String]) -> String {
         let mut named: Vec<(&String, f64)> = classes.iter().zip(self.by_class.iter().copied()).collect();
         if named.len() > FEW {
@@ -51,7 +51,7 @@ impl Exposure {
     }
 }
 
-/// Two digits behind the point, where they are not 0.
+/// At most two decimal places.
 struct Rounded(f64);
 
 impl fmt::Display for Rounded {

@@ -1,4 +1,4 @@
-//! What a shard makes of a global batch: its own slots, and whom they are mixed with.
+//! A shard's part of a global batch: its slots, and the partners they are mixed with.
 
 use super::{
     position::Position,
@@ -16,32 +16,32 @@ use crate::{
 pub(super) struct Portion {
     /// Its own slots, in order.
     pub(super) slots: Vec<Slot>,
-    /// The partner of each of them; `None` for an image that is left alone. Empty where the recipe mixes nothing.
+    /// The partner of each slot; `None` for an image that is not mixed. Empty if the recipe mixes nothing.
     pub(super) partners: Vec<Option<Partner>>,
 }
 
-/// What an image is mixed with.
+/// The other image of a mixed pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Partner {
-    /// Place of the other image in the global batch.
+    /// Index in the global batch.
     pub(super) place: usize,
-    /// The other image.
+    /// Its slot.
     pub(super) slot: Slot,
     pub(super) blend: Mix,
 }
 
 /// Plans the part of `shard` of the global batch at `position`.
 ///
-/// The images of the global batch are paired at random and each pair is mixed with itself, so that a batch holds every one of its images
-/// once, in one piece or in two. One of an odd number is left alone; so are first uses that are not to be augmented, which are no part of
-/// any pair.
+/// The images of the global batch are paired at random and the two of a pair are mixed with each other, so that a batch contains each of its
+/// images once, whole or in two parts. With an odd number of images, one is not mixed; nor are first uses that are not to be augmented, which
+/// are not paired.
 ///
-/// Takes time in proportion to the shard's images, whatever the size of the global batch; only where first uses are left alone, the whole
-/// batch is planned to find them.
+/// Takes time proportional to the shard's images, whatever the size of the global batch; if first uses are not augmented, the whole batch is
+/// planned to find them.
 ///
 /// # Determinism
 ///
-/// A function of the request and the place. All shards find the same pairs, and each makes the partners that are not its own for itself.
+/// A function of the request and the position. All shards compute the same pairs, and each renders the partners in other shards itself.
 pub(super) fn portion(spec: &StreamSpec, plan: &Plan, position: Position, shard: Shard) -> Portion {
     let Position { epoch, step } = position;
     let images = plan.batch_len(step);
@@ -78,12 +78,12 @@ pub(super) fn portion(spec: &StreamSpec, plan: &Plan, position: Position, shard:
     Portion { slots, partners }
 }
 
-/// Who is paired with whom in a global batch.
+/// The pairs of a global batch.
 struct Pairs {
-    /// The places that are paired, in order; `None`: all of them.
+    /// Indices of the images that are paired, ascending; `None` means all.
     places: Option<Vec<u64>>,
     count: u64,
-    /// Two that follow one another in this order are a pair. `None` where nothing is paired.
+    /// Elements `2i` and `2i + 1` of this order are a pair. `None` if there are no pairs.
     order: Option<Permutation>,
 }
 
@@ -105,7 +105,7 @@ impl Pairs {
         }
     }
 
-    /// The place of the image that the one at `place` is paired with.
+    /// Index of the partner of the image at `place`.
     fn other(&self, place: u64) -> Option<u64> {
         let index = match &self.places {
             None => place,

@@ -1,4 +1,4 @@
-//! Places in a stream, and the checks on a place that a client brings back.
+//! Positions in a stream, and the check of a resume token.
 
 use crate::dataset::Fingerprint;
 
@@ -29,7 +29,7 @@ impl Position {
     }
 }
 
-/// Every `of`-th batch: those whose number, counted over all epochs, leaves the remainder `index`.
+/// Every `of`-th batch: those whose number, counted over all epochs, is `index` modulo `of`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stride {
     /// At least 1.
@@ -41,17 +41,17 @@ pub struct Stride {
 impl Stride {
     /// Every batch.
     pub const ALL: Self = Self { of: 1, index: 0 };
-    /// Largest `of`: far more servers than a client will ever spread a stream over.
+    /// Largest `of`: the number of servers that a client may spread a stream over.
     pub const MAX: u32 = 4096;
 
-    /// The first of these batches at `position` or behind it, in epochs of `steps` batches.
+    /// The first of these batches at or after `position`, in epochs of `steps` batches.
     ///
     /// # Panics
     ///
-    /// Where `of` or `steps` is zero.
+    /// If `of` or `steps` is zero.
     #[must_use]
     pub fn first_from(self, position: Position, steps: u64) -> Position {
-        // Wide, because an epoch is whatever number the client's token says.
+        // In 128 bits, because the epoch comes from the client's token and may be any number.
         let (of, steps) = (u128::from(self.of), u128::from(steps));
         let number = u128::from(position.epoch) * steps + u128::from(position.step);
         let ahead = (u128::from(self.index) + of - number % of) % of;
@@ -63,7 +63,7 @@ impl Stride {
     }
 }
 
-/// Hash of everything in a request that its batches depend on, the seed and the files excepted.
+/// Hash of everything in a request that its batches depend on, other than seed and files.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SpecHash(pub [u8; 16]);
 
@@ -73,7 +73,7 @@ impl std::fmt::Debug for SpecHash {
     }
 }
 
-/// Where a stream begins, and what the client believes the stream to be.
+/// Where a stream begins, and the identity of the stream that the client's token is from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Start {
     /// The first batch.
@@ -86,9 +86,9 @@ pub struct Start {
     pub fingerprint: Option<Fingerprint>,
 }
 
-/// What a stream is, in the terms of a [`Start`].
+/// The identity of a stream, to check a [`Start`] against.
 #[derive(Clone, Debug)]
-pub(super) struct Identity {
+pub(super) struct StreamIdentity {
     pub(super) seed: u64,
     pub(super) spec_hash: SpecHash,
     pub(super) fingerprint: Fingerprint,
@@ -97,10 +97,10 @@ pub(super) struct Identity {
 }
 
 impl Start {
-    /// Refuses to continue another stream than the one the token is from.
+    /// Checks that the token is from this stream.
     ///
-    /// The end itself, where the token of the last batch points, is a start: of a stream without batches.
-    pub(super) fn check(&self, identity: &Identity) -> Result<(), ResumeError> {
+    /// The end itself, where the token of the last batch points, is a valid start: of an empty stream.
+    pub(super) fn check(&self, identity: &StreamIdentity) -> Result<(), ResumeError> {
         if let Some(token) = self.seed.filter(|seed| *seed != identity.seed) {
             return Err(ResumeError::Seed {
                 token,
@@ -120,7 +120,7 @@ impl Start {
         let end = u64::from(identity.epochs);
         let is_end = (epoch, step) == (end, 0);
         if !is_end && (epoch >= end || step >= identity.steps) {
-            let Identity { epochs, steps, .. } = *identity;
+            let StreamIdentity { epochs, steps, .. } = *identity;
             return Err(ResumeError::BeyondEnd {
                 epoch,
                 step,
@@ -135,7 +135,7 @@ impl Start {
 /// Why a stream cannot be continued from a token.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ResumeError {
-    /// Another seed.
+    /// The token has another seed.
     #[error("start.seed is {token}, but the request's seed is {request}")]
     Seed {
         /// In the token.
@@ -143,13 +143,13 @@ pub enum ResumeError {
         /// In the request.
         request: u64,
     },
-    /// Another request.
+    /// The token is from another request.
     #[error(
         "start.spec_hash is not that of this request: split, batch_size, image_size, balance, recipe, normalization, element_type, \
          layout, last_batch, order, canonical and images_per_epoch must be those of the stream that is continued"
     )]
     Spec,
-    /// Other files.
+    /// The token is from other files.
     #[error(
         "start.fingerprint is {token}, but the dataset's is {dataset}: files were added, removed or changed since"
     )]
@@ -159,7 +159,7 @@ pub enum ResumeError {
         /// Of the dataset.
         dataset: Fingerprint,
     },
-    /// No such batch.
+    /// The token points beyond the end.
     #[error(
         "start is epoch {epoch}, step {step}, beyond the end: epochs are from 0 to {}, steps from 0 to {}",
         epochs.saturating_sub(1),
@@ -170,7 +170,7 @@ pub enum ResumeError {
         epoch: u64,
         /// In the token.
         step: u64,
-        /// Epochs asked for.
+        /// Epochs in the request.
         epochs: u32,
         /// Steps in an epoch.
         steps: u64,
@@ -181,9 +181,9 @@ pub enum ResumeError {
 mod tests {
     use super::*;
 
-    fn identity() -> Identity {
+    fn identity() -> StreamIdentity {
         let fingerprint = Fingerprint([1; 32]);
-        Identity {
+        StreamIdentity {
             seed: 7,
             spec_hash: SpecHash([2; 16]),
             fingerprint,
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn strides_share_out_every_batch_once_across_the_ends_of_epochs() {
+    fn strides_divide_the_batches_of_all_epochs() {
         let steps = 5;
         let walk = |stride: Stride, start: Position| {
             let first = stride.first_from(start, steps);
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_start_is_any_batch_or_the_very_end() {
+    fn a_start_is_any_batch_or_the_end() {
         for (epoch, step, ok) in [
             (0, 0, true),
             (2, 4, true),
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_of_another_stream_is_refused_by_the_field_that_differs() {
+    fn a_token_of_another_stream_is_rejected_with_the_field_that_differs() {
         let spec = Start {
             spec_hash: Some(SpecHash([9; 16])),
             ..at(0, 0)

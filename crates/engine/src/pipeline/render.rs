@@ -1,4 +1,4 @@
-//! From an image and its draw to its tensor.
+//! Renders an augmented image to its tensor.
 
 use crate::{
     augment::Draw,
@@ -7,8 +7,8 @@ use crate::{
     tensor::{self, ElementType, Layout, TensorSpec},
 };
 
-/// Writes the tensor of `image` as `draw` changes it: in one pass, unless the draw has touches. Those work on bytes, so the first pass then
-/// rounds to bytes, and a last one normalises.
+/// Writes the tensor of `image`, augmented by `draw`: in one pass, unless the draw has pixel operations. Those work on bytes, so that the first
+/// pass then rounds to bytes, and a last one normalises.
 pub fn render(image: &Image, draw: &Draw, spec: &TensorSpec, out: &mut [u8]) {
     let map = draw.map((image.width(), image.height()), spec.size);
     if draw.pixel_ops.is_empty() {

@@ -1,4 +1,4 @@
-//! Where images come from.
+//! Sources of encoded images.
 
 use std::io;
 
@@ -9,9 +9,9 @@ use crate::{
     decode::{self, read},
 };
 
-/// Gives the encoded images of samples. Called by many threads at once.
+/// Reads the encoded images of samples. Called by several threads at once.
 pub trait Source: std::fmt::Debug + Send + Sync + 'static {
-    /// The bytes of the file of sample `id` of `dataset`, as it was when it was scanned.
+    /// The bytes of the file of sample `id` of `dataset`, as they were when it was scanned.
     ///
     /// # Errors
     ///
@@ -30,8 +30,8 @@ impl Source for Files {
     }
 }
 
-/// Says whether an error is about the state of this machine rather than about the file. To take such a file for broken would make
-/// batches depend on more than the request and the files.
+/// Whether an error concerns the state of this machine rather than the file. If such a file counted as broken, batches would depend on more than
+/// the request and the files.
 #[must_use]
 pub fn is_transient(error: &decode::Error) -> bool {
     use io::ErrorKind::{Interrupted, OutOfMemory, StaleNetworkFileHandle, TimedOut, WouldBlock};
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bad_disk_breaks_a_file_but_too_many_open_files_pass() {
+    fn too_many_open_files_are_transient_and_a_disk_error_is_not() {
         let error = |code| decode::Error::Io {
             path: "a.jpg".into(),
             source: io::Error::from_raw_os_error(code),

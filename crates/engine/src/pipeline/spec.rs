@@ -1,4 +1,4 @@
-//! What to stream: the domain form of a request, with every default resolved.
+//! The specification of a stream: a request with all defaults filled in.
 
 use std::fmt;
 
@@ -15,48 +15,48 @@ use crate::{
     tensor::{ElementType, Layout, Normalization, TensorSpec},
 };
 
-/// What to stream. A batch is a pure function of this and of the dataset's files.
+/// The specification of a stream. A batch is a pure function of it and of the dataset's files.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StreamSpec {
     /// Name of the dataset.
     pub dataset: String,
-    /// Which of its images.
+    /// Split of the dataset.
     pub split: Split,
     /// Seeds sampling, augmentation and replacement.
     pub seed: u64,
     /// The stream ends before this epoch.
     pub epochs: u32,
-    /// Where it begins.
+    /// First batch.
     pub start: Start,
-    /// Which part of each global batch.
+    /// Part of each global batch.
     pub shard: Shard,
-    /// Which of the batches.
+    /// Selects every n-th batch.
     pub stride: Stride,
     /// Images in a global batch.
     pub batch_size: u32,
     /// How often each class is drawn.
     pub balance: Balance,
-    /// Images in an epoch over all shards, where not what `balance` adds up to.
+    /// Images in an epoch over all shards; `None` for the sum that `balance` gives.
     pub images_per_epoch: Option<u64>,
     /// Order of an epoch.
     pub order: Order,
-    /// What becomes of a last batch that is not full.
+    /// Treatment of a last batch that is not full.
     pub last_batch: LastBatch,
-    /// Distributions of the augmentation.
+    /// Augmentation.
     pub recipe: Recipe,
     /// The pixels that augmentation starts from.
     pub canonical: Canonical,
-    /// Form of the tensor.
+    /// Size, element type, layout and normalization of the tensor.
     pub tensor: TensorSpec,
-    /// The fingerprint that the dataset must have.
+    /// The fingerprint that the dataset must have, if given.
     pub expected_fingerprint: Option<Fingerprint>,
-    /// How much of the workers' time it gets where it is short, compared with other streams. Changes no byte.
+    /// Share of the workers' time, relative to other streams, while they are busy. Changes no byte.
     pub weight: u32,
-    /// Whether its reader is going to say how each epoch went, so that the verdict can wait for that.
+    /// Whether the client is going to report on each epoch, so that the bottleneck is logged only then.
     pub reports: bool,
 }
 
-/// Bytes of what is noted of an image in the making, about.
+/// Approximate bytes of bookkeeping per image of a batch under construction.
 const IMAGE_NOTES: u64 = 320;
 
 /// Part `rank` of `world` parts of each global batch: slots `rank`, `rank + world`, ...
@@ -69,10 +69,10 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// Everything.
+    /// The whole global batch.
     pub const WHOLE: Self = Self { world: 1, rank: 0 };
 
-    /// How many of `slots` slots are this shard's.
+    /// Number of this shard's slots among `slots` slots.
     #[must_use]
     pub fn share(self, slots: usize) -> usize {
         slots
@@ -80,13 +80,13 @@ impl Shard {
             .div_ceil(self.world as usize)
     }
 
-    /// The slot of the global batch that is the shard's own slot `index`.
+    /// Index in the global batch of the shard's slot `index`.
     #[must_use]
     pub fn place(self, index: usize) -> usize {
         self.rank as usize + index * self.world as usize
     }
 
-    /// The shard's own slot that is slot `place` of the global batch, where it is the shard's.
+    /// Index in the shard of slot `place` of the global batch; `None` if it belongs to another shard.
     #[must_use]
     pub fn index(self, place: usize) -> Option<usize> {
         let (world, rank) = (self.world as usize, self.rank as usize);
@@ -97,15 +97,15 @@ impl Shard {
 /// The pixels that augmentation starts from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Canonical {
-    /// Antialiased, to the short side that [`decode::canonical_short_side`] gives, where the image is larger.
+    /// Reduced with antialiasing to the short side of [`decode::canonical_short_side`], if the image is larger.
     ShortSide,
     /// As decoded.
     Native,
 }
 
 impl StreamSpec {
-    /// Shuffled, oversampled, augmented batches of the train split of `dataset`, as a request gets them that says no more: one epoch of whole
-    /// batches of 64 images, `f32[64, 3, 224, 224]`, normalised with ImageNet's mean and standard deviation.
+    /// The defaults for training: shuffled, oversampled, augmented batches of the train split of `dataset`; one epoch of full batches of 64 images,
+    /// `f32[64, 3, 224, 224]`, normalised with ImageNet's mean and standard deviation.
     #[must_use]
     pub fn train(dataset: impl Into<String>) -> Self {
         Self {
@@ -135,8 +135,8 @@ impl StreamSpec {
         }
     }
 
-    /// Every image of a split once, in the order of the samples and without augmentation; the last batch may be short. Otherwise as
-    /// [`StreamSpec::train`].
+    /// The defaults for evaluation: every image of a split once, in the order of the samples and without augmentation; the last batch may be short.
+    /// Otherwise as [`StreamSpec::train`].
     #[must_use]
     pub fn evaluate(dataset: impl Into<String>, split: Split) -> Self {
         Self {
@@ -149,7 +149,7 @@ impl StreamSpec {
         }
     }
 
-    /// What a request for `split` gets that says no more: [`StreamSpec::train`] for the train split, else [`StreamSpec::evaluate`].
+    /// The defaults for `split`: [`StreamSpec::train`] for the train split, otherwise [`StreamSpec::evaluate`].
     #[must_use]
     pub fn of(dataset: impl Into<String>, split: Split) -> Self {
         match split {
@@ -207,14 +207,14 @@ impl StreamSpec {
         self
     }
 
-    /// Sets which part of each global batch is made: all of it by default.
+    /// Sets the part of each global batch; by default all of it.
     #[must_use]
     pub fn shard(mut self, shard: Shard) -> Self {
         self.shard = shard;
         self
     }
 
-    /// Sets where the stream starts: at the first batch by default.
+    /// Sets the first batch; by default that of epoch 0.
     #[must_use]
     pub fn start(mut self, start: Start) -> Self {
         self.start = start;
@@ -242,18 +242,17 @@ impl StreamSpec {
         self.images_per_batch() * self.tensor.image_bytes()
     }
 
-    /// Bytes of memory that a full batch takes in the making: its tensor, and what is known of each image.
+    /// Bytes of memory of a full batch under construction: its tensor, and the bookkeeping per image.
     #[must_use]
     pub fn batch_memory(&self) -> u64 {
         self.batch_bytes() as u64 + self.images_per_batch() as u64 * IMAGE_NOTES
     }
 
-    /// Refuses values outside their ranges and beyond the operator's limits. What depends on the dataset is checked when the stream
-    /// is opened.
+    /// Checks every field against its range and the limits. What depends on the dataset is checked when the stream is opened.
     ///
     /// # Errors
     ///
-    /// The first field that is wrong, with its value and its range.
+    /// The first invalid field, with its value and its range.
     pub fn validate(&self, limits: &Limits) -> Result<(), Error> {
         let size = limits.image_size.min(TensorSpec::MAX_SIZE);
         in_range("epochs", self.epochs, 1, limits.epochs, "--max-epochs")?;
@@ -313,7 +312,7 @@ impl StreamSpec {
     }
 }
 
-/// Where `most` is a limit of the operator's, `flag` is what sets it.
+/// `flag` is the server's flag that raises `most`, if there is one.
 fn in_range(
     field: &'static str,
     value: u32,
@@ -334,7 +333,7 @@ fn in_range(
     }
 }
 
-/// The option of the server that allows more, where one does.
+/// The flag of the server that raises a limit, if there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit(pub Option<&'static str>);
 
@@ -347,37 +346,37 @@ impl fmt::Display for Limit {
     }
 }
 
-/// What is wrong with a request. Fields have the names of the contract.
+/// An invalid request. Fields have the names of the protocol.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A whole number out of range.
+    /// An integer out of range.
     #[error("{field} is {value}: it must be from {least} to {most}{limit}")]
     Range {
-        /// Name in the contract.
+        /// Name in the protocol.
         field: &'static str,
-        /// What was asked for.
+        /// Value in the request.
         value: u32,
         /// Smallest allowed value.
         least: u32,
         /// Largest allowed value.
         most: u32,
-        /// What allows more.
+        /// The flag that raises `most`.
         limit: Limit,
     },
     /// A real number out of range.
     #[error("{field} is {value}: it must be {range}")]
     Number {
-        /// Name in the contract.
+        /// Name in the protocol.
         field: &'static str,
-        /// What was asked for.
+        /// Value in the request.
         value: f64,
-        /// What is allowed.
+        /// The accepted range.
         range: &'static str,
     },
-    /// The recipe is not one.
+    /// The recipe is invalid.
     #[error(transparent)]
     Recipe(crate::augment::Error),
-    /// More bytes in a batch than the operator allows.
+    /// A batch exceeds the limit on bytes.
     #[error(
         "batch_size {batch_size} makes batches of {}: at most {} are allowed (--max-batch-bytes of the server, max-batch-bytes of a token)",
         byte_size::text(*bytes),
@@ -388,19 +387,19 @@ pub enum Error {
         batch_size: u32,
         /// Bytes of this shard's tensor.
         bytes: u64,
-        /// Allowed bytes.
+        /// Maximum bytes.
         limit: u64,
     },
-    /// Images outside the train split are never repeated.
+    /// `WRAP` repeats images, which only the train split allows.
     #[error("last_batch is WRAP: the {} split is not repeated, use KEEP or DROP", split.name())]
     WrapOutsideTrain {
-        /// The split asked for.
+        /// The split in the request.
         split: Split,
     },
-    /// What a model is judged by is never mixed.
+    /// Mixing is for the train split only.
     #[error("recipe mixes images by mixup or cutmix: that is for the train split, not for {}", split.name())]
     MixingOutsideTrain {
-        /// The split asked for.
+        /// The split in the request.
         split: Split,
     },
 }

@@ -1,4 +1,4 @@
-//! The half of a stream that its reader holds.
+//! The reader's side of a stream.
 
 use std::{
     sync::{
@@ -12,43 +12,43 @@ use std::{
 
 use super::{
     Error, Exposure,
-    announce::Announced,
     batch::Batch,
-    epochs::{Epochs, StreamId},
-    job::Job,
-    meter::{Sums, Tally},
+    bottleneck::{ClientReport, TimeBreakdown},
+    cache_demand::CacheDemand,
+    epoch_history::{EpochHistory, StreamId},
+    metrics::{EpochStats, WorkerCounters},
     position::SpecHash,
-    served::Served,
+    served_dataset::ServedDataset,
     spec::StreamSpec,
-    verdict::{Spent, Usage},
+    stream_task::StreamTask,
     workers::Workers,
 };
 
-/// Batches in order. Dropping it drops the work that is not begun.
+/// A stream of batches, in order. Dropping it cancels the work that has not started.
 #[derive(Debug)]
 pub struct BatchStream {
-    pub(super) job: Arc<Job>,
+    pub(super) task: Arc<StreamTask>,
     pub(super) workers: Arc<Workers>,
-    pub(super) epochs: Arc<Epochs>,
+    pub(super) epoch_history: Arc<EpochHistory>,
     pub(super) description: Description,
-    pub(super) account: Account,
-    /// Who may report on it.
+    pub(super) stats: StreamStats,
+    /// The client that may report on it.
     pub(super) owner: String,
-    /// Of the epoch in hand, where images are mixed.
+    /// Of the current epoch, if the recipe mixes images.
     pub(super) exposure: Option<Exposure>,
-    pub(super) _announced: Announced,
-    pub(super) _seat: Seat,
+    pub(super) _cache_demand: CacheDemand,
+    pub(super) _permit: StreamPermit,
 }
 
-/// What a stream will send, known before its first batch.
+/// What a stream consists of, known before its first batch.
 #[derive(Clone, Debug)]
 pub struct Description {
-    /// Names the stream.
+    /// Id of the stream.
     pub id: StreamId,
-    /// The request, resolved.
+    /// The request, with all defaults filled in.
     pub spec: StreamSpec,
     /// The dataset.
-    pub served: Arc<Served>,
+    pub served: Arc<ServedDataset>,
     /// Hash of the request.
     pub spec_hash: SpecHash,
     /// Batches in an epoch.
@@ -60,48 +60,48 @@ pub struct Description {
 }
 
 impl BatchStream {
-    /// What the stream will send.
+    /// What the stream consists of.
     #[must_use]
     pub fn description(&self) -> &Description {
         &self.description
     }
 
-    /// Has a batch count as one that the stream holds until the last reference to its tensor is gone: one that keeps several gets no others
-    /// meanwhile. For a reader that sends batches on, and would else hold more than the stream may.
+    /// Counts a delivered batch towards the stream's window until the last reference to its tensor is dropped: a reader that keeps several gets
+    /// no others meanwhile. For a reader that queues batches for sending, and would otherwise hold more than the stream may.
     pub fn count_sent(&mut self) {
-        self.job.start_to_count();
+        self.task.start_counting();
     }
 
-    /// Takes reports on the stream from `owner` alone.
+    /// Accepts reports on the stream from `owner` only.
     pub fn owned_by(&mut self, owner: String) {
         self.owner = owner;
     }
 
-    /// Has the stream know how long its connection could take no more bytes, in nanoseconds.
+    /// Sets the counter of the nanoseconds during which the stream's connection accepted no bytes.
     pub fn sent_by(&mut self, blocked_ns: Arc<AtomicU64>) {
-        self.account.blocked_ns = Some(blocked_ns);
+        self.stats.blocked_ns = Some(blocked_ns);
     }
 
-    /// The next batch in order, `None` after the last; an error is the last thing that a stream gives.
+    /// The next batch in order, `None` after the last; nothing follows an error.
     ///
-    /// Where batches lie in shared memory, the buffers of those that were dropped since the last call are filled again from here on.
+    /// If batches lie in shared memory, the buffers of those dropped since the last call are reused from here on.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Batch, Error>>> {
-        self.account.asked();
-        let taken = self.job.poll_take(context.waker());
-        if self.job.wants_queue() {
+        self.stats.requested();
+        let taken = self.task.poll_take(context.waker());
+        if self.task.should_enqueue() {
             self.workers
-                .enqueue(Arc::clone(&self.job) as Arc<dyn super::workers::Job>);
+                .enqueue(Arc::clone(&self.task) as Arc<dyn super::workers::Schedulable>);
         }
         match &taken {
-            Poll::Ready(Some(Ok(batch))) => self.given(batch),
-            Poll::Ready(Some(Err(_))) => self.description.served.meter().fail(),
+            Poll::Ready(Some(Ok(batch))) => self.delivered(batch),
+            Poll::Ready(Some(Err(_))) => self.description.served.metrics().fail(),
             _ => {}
         }
         taken
     }
 }
 
-/// The batches in order, for a thread that may block; [`BatchStream::poll_next`] is for one that must not.
+/// The batches in order, blocking the thread; see [`BatchStream::poll_next`] for async code.
 impl Iterator for BatchStream {
     type Item = Result<Batch, Error>;
 
@@ -118,7 +118,7 @@ impl Iterator for BatchStream {
     }
 }
 
-/// Continues a thread that waits.
+/// Unparks a thread.
 struct Unpark(Thread);
 
 impl Wake for Unpark {
@@ -128,29 +128,30 @@ impl Wake for Unpark {
 }
 
 impl BatchStream {
-    fn given(&mut self, batch: &Batch) {
-        let sums = self.account.given(batch);
+    fn delivered(&mut self, batch: &Batch) {
+        let sums = self.stats.delivered(batch);
         if let Some(exposure) = &mut self.exposure {
             exposure.add(batch);
         }
-        self.description.served.meter().add(&sums);
+        self.description.served.metrics().add(&sums);
         if self.description.spec.reports {
             let stream = (self.description.id, &self.description.served, self.owner.as_str());
-            self.epochs.add(stream, batch.position.epoch, &sums);
+            self.epoch_history.add(stream, batch.position.epoch, &sums);
         }
         if batch.next.epoch != batch.position.epoch {
-            self.say(batch.position.epoch);
+            self.log_epoch(batch.position.epoch);
         }
     }
 
-    /// One line about an epoch: what was done, who waited for whom, and who holds the stream up, unless that is going to be known better.
-    fn say(&mut self, epoch: u64) {
+    /// Logs an epoch: counts, times, and the bottleneck, unless the client is going to report its own times.
+    fn log_epoch(&mut self, epoch: u64) {
         let spec = &self.description.spec;
-        let sums = std::mem::take(&mut self.account.epoch);
+        let sums = std::mem::take(&mut self.stats.epoch);
         let classes = &self.description.served.dataset().classes;
         let none = Exposure::none(classes.len());
         let exposure = self.exposure.as_mut().map(|shown| std::mem::replace(shown, none));
-        let (bottleneck, share) = Spent::seen(&sums, epoch == spec.start.position.epoch).bottleneck();
+        let (bottleneck, share) =
+            TimeBreakdown::observed(&sums, epoch == spec.start.position.epoch).bottleneck();
         let is_known = !spec.reports;
         tracing::info!(
             stream = %self.description.id,
@@ -177,8 +178,13 @@ impl BatchStream {
     }
 }
 
-/// One line about what a reader says of an epoch, and about who held it up.
-pub(super) fn say_reported(served: &Served, (id, epoch): (StreamId, u64), usage: &Usage, spent: &Spent) {
+/// Logs a client's report of an epoch, and the bottleneck that follows from it.
+pub(super) fn log_report(
+    served: &ServedDataset,
+    (id, epoch): (StreamId, u64),
+    usage: &ClientReport,
+    spent: &TimeBreakdown,
+) {
     let (bottleneck, share) = spent.bottleneck();
     tracing::info!(
         stream = %id,
@@ -203,12 +209,12 @@ fn percent(share: f64) -> u64 {
 
 impl Drop for BatchStream {
     fn drop(&mut self) {
-        self.job.close();
-        let meter = self.description.served.meter();
-        // What was made and nobody took.
-        meter.add(&self.account.tally.take());
-        meter.close();
-        let (spec, sums) = (&self.description.spec, &self.account.total);
+        self.task.close();
+        let metrics = self.description.served.metrics();
+        // Counts of samples that were rendered and not delivered.
+        metrics.add(&self.stats.counters.take());
+        metrics.close();
+        let (spec, sums) = (&self.description.spec, &self.stats.total);
         tracing::info!(
             stream = %self.description.id,
             dataset = spec.dataset,
@@ -228,49 +234,52 @@ fn milliseconds(duration: Duration) -> u64 {
     duration.as_millis() as u64
 }
 
-/// What a stream has sent, and who waited for whom.
+/// Statistics of a stream: what it delivered, and the times that it and its reader waited.
 #[derive(Debug, Default)]
-pub(super) struct Account {
-    /// Where the workers count.
-    tally: Arc<Tally>,
-    /// Where the connection counts.
+pub(super) struct StreamStats {
+    /// Written by the workers.
+    counters: Arc<WorkerCounters>,
+    /// Written by the connection.
     blocked_ns: Option<Arc<AtomicU64>>,
-    /// Of the epoch in hand.
-    epoch: Sums,
-    total: Sums,
-    given: Option<Instant>,
-    asked: Option<Instant>,
+    /// Of the current epoch.
+    epoch: EpochStats,
+    total: EpochStats,
+    delivered: Option<Instant>,
+    requested: Option<Instant>,
     waited_for_reader: Duration,
     blocked_before: Duration,
 }
 
-impl Account {
-    /// Nothing yet; the workers count into `tally`.
-    pub(super) fn new(tally: Arc<Tally>) -> Self {
+impl StreamStats {
+    /// Empty; the workers count into `counters`.
+    pub(super) fn new(counters: Arc<WorkerCounters>) -> Self {
         Self {
-            tally,
+            counters,
             ..Self::default()
         }
     }
 
-    fn asked(&mut self) {
-        if self.asked.is_none() {
+    fn requested(&mut self) {
+        if self.requested.is_none() {
             let now = Instant::now();
-            self.waited_for_reader = self.given.map_or(Duration::ZERO, |given| now - given);
-            self.asked = Some(now);
+            self.waited_for_reader = self.delivered.map_or(Duration::ZERO, |delivered| now - delivered);
+            self.requested = Some(now);
         }
     }
 
-    /// What there is to count since the last batch.
-    fn given(&mut self, batch: &Batch) -> Sums {
+    /// The counts since the last batch.
+    fn delivered(&mut self, batch: &Batch) -> EpochStats {
         let now = Instant::now();
-        let waited = self.asked.take().map_or(Duration::ZERO, |asked| now - asked);
-        self.given = Some(now);
+        let waited = self
+            .requested
+            .take()
+            .map_or(Duration::ZERO, |requested| now - requested);
+        self.delivered = Some(now);
         let blocked = self.blocked_ns.as_ref();
         let blocked = blocked.map_or(Duration::ZERO, |ns| {
             Duration::from_nanos(ns.load(Ordering::Relaxed))
         });
-        let mut sums = Sums {
+        let mut sums = EpochStats {
             batches: 1,
             images: batch.labels.len() as u64,
             bytes: batch.tensor.len() as u64,
@@ -278,7 +287,7 @@ impl Account {
             waiting_for_reader: std::mem::take(&mut self.waited_for_reader),
             sending: blocked.saturating_sub(self.blocked_before),
             waiting_for_batch: waited,
-            ..self.tally.take()
+            ..self.counters.take()
         };
         self.blocked_before = blocked;
         sums.latency.record(waited);
@@ -288,11 +297,11 @@ impl Account {
     }
 }
 
-/// One of the streams that the operator allows, free again when dropped.
+/// A permit for one open stream; released when dropped.
 #[derive(Debug)]
-pub(super) struct Seat(Arc<AtomicUsize>);
+pub(super) struct StreamPermit(Arc<AtomicUsize>);
 
-impl Seat {
+impl StreamPermit {
     pub(super) fn take(open: &Arc<AtomicUsize>, limit: usize) -> Result<Self, Error> {
         let one_more = |count| (count < limit).then_some(count + 1);
         match open.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more) {
@@ -302,7 +311,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for StreamPermit {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }

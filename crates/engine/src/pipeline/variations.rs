@@ -1,4 +1,4 @@
-//! One image many times, each time augmented anew: what a recipe does, to be looked at.
+//! Several augmentations of one image, to preview a recipe.
 
 use super::render::render;
 use crate::{
@@ -9,20 +9,20 @@ use crate::{
     tensor::{ElementType, Layout, Normalization, TensorSpec},
 };
 
-/// An image as a model would see it.
+/// An image as a model gets it.
 #[derive(Clone, Debug)]
 pub struct Variation {
-    /// What was drawn.
+    /// The drawn augmentation.
     pub draw: Draw,
-    /// The picture: `u8[S, S, 3]`.
+    /// The pixels: `u8[S, S, 3]`.
     pub pixels: Vec<u8>,
 }
 
-/// `image` as validation sees it, and then `times` as training sees it, each `size` pixels square.
+/// `image` as in validation, then `times` augmentations as in training, each `size` pixels square.
 ///
 /// # Determinism
 ///
-/// A pure function of its arguments. Drawn with the key of the first images of epoch 0 of a stream with that seed.
+/// A pure function of its arguments. Uses the keys of the first images of epoch 0 of a stream with that seed.
 #[must_use]
 pub fn variations(image: Image, recipe: &Recipe, (seed, times): (u64, u64), size: u32) -> Vec<Variation> {
     let image = canonical(image, Some(canonical_short_side(size)));
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_is_as_it_is_and_the_others_are_augmented_each_in_its_way() {
+    fn the_first_is_not_augmented_and_the_others_differ() {
         let pixels = (0..60 * 40 * 3_u32).map(|at| (at * 37 % 251) as u8).collect();
         let image = Image::new(60, 40, pixels);
         let recipe: Recipe = "fastai".parse().expect("a recipe");

@@ -1,9 +1,9 @@
-//! The worker threads, shared by all streams in turns of one sample.
+//! The worker threads, shared by all streams, one sample at a time.
 //!
-//! A stream with work stands in a [queue](Queue). A worker takes the stream whose turn it is, claims *one* sample from it, and puts it back
-//! before it starts on the sample: so clients share the workers' time evenly, and the streams of each by their weights, whatever their
-//! batches and images. What a stream pays for is the processor time of planning its batches and of making its samples. A stream without
-//! work leaves the queue and returns when its reader takes a batch; nobody polls.
+//! A stream with work is in the [queue](ClientQueue). A worker removes the next stream, claims *one* sample from it, and enqueues the stream
+//! again before it renders the sample: so clients share the workers' time evenly, and the streams of each by their weights, whatever their batch
+//! and image sizes. A stream is charged the CPU time of planning its batches and of rendering its samples. A stream without work leaves the
+//! queue and is enqueued again when its reader takes a batch; no thread polls.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -15,58 +15,58 @@ use std::{
 use rustix::time::{ClockId, clock_gettime};
 
 use super::{
-    clients::{Client, Queue, Turn},
-    turns::Share,
+    clients::{Client, ClientQueue, ScheduledStream},
+    fair_queue::Flow,
 };
 
-/// Something that hands out work in pieces.
-pub(super) trait Job: Send + Sync {
-    /// The next piece, if there is one now. Where there is none, the job is not asked again before [`Workers::enqueue`].
+/// A source of work: a stream, as the workers see it.
+pub(super) trait Schedulable: Send + Sync {
+    /// Claims the next unit of work, if there is one now. If not, it is not asked again before [`Workers::enqueue`].
     fn claim(self: Arc<Self>) -> Claim;
 
-    /// Ends the job, which panicked in [`Job::claim`]: it is not asked again.
+    /// Ends the stream after a panic in [`Schedulable::claim`]: it is not asked again.
     fn fail(&self);
 
-    /// Its share of the time that its client gets.
-    fn share(&self) -> &Share;
+    /// Its weight and clock among the streams of its client.
+    fn flow(&self) -> &Flow;
 
-    /// Whose it is.
+    /// The client that it belongs to.
     fn client(&self) -> &Arc<Client>;
 }
 
-/// What a job answers when it is its turn.
+/// The result of [`Schedulable::claim`].
 pub(super) struct Claim {
-    /// Processor time that it took to find what is to be done.
+    /// CPU time spent on planning.
     pub(super) planning: Duration,
-    pub(super) task: Option<Task>,
+    pub(super) task: Option<Work>,
 }
 
-/// A piece of work, which says how much of a processor's time it took. It must catch its own panics.
-pub(super) type Task = Box<dyn FnOnce() -> Duration + Send>;
+/// A unit of work; returns the CPU time that it took. It must catch its own panics.
+pub(super) type Work = Box<dyn FnOnce() -> Duration + Send>;
 
-/// A handle on the threads. They end when the last handle is dropped.
+/// Handle of the worker threads. They end when it is dropped.
 #[derive(Debug)]
 pub(super) struct Workers {
-    shared: Arc<Shared>,
+    scheduler: Arc<Scheduler>,
     threads: Vec<JoinHandle<()>>,
 }
 
-struct Shared {
-    queue: Mutex<State>,
+struct Scheduler {
+    queue: Mutex<SchedulerState>,
     ready: Condvar,
 }
 
-impl std::fmt::Debug for Shared {
+impl std::fmt::Debug for Scheduler {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared")
-            .field("jobs", &self.lock().queue.len())
+        f.debug_struct("Scheduler")
+            .field("tasks", &self.lock().queue.len())
             .finish()
     }
 }
 
 #[derive(Default)]
-struct State {
-    queue: Queue,
+struct SchedulerState {
+    queue: ClientQueue,
     closed: bool,
 }
 
@@ -75,54 +75,54 @@ impl Workers {
     ///
     /// # Errors
     ///
-    /// Where the system refuses a thread.
+    /// If the system refuses a thread.
     pub(super) fn start(count: usize) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared {
+        let scheduler = Arc::new(Scheduler {
             queue: Mutex::default(),
             ready: Condvar::new(),
         });
         let mut workers = Self {
-            shared,
+            scheduler,
             threads: Vec::with_capacity(count),
         };
         for index in 0..count {
-            let shared = Arc::clone(&workers.shared);
+            let scheduler = Arc::clone(&workers.scheduler);
             let thread = thread::Builder::new()
                 .name(format!("worker-{index}"))
-                .spawn(move || shared.work())?;
+                .spawn(move || scheduler.work())?;
             workers.threads.push(thread);
         }
         Ok(workers)
     }
 
-    /// Jobs in the queue.
+    /// Number of streams in the queue.
     pub(super) fn queued(&self) -> usize {
-        self.shared.lock().queue.len()
+        self.scheduler.lock().queue.len()
     }
 
-    /// The [clock](Queue::now) of the queue.
+    /// The queue's [virtual time](ClientQueue::now).
     pub(super) fn now(&self) -> u64 {
-        self.shared.lock().queue.now()
+        self.scheduler.lock().queue.now()
     }
 
-    /// Puts `job` into the queue. The caller sees to it that a job stands there at most once.
-    pub(super) fn enqueue(&self, job: Arc<dyn Job>) {
-        self.shared.enqueue(job);
+    /// Adds `task` to the queue. The caller ensures that a task is queued at most once.
+    pub(super) fn enqueue(&self, task: Arc<dyn Schedulable>) {
+        self.scheduler.enqueue(task);
     }
 }
 
 impl Drop for Workers {
     fn drop(&mut self) {
         {
-            let mut state = self.shared.lock();
+            let mut state = self.scheduler.lock();
             state.closed = true;
             while let Some(turn) = state.queue.next() {
                 turn.refund();
             }
         }
-        self.shared.ready.notify_all();
+        self.scheduler.ready.notify_all();
         for thread in self.threads.drain(..) {
-            // The last handle may be dropped by a worker itself, which cannot wait for its own end.
+            // The handle may be dropped by a worker thread, which cannot join itself.
             if thread.thread().id() != thread::current().id() {
                 let _ended = thread.join();
             }
@@ -130,32 +130,32 @@ impl Drop for Workers {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl Scheduler {
+    fn lock(&self) -> MutexGuard<'_, SchedulerState> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enqueue(&self, job: Arc<dyn Job>) {
+    fn enqueue(&self, task: Arc<dyn Schedulable>) {
         let mut state = self.lock();
         if !state.closed {
-            state.queue.join(job);
+            state.queue.join(task);
             self.ready.notify_one();
         }
     }
 
     fn work(&self) {
         while let Some(turn) = self.next_turn() {
-            let claimed = catch_unwind(AssertUnwindSafe(|| Arc::clone(&turn.job).claim()));
+            let claimed = catch_unwind(AssertUnwindSafe(|| Arc::clone(&turn.task).claim()));
             let Ok(Claim { planning, task }) = claimed else {
-                turn.job.fail();
+                turn.task.fail();
                 turn.refund();
                 continue;
             };
-            // Before it waits for its next turn.
+            // Charged before the stream is enqueued again.
             turn.spend(planning);
             match task {
                 Some(task) => {
-                    self.enqueue(Arc::clone(&turn.job));
+                    self.enqueue(Arc::clone(&turn.task));
                     turn.settle(task());
                 }
                 None => turn.refund(),
@@ -163,7 +163,7 @@ impl Shared {
         }
     }
 
-    fn next_turn(&self) -> Option<Turn> {
+    fn next_turn(&self) -> Option<ScheduledStream> {
         let mut state = self.lock();
         loop {
             if state.closed {
@@ -177,7 +177,7 @@ impl Shared {
     }
 }
 
-/// What this thread has had of a processor so far. Time that it spent waiting, for a disk or for a processor, is not in it.
+/// CPU time of this thread so far; time spent waiting for a disk or a core does not count.
 pub(super) fn processor_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
@@ -189,46 +189,48 @@ mod tests {
 
     use super::*;
 
-    /// Hands out `pieces` pieces, each of which sends the job's name and says that it took a millisecond.
+    /// Has `samples` samples, each of which sends the task's name and reports a millisecond.
     struct Countdown {
         name: char,
-        share: Share,
+        flow: Flow,
         client: Arc<Client>,
-        pieces: AtomicUsize,
+        samples: AtomicUsize,
         done: SyncSender<char>,
     }
 
-    fn countdown((name, pieces): (char, usize), weight: u32, done: &SyncSender<char>) -> Arc<Countdown> {
+    fn countdown((name, samples): (char, usize), weight: u32, done: &SyncSender<char>) -> Arc<Countdown> {
         Arc::new(Countdown {
             name,
-            share: Share::new(weight),
+            flow: Flow::new(weight),
             client: Client::new(),
-            pieces: AtomicUsize::new(pieces),
+            samples: AtomicUsize::new(samples),
             done: done.clone(),
         })
     }
 
-    impl Job for Countdown {
+    impl Schedulable for Countdown {
         fn claim(self: Arc<Self>) -> Claim {
-            assert_ne!(self.name, 'p', "a job that panics");
-            let next = |pieces: usize| pieces.checked_sub(1);
-            let claimed = self.pieces.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next);
+            assert_ne!(self.name, 'p', "a task that panics");
+            let next = |samples: usize| samples.checked_sub(1);
+            let claimed = self
+                .samples
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, next);
             let task = move || {
-                self.done.send(self.name).expect("the test listens");
+                self.done.send(self.name).expect("the test receives");
                 Duration::from_millis(1)
             };
             Claim {
                 planning: Duration::ZERO,
-                task: claimed.ok().map(|_| Box::new(task) as Task),
+                task: claimed.ok().map(|_| Box::new(task) as Work),
             }
         }
 
         fn fail(&self) {
-            self.done.send('!').expect("the test listens");
+            self.done.send('!').expect("the test receives");
         }
 
-        fn share(&self) -> &Share {
-            &self.share
+        fn flow(&self) -> &Flow {
+            &self.flow
         }
 
         fn client(&self) -> &Arc<Client> {
@@ -236,26 +238,26 @@ mod tests {
         }
     }
 
-    /// The names of the jobs in the order in which one worker worked for them.
-    fn order(jobs: &[((char, usize), u32)]) -> String {
-        // The worker is held by a first piece until all jobs stand in the queue.
+    /// The names of the tasks in the order in which one worker served them.
+    fn order(tasks: &[((char, usize), u32)]) -> String {
+        // A first sample keeps the worker busy until all tasks are queued.
         let (hold, held) = std::sync::mpsc::sync_channel(0);
-        let pieces: usize = jobs.iter().map(|((_, pieces), _)| pieces).sum();
-        let (done, order) = std::sync::mpsc::sync_channel(pieces);
+        let samples: usize = tasks.iter().map(|((_, samples), _)| samples).sum();
+        let (done, order) = std::sync::mpsc::sync_channel(samples);
         let workers = Workers::start(1).expect("a thread");
         workers.enqueue(countdown(('h', 1), 1, &hold));
-        for (job, weight) in jobs {
-            workers.enqueue(countdown(*job, *weight, &done));
+        for (task, weight) in tasks {
+            workers.enqueue(countdown(*task, *weight, &done));
         }
-        let patience = Duration::from_secs(30);
-        held.recv_timeout(patience).expect("the first piece");
-        (0..pieces)
-            .map(|_| order.recv_timeout(patience).expect("a piece"))
+        let timeout = Duration::from_secs(30);
+        held.recv_timeout(timeout).expect("the first sample");
+        (0..samples)
+            .map(|_| order.recv_timeout(timeout).expect("a sample"))
             .collect()
     }
 
     #[test]
-    fn a_panic_in_a_job_ends_the_job_and_not_the_worker() {
+    fn a_panic_in_a_task_ends_the_task_and_not_the_worker() {
         let (done, order) = std::sync::mpsc::sync_channel(2);
         let workers = Workers::start(1).expect("a thread");
         workers.enqueue(countdown(('p', 1), 1, &done));
@@ -265,26 +267,26 @@ mod tests {
     }
 
     #[test]
-    fn jobs_take_turns_whatever_their_size() {
+    fn tasks_alternate_whatever_their_size() {
         assert_eq!(order(&[(('a', 6), 1), (('b', 2), 1)]), "ababaaaa");
     }
 
     #[test]
-    fn workers_work_as_much_more_for_a_job_as_it_weighs() {
+    fn service_is_in_proportion_to_weights() {
         let order = order(&[(('a', 400), 1), (('b', 400), 4)]);
         let while_both_wait = &order[..500];
         let of_a = while_both_wait.matches('a').count();
-        assert!((99..=101).contains(&of_a), "{of_a} of 500 pieces, not a fifth");
+        assert!((99..=101).contains(&of_a), "{of_a} of 500 samples, not a fifth");
     }
 
     #[test]
-    fn threads_end_with_the_last_handle_and_drop_what_is_not_begun() {
+    fn dropping_the_handle_ends_the_threads_and_drops_queued_tasks() {
         let (done, order) = std::sync::mpsc::sync_channel(1);
         let workers = Workers::start(2).expect("threads");
-        let job = countdown(('a', 1), 1, &done);
+        let task = countdown(('a', 1), 1, &done);
         drop(done);
-        let kept = Arc::downgrade(&job);
-        workers.enqueue(job);
+        let kept = Arc::downgrade(&task);
+        workers.enqueue(task);
         assert_eq!(order.recv_timeout(Duration::from_secs(30)), Ok('a'));
         drop(workers);
         assert!(kept.upgrade().is_none());

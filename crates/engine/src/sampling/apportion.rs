@@ -1,13 +1,13 @@
-//! Shares of a whole in whole numbers.
+//! Apportionment: integer shares in proportion to weights.
 
-/// Shares `total` out in proportion to `weights` by the method of largest remainders.
+/// Divides `total` in proportion to `weights` by the method of largest remainders.
 ///
-/// Each share is the floor or the ceiling of the exact proportion; the shares add up to `total`. Where remainders are equal, the larger
-/// weight comes first, then the lower index. Integer weights whose product with `total` stays below 2^53 are exact.
+/// Each share is the floor or the ceiling of the exact proportion; the shares add up to `total`. Of equal remainders, the one with the larger
+/// weight comes first, then the one with the lower index. Integer weights whose product with `total` is below 2^53 are exact.
 ///
 /// # Panics
 ///
-/// Where a weight is negative or not finite, or all are zero.
+/// If a weight is negative or not finite, or all are zero.
 ///
 /// # Source
 ///

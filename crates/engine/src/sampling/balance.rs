@@ -1,4 +1,4 @@
-//! How often each class is drawn in an epoch.
+//! Balance policies: draws per class and epoch.
 
 use super::{Error, apportion::largest_remainder, plan::MAX_IMAGES};
 
@@ -14,7 +14,7 @@ pub enum Balance {
     Natural,
     /// Class `c` `n_max (n_c / n_max)^(1 - power)` times, rounded: 0 is natural, 1 is oversample.
     Power(f64),
-    /// In proportion to a weight per class, in label order, as many images as there are in the classes of positive weight.
+    /// In proportion to a weight per class, in label order; in total as many images as the classes of positive weight have.
     Weights(Vec<f64>),
     /// In proportion to the effective number of images, `(1 - beta^n_c) / (1 - beta)`, the largest class `n_max` times.
     ///
@@ -29,7 +29,7 @@ impl Balance {
     ///
     /// # Errors
     ///
-    /// Where a parameter is out of range, or nothing would be drawn.
+    /// If a parameter is out of range, or no image would be drawn.
     pub fn draws(&self, counts: &[u64], images_per_epoch: Option<u64>) -> Result<Vec<u64>, Error> {
         let present = || counts.iter().copied().filter(|count| *count > 0);
         let (Some(largest), Some(smallest)) = (present().max(), present().min()) else {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn policies_draw_what_they_say() {
+    fn draws_per_policy() {
         assert_eq!(draws(&Balance::Oversample), [160, 160, 0, 160]);
         assert_eq!(draws(&Balance::Undersample), [16, 16, 0, 16]);
         assert_eq!(draws(&Balance::Natural), COUNTS);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn invalid_parameters_are_errors() {
         let error = |balance: Balance| balance.draws(&COUNTS, None).unwrap_err();
         assert!(matches!(
             error(Balance::Power(1.5)),

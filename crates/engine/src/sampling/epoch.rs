@@ -1,24 +1,24 @@
-//! How the full batches of one epoch share out the classes.
+//! Distribution of the classes over the full batches of an epoch.
 
-use super::{Permutation, Rotation};
+use super::{GoldenRotation, Permutation};
 use crate::random::{Purpose, key};
 
-/// What does not change from epoch to epoch: the floor of each class's share of a batch, and its extra seats.
+/// The part that is the same in all epochs: the floor of each class's share of a batch, and its remainder slots.
 #[derive(Debug)]
-pub(super) struct Shares {
+pub(super) struct ClassShares {
     /// Full batches in an epoch.
     steps: u64,
-    /// Images of each class in every full batch.
+    /// Minimum images of each class in every full batch.
     floors: Vec<u64>,
-    /// Classes of which every batch has at least one image.
+    /// Classes with at least one image in every batch.
     always: Vec<u32>,
-    /// Full batches with one more image of the class than its floor, for classes where there are any.
-    extras: Vec<(u32, u64)>,
-    /// Extra seats in each full batch.
-    extras_per_step: u64,
+    /// Classes with remainder slots, and their number: that of the batches with one image more than the floor.
+    remainders: Vec<(u32, u64)>,
+    /// Remainder slots in each full batch.
+    remainders_per_step: u64,
 }
 
-/// One class's part of a batch: `count` images of `class`, of which `first` were drawn before in this epoch.
+/// A class's part of a batch: `count` images of `class`, after `first` earlier draws in this epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Quota {
     pub(super) class: u32,
@@ -26,16 +26,16 @@ pub(super) struct Quota {
     pub(super) count: u64,
 }
 
-impl Shares {
-    /// `draws` per class over `steps` batches; their sum is a multiple of `steps`.
+impl ClassShares {
+    /// Distributes `draws` per class over `steps` batches; the sum of the draws is a multiple of `steps`.
     pub(super) fn new(draws: &[u64], steps: u64) -> Self {
         if steps == 0 {
             return Self {
                 steps,
                 floors: vec![0; draws.len()],
                 always: vec![],
-                extras: vec![],
-                extras_per_step: 0,
+                remainders: vec![],
+                remainders_per_step: 0,
             };
         }
         let floors: Vec<u64> = draws.iter().map(|draws| draws / steps).collect();
@@ -44,18 +44,18 @@ impl Shares {
             .clone()
             .filter(|&class| floors[class as usize] > 0)
             .collect();
-        let extras: Vec<(u32, u64)> = classes
+        let remainders: Vec<(u32, u64)> = classes
             .map(|class| (class, draws[class as usize] % steps))
-            .filter(|(_, seats)| *seats > 0)
+            .filter(|(_, slots)| *slots > 0)
             .collect();
-        let line: u64 = extras.iter().map(|(_, seats)| seats).sum();
+        let line: u64 = remainders.iter().map(|(_, slots)| slots).sum();
         debug_assert_eq!(line % steps, 0, "the draws of the full batches fill them");
         Self {
             steps,
             floors,
             always,
-            extras,
-            extras_per_step: line / steps,
+            remainders,
+            remainders_per_step: line / steps,
         }
     }
 
@@ -64,65 +64,63 @@ impl Shares {
         self.steps
     }
 
-    /// Lays the classes' extra seats out for one epoch, in an order of its own. Takes time linear in the number of classes.
-    pub(super) fn lay_out(&self, seed: u64, epoch: u64) -> Layout {
-        let mut line = Vec::with_capacity(self.extras.len());
+    /// Arranges the remainder slots of one epoch, in an order of its own. Takes time linear in the number of classes.
+    pub(super) fn lay_out(&self, seed: u64, epoch: u64) -> EpochLayout {
+        let mut line = Vec::with_capacity(self.remainders.len());
         let mut end = 0;
-        if !self.extras.is_empty() {
+        if !self.remainders.is_empty() {
             let order = Permutation::new(
-                self.extras.len() as u64,
+                self.remainders.len() as u64,
                 &key(seed, Purpose::CLASS_ORDER, &[epoch]),
             );
-            for place in 0..self.extras.len() as u64 {
-                let (class, seats) = self.extras[order.at(place) as usize];
-                line.push(Stretch {
+            for place in 0..self.remainders.len() as u64 {
+                let (class, slots) = self.remainders[order.at(place) as usize];
+                line.push(ClassSpan {
                     class,
                     start: end,
-                    seats,
+                    slots,
                 });
-                end += seats;
+                end += slots;
             }
         }
         let offset = key(seed, Purpose::STEP_OFFSET, &[epoch]);
         let offset = u64::from_le_bytes(offset[..8].try_into().expect("eight bytes"));
-        Layout {
+        EpochLayout {
             line,
-            rotation: Rotation::new(self.steps.max(1), offset),
+            rotation: GoldenRotation::new(self.steps.max(1), offset),
         }
     }
 }
 
-/// One class's extra seats: a stretch of the line.
+/// The remainder slots of a class: an interval of the line.
 #[derive(Clone, Copy, Debug)]
-struct Stretch {
+struct ClassSpan {
     class: u32,
     start: u64,
-    seats: u64,
+    slots: u64,
 }
 
-/// One epoch's order of classes along the line, and of steps.
+/// The order of the classes along the line, and of the steps, in one epoch.
 #[derive(Debug)]
-pub(super) struct Layout {
-    line: Vec<Stretch>,
-    rotation: Rotation,
+pub(super) struct EpochLayout {
+    line: Vec<ClassSpan>,
+    rotation: GoldenRotation,
 }
 
-impl Layout {
-    /// The classes of full batch `step`, each with how often it was drawn before; classes not in the batch are left out.
-    pub(super) fn quotas(&self, shares: &Shares, step: u64) -> Vec<Quota> {
+impl EpochLayout {
+    /// The quotas of the classes in full batch `step`; classes without an image are left out.
+    pub(super) fn quotas(&self, shares: &ClassShares, step: u64) -> Vec<Quota> {
         debug_assert!(step < shares.steps, "step {step} of {}", shares.steps);
         let mut quotas: Vec<Quota> =
-            Vec::with_capacity(shares.always.len() + shares.extras_per_step as usize);
-        let extra: Vec<&Stretch> = (0..shares.extras_per_step)
-            .map(|seat| {
-                let point = self.rotation.at(step) + seat * shares.steps;
-                &self.line[self
-                    .line
-                    .partition_point(|stretch| stretch.start + stretch.seats <= point)]
+            Vec::with_capacity(shares.always.len() + shares.remainders_per_step as usize);
+        let remainder: Vec<&ClassSpan> = (0..shares.remainders_per_step)
+            .map(|slot| {
+                let point = self.rotation.at(step) + slot * shares.steps;
+                &self.line[self.line.partition_point(|span| span.start + span.slots <= point)]
             })
             .collect();
-        // Classes with a floor first; how often their extra seat came up before this step needs their stretch.
-        let mut stretches = vec![
+        // Classes with a floor first; their earlier remainder slots are counted from their span.
+        let mut spans = vec![
             None;
             if shares.always.is_empty() {
                 0
@@ -130,27 +128,26 @@ impl Layout {
                 shares.floors.len()
             }
         ];
-        if !stretches.is_empty() {
-            for stretch in &self.line {
-                stretches[stretch.class as usize] = Some(stretch);
+        if !spans.is_empty() {
+            for span in &self.line {
+                spans[span.class as usize] = Some(span);
             }
         }
         for &class in &shares.always {
             let floor = shares.floors[class as usize];
-            let before =
-                stretches[class as usize].map_or(0, |stretch| self.extras_before(shares, stretch, step));
+            let before = spans[class as usize].map_or(0, |span| self.remainders_before(shares, span, step));
             quotas.push(Quota {
                 class,
                 first: step * floor + before,
                 count: floor,
             });
         }
-        for stretch in extra {
-            match shares.always.binary_search(&stretch.class) {
+        for span in remainder {
+            match shares.always.binary_search(&span.class) {
                 Ok(place) => quotas[place].count += 1,
                 Err(_) => quotas.push(Quota {
-                    class: stretch.class,
-                    first: self.extras_before(shares, stretch, step),
+                    class: span.class,
+                    first: self.remainders_before(shares, span, step),
                     count: 1,
                 }),
             }
@@ -158,8 +155,8 @@ impl Layout {
         quotas
     }
 
-    fn extras_before(&self, shares: &Shares, stretch: &Stretch, step: u64) -> u64 {
+    fn remainders_before(&self, shares: &ClassShares, span: &ClassSpan, step: u64) -> u64 {
         self.rotation
-            .count_in_arc(step, stretch.start % shares.steps, stretch.seats)
+            .count_in_arc(step, span.start % shares.steps, span.slots)
     }
 }

@@ -1,13 +1,12 @@
-//! Shuffling as a function.
+//! Random permutations, evaluated one index at a time.
 
 use crate::random::{below, from_key};
 
-/// A permutation of `0..len` chosen by a key, evaluated one index at a time in constant time.
+/// A permutation of `0..len` selected by a key, evaluated one index at a time in constant time.
 ///
-/// Up to [`Permutation::TABLE_LEN`] elements it is a table, shuffled by a generator: every order is equally likely. Above, it is computed:
-/// a balanced Feistel network over the smallest even number of bits that holds `len`, walked until it falls into the range. That is a
-/// bijection for any key, because each round is one and so is following a cycle to its next member below `len`; at most four steps are
-/// expected.
+/// Up to [`Permutation::TABLE_LEN`] elements it is a table from a Fisher-Yates shuffle: every order is equally likely. Above, it is a balanced
+/// Feistel network over the smallest even number of bits that holds `len`, with cycle walking. That is a bijection for any key, because each round
+/// is one and so is following a cycle to its next member below `len`; at most four iterations are expected.
 ///
 /// # Determinism
 ///
@@ -32,14 +31,14 @@ enum Form {
 const ROUNDS: usize = 8;
 
 impl Permutation {
-    /// The longest permutation that is kept as a table.
+    /// Length of the longest permutation that is stored as a table.
     pub const TABLE_LEN: u64 = 256;
 
-    /// Chooses the permutation of `0..len` that belongs to `key`.
+    /// The permutation of `0..len` for `key`.
     ///
     /// # Panics
     ///
-    /// Where `len` is 0 or more than 2^62.
+    /// If `len` is 0 or more than 2^62.
     #[must_use]
     pub fn new(len: u64, key: &[u8; 32]) -> Self {
         assert!(len > 0 && len <= 1 << 62, "a permutation of {len} elements");
@@ -51,11 +50,11 @@ impl Permutation {
         Self { len, form }
     }
 
-    /// Where `index` goes.
+    /// The image of `index`.
     ///
     /// # Panics
     ///
-    /// Where `index` is not below the length.
+    /// If `index` is not below the length.
     #[must_use]
     pub fn at(&self, index: u64) -> u64 {
         assert!(index < self.len, "index {index} of {}", self.len);
@@ -75,18 +74,18 @@ impl Permutation {
 }
 
 impl Permutation {
-    /// The index that goes to `place`: the inverse of [`Permutation::at`].
+    /// The index whose image is `place`: the inverse of [`Permutation::at`].
     ///
     /// # Panics
     ///
-    /// Where `place` is not below the length.
+    /// If `place` is not below the length.
     #[must_use]
     pub fn index_of(&self, place: u64) -> u64 {
         assert!(place < self.len, "place {place} of {}", self.len);
         match &self.form {
             Form::Table(table) => {
                 let found = table.iter().position(|&to| u64::from(to) == place);
-                found.expect("a permutation goes everywhere") as u64
+                found.expect("a permutation is onto") as u64
             }
             Form::Feistel { half_bits, keys } => {
                 let mut value = place;
@@ -133,7 +132,7 @@ fn encipher(value: u64, half_bits: u32, keys: &[u64; ROUNDS]) -> u64 {
     left << half_bits | right
 }
 
-/// Undoes [`encipher`].
+/// The inverse of [`encipher`].
 fn decipher(value: u64, half_bits: u32, keys: &[u64; ROUNDS]) -> u64 {
     let mask = (1 << half_bits) - 1;
     let (mut left, mut right) = (value >> half_bits, value & mask);
@@ -175,7 +174,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_inverse_leads_back(len in prop_oneof![1_u64..600, 600_u64..1 << 40], seed: u64, index: prop::sample::Index) {
+        fn index_of_is_the_inverse_of_at(len in prop_oneof![1_u64..600, 600_u64..1 << 40], seed: u64, index: prop::sample::Index) {
             let permutation = Permutation::new(len, &key(seed, Purpose::CYCLE, &[]));
             let index = index.index(len as usize) as u64;
             prop_assert_eq!(permutation.index_of(permutation.at(index)), index);

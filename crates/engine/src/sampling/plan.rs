@@ -1,48 +1,48 @@
-//! The plan of a split: [`Plan::batch`] is the function that everything else is built on.
+//! The plan of a split: [`Plan::batch`] maps epoch and step to samples.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{
     Balance, Error, Permutation, apportion,
-    epoch::{Layout, Quota, Shares},
+    epoch::{ClassShares, EpochLayout, Quota},
 };
 use crate::random::{Purpose, key};
 
-/// Images in an epoch, at most.
+/// Maximum number of images in an epoch.
 pub(super) const MAX_IMAGES: u64 = 1 << 31;
 
-/// What becomes of the images that do not fill a last batch.
+/// Treatment of the images that do not fill a last batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LastBatch {
-    /// They are left out of this epoch. Which images are left out moves on from epoch to epoch.
+    /// They are left out of this epoch. Which images these are rotates from epoch to epoch.
     Drop,
     /// They make a short batch.
     Keep,
-    /// They are joined by further draws, in the proportions of the epoch, until the batch is full.
+    /// The batch is filled by further draws, in the proportions of the epoch.
     Wrap,
 }
 
 /// The order of an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Order {
-    /// Another one each epoch, with exact class counts in every batch.
+    /// A different one in each epoch, with exact class counts in every batch.
     Shuffled,
     /// By sample id, each image once, the same in every epoch.
     Sequential,
 }
 
-/// What a [`Plan`] is made from.
+/// The inputs of a [`Plan`].
 #[derive(Clone, Debug)]
 pub struct PlanSpec {
     /// Sample ids of the split by class, in label order.
     pub members: Arc<[Vec<u32>]>,
     /// How often each class is drawn.
     pub balance: Balance,
-    /// Images in an epoch, where not what the balance adds up to.
+    /// Images in an epoch; `None` for the sum that the balance gives.
     pub images_per_epoch: Option<u64>,
     /// Images in a global batch.
     pub batch_size: u32,
-    /// What becomes of a last, short batch.
+    /// Treatment of a last, short batch.
     pub last_batch: LastBatch,
     /// Shuffled or sequential.
     pub order: Order,
@@ -50,28 +50,28 @@ pub struct PlanSpec {
     pub seed: u64,
 }
 
-/// One place of a batch.
+/// One image of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {
-    /// Which sample.
+    /// Sample id.
     pub sample: u32,
     /// Its class.
     pub class: u32,
-    /// The place within the epoch: `step * batch_size + slot`. Keys the sample's augmentation.
+    /// Position in the epoch: `step * batch_size + slot`. Keys the sample's augmentation.
     pub position: u64,
-    /// How often the plan uses the sample before, in this epoch: 0 at its first use.
+    /// Number of earlier uses of the sample in this epoch: 0 for the first.
     pub repetition: u64,
 }
 
-/// One draw of a class, before it has its place in a batch.
+/// One draw of a class, before it has a slot in a batch.
 #[derive(Clone, Copy, Debug)]
-struct Drawn {
+struct ClassDraw {
     sample: u32,
     class: u32,
     repetition: u64,
 }
 
-impl Drawn {
+impl ClassDraw {
     fn at(self, position: u64) -> Slot {
         let Self {
             sample,
@@ -87,24 +87,24 @@ impl Drawn {
     }
 }
 
-/// Which samples make up which batch. See the [module documentation](super) for what is exact.
+/// Maps epoch and step to the samples of a batch. See the [module documentation](super) for what is exact.
 ///
 /// # Determinism
 ///
-/// A pure function of its [`PlanSpec`]. A batch takes time in proportion to its size and the logarithm of the epoch's; the first batch of
-/// an epoch also in proportion to the number of classes.
+/// A pure function of its [`PlanSpec`]. A batch takes time proportional to its size and the logarithm of the epoch's; the first batch of an epoch
+/// also takes time proportional to the number of classes.
 #[derive(Debug)]
 pub struct Plan {
     spec: PlanSpec,
     /// Draws per class in an epoch, over all batches.
     draws: Vec<u64>,
-    shares: Shares,
-    /// The short last batch, where there is one.
+    shares: ClassShares,
+    /// The short last batch, if there is one.
     tail: Vec<Quota>,
-    /// All sample ids with their class, in order; only where the order is sequential.
+    /// All sample ids with their class, in order; empty unless the order is sequential.
     sequence: Vec<(u32, u32)>,
-    /// The layout of the epoch asked for last.
-    layout: Mutex<Option<(u64, Arc<Layout>)>>,
+    /// The layout of the epoch that was used last.
+    layout: Mutex<Option<(u64, Arc<EpochLayout>)>>,
 }
 
 impl Plan {
@@ -112,11 +112,11 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// Where the request has no plan; see [`Error`].
+    /// If the request cannot be planned; see [`Error`].
     ///
     /// # Panics
     ///
-    /// Where the batch size is 0.
+    /// If the batch size is 0.
     pub fn new(spec: PlanSpec) -> Result<Self, Error> {
         assert!(spec.batch_size > 0, "a batch holds at least one image");
         let counts: Vec<u64> = spec.members.iter().map(|members| members.len() as u64).collect();
@@ -154,7 +154,7 @@ impl Plan {
         } else {
             in_full_batches.clone()
         };
-        let shares = Shares::new(&in_full_batches, steps);
+        let shares = ClassShares::new(&in_full_batches, steps);
         Ok(Self {
             spec,
             draws,
@@ -177,7 +177,7 @@ impl Plan {
         self.draws.iter().sum()
     }
 
-    /// How often each class is drawn in an epoch, in label order.
+    /// Draws of each class in an epoch, in label order.
     #[must_use]
     pub fn draws_per_class(&self) -> &[u64] {
         &self.draws
@@ -197,19 +197,19 @@ impl Plan {
     ///
     /// # Panics
     ///
-    /// Where `step` is not below [`Plan::steps_per_epoch`].
+    /// If `step` is not below [`Plan::steps_per_epoch`].
     #[must_use]
     pub fn batch(&self, epoch: u64, step: u64) -> Vec<Slot> {
         let places: Vec<u64> = (0..self.batch_len(step)).collect();
         self.slots(epoch, step, &places)
     }
 
-    /// The slots at `places` of the global batch `step` of `epoch`, in the order of `places`. Takes time in proportion to their number and
-    /// to the number of classes, whatever the size of the batch.
+    /// The slots at indices `places` of the global batch `step` of `epoch`, in the order of `places`. Takes time proportional to their number and to
+    /// the number of classes, whatever the size of the batch.
     ///
     /// # Panics
     ///
-    /// Where `step` is not below [`Plan::steps_per_epoch`], or a place not below [`Plan::batch_len`].
+    /// If `step` is not below [`Plan::steps_per_epoch`], or an index not below [`Plan::batch_len`].
     #[must_use]
     pub fn slots(&self, epoch: u64, step: u64, places: &[u64]) -> Vec<Slot> {
         assert!(
@@ -221,7 +221,7 @@ impl Plan {
         if self.spec.order == Order::Sequential {
             let slot = |place: u64| {
                 let (sample, class) = self.sequence[(start + place) as usize];
-                let drawn = Drawn {
+                let drawn = ClassDraw {
                     sample,
                     class,
                     repetition: 0,
@@ -258,12 +258,17 @@ impl Plan {
         slots.collect()
     }
 
-    /// The samples that stand for these draws of a class in an epoch, which come in ascending order.
+    /// The samples of these draws of a class in an epoch; `draws` must be ascending.
     ///
-    /// Draws go through whole cycles, each in an order of its own. What is left of the epoch after the last whole cycle is taken from one
-    /// fixed circular order of the class, going on where the epoch before stopped. A draw's cycle is therefore how often the epoch has
-    /// used its sample before.
-    fn draw(&self, epoch: u64, class: u32, draws: impl Iterator<Item = u64>) -> impl Iterator<Item = Drawn> {
+    /// Draws go through whole cycles of the class, each in an order of its own. The rest of the epoch after the last whole cycle is taken from one
+    /// fixed circular order of the class, continuing where the previous epoch stopped. The cycle of a draw is therefore the number of earlier uses of
+    /// its sample in the epoch.
+    fn draw(
+        &self,
+        epoch: u64,
+        class: u32,
+        draws: impl Iterator<Item = u64>,
+    ) -> impl Iterator<Item = ClassDraw> {
         let members = &self.spec.members[class as usize];
         let len = members.len() as u64;
         let cycles = self.draws[class as usize] / len;
@@ -295,7 +300,7 @@ impl Plan {
                     samples.at((start as u64 + order.at(place)) % len)
                 }
             };
-            Drawn {
+            ClassDraw {
                 sample: members[index as usize],
                 class,
                 repetition: cycle,
@@ -303,7 +308,7 @@ impl Plan {
         })
     }
 
-    fn layout(&self, epoch: u64) -> Arc<Layout> {
+    fn layout(&self, epoch: u64) -> Arc<EpochLayout> {
         let mut last = self.layout.lock().unwrap_or_else(PoisonError::into_inner);
         match &*last {
             Some((of, layout)) if *of == epoch => Arc::clone(layout),

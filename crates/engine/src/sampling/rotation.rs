@@ -1,18 +1,18 @@
-//! An order of `0..len` that spreads neighbours apart and whose past can be counted without walking it.
+//! A low-discrepancy order of `0..len` whose prefixes can be counted in logarithmic time.
 
-/// The sequence `t_s = (stride * s + offset) mod len`, with a stride coprime to `len` and close to the golden section of it: each of
-/// `0..len` occurs once, and any stretch of the sequence lies about evenly over the range.
+/// The sequence `t_s = (stride * s + offset) mod len`, with a stride coprime to `len` and close to its golden section: each of `0..len` occurs
+/// once, and any interval of the sequence is distributed about evenly over the range.
 #[derive(Clone, Copy, Debug)]
-pub struct Rotation {
+pub struct GoldenRotation {
     len: u64,
     stride: u64,
     offset: u64,
 }
 
-impl Rotation {
+impl GoldenRotation {
     /// # Panics
     ///
-    /// Where `len` is 0 or more than 2^31.
+    /// If `len` is 0 or more than 2^31.
     #[must_use]
     pub fn new(len: u64, offset: u64) -> Self {
         assert!(len > 0 && len <= 1 << 31, "a rotation of {len} elements");
@@ -28,18 +28,18 @@ impl Rotation {
         }
     }
 
-    /// The element at place `step`.
+    /// The element at index `step`.
     #[must_use]
     pub fn at(&self, step: u64) -> u64 {
         (self.stride * step + self.offset) % self.len
     }
 
-    /// How many of the first `steps` elements lie in the arc of `width` elements from `start` on, which may run past the end of the
-    /// range and go on at its beginning. Takes logarithmic time.
+    /// Number of the first `steps` elements in the arc of `width` elements from `start` on, which may wrap around the end of the range. Takes
+    /// logarithmic time.
     ///
     /// # Panics
     ///
-    /// Where `start` is not below, or `width` above, the length.
+    /// If `start` is not below, or `width` above, the length.
     #[must_use]
     pub fn count_in_arc(&self, steps: u64, start: u64, width: u64) -> u64 {
         assert!(
@@ -55,7 +55,7 @@ impl Rotation {
         }
     }
 
-    /// How many of the first `steps` elements are below `bound`.
+    /// Number of the first `steps` elements below `bound`.
     ///
     /// With `y = stride * s + offset`, `[y mod len < bound]` is `floor((y + len) / len) - floor((y + len - bound) / len)`.
     fn count_below(&self, steps: u64, bound: u64) -> u64 {
@@ -74,14 +74,14 @@ fn floor_sum(n: u64, m: u64, a: u64, b: u64) -> u128 {
     let (mut n, mut m, mut a, mut b) = (u128::from(n), u128::from(m), u128::from(a), u128::from(b));
     let mut sum = 0;
     while n > 0 {
-        // Whole multiples of m go straight into the sum; what remains counts lattice points below a line of slope under one.
+        // Adds whole multiples of m; the rest is the number of lattice points below a line of slope under one.
         sum += (n * (n - 1) / 2) * (a / m) + n * (b / m);
         (a, b) = (a % m, b % m);
         let top = a * n + b;
         if top < m {
             break;
         }
-        // Count the same points by columns of the other axis.
+        // Counts the same points along the other axis.
         (n, b) = (top / m, top % m);
         (m, a) = (a, m);
     }
@@ -109,8 +109,8 @@ mod tests {
         }
 
         #[test]
-        fn counting_equals_walking(len in 1_u64..500, offset: u64, steps in 0_u64..500, start in 0_u64..500, width in 0_u64..500) {
-            let rotation = Rotation::new(len, offset);
+        fn count_in_arc_equals_enumeration(len in 1_u64..500, offset: u64, steps in 0_u64..500, start in 0_u64..500, width in 0_u64..500) {
+            let rotation = GoldenRotation::new(len, offset);
             let (steps, start, width) = (steps.min(len), start % len, width.min(len));
             let inside = |t: u64| (t + len - start) % len < width;
             let walked = (0..steps).filter(|&step| inside(rotation.at(step))).count() as u64;
@@ -119,7 +119,7 @@ mod tests {
 
         #[test]
         fn every_element_occurs_once(len in 1_u64..2_000, offset: u64) {
-            let rotation = Rotation::new(len, offset);
+            let rotation = GoldenRotation::new(len, offset);
             let mut seen: Vec<u64> = (0..len).map(|step| rotation.at(step)).collect();
             seen.sort_unstable();
             prop_assert_eq!(seen, (0..len).collect::<Vec<_>>());
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn long_rotations_do_not_overflow() {
-        let rotation = Rotation::new(1 << 31, u64::MAX);
+        let rotation = GoldenRotation::new(1 << 31, u64::MAX);
         assert_eq!(rotation.count_in_arc(1 << 31, 12, 345_678), 345_678);
     }
 }

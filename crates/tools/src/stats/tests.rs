@@ -5,7 +5,7 @@ use ::image::{Rgb, RgbImage};
 use tempfile::TempDir;
 
 use super::*;
-use equibatch_engine::dataset::{ScanOptions, survey};
+use equibatch_engine::dataset::{ScanOptions, scan_lenient};
 use equibatch_engine::sampling::{Balance, LastBatch, Order, Plan, PlanSpec};
 
 /// `train/CLASS/N.png`, each of uniform colour.
@@ -46,7 +46,7 @@ fn read(root: &TempDir) -> Dataset {
         valid_fraction: 0.0,
         ..ScanOptions::default()
     };
-    survey("pictures", root.path(), &all).unwrap()
+    scan_lenient("pictures", root.path(), &all).unwrap()
 }
 
 #[test]

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::sample_data;
-use equibatch_engine::dataset::{ScanOptions, survey};
+use equibatch_engine::dataset::{ScanOptions, scan_lenient};
 use equibatch_engine::header::DecodeLimits;
 
 /// A wave pattern; wavelength and direction depend on `number`.
@@ -62,7 +62,7 @@ fn scanned(root: &Path, limits: DecodeLimits) -> Dataset {
         limits,
         ..ScanOptions::default()
     };
-    survey("pictures", root, &options).unwrap()
+    scan_lenient("pictures", root, &options).unwrap()
 }
 
 const OPTIONS: VerifyOptions = VerifyOptions {

@@ -5,14 +5,14 @@ use std::time::Duration;
 use equibatch_proto::v1;
 
 use super::request::{Error, optional_bytes};
-use equibatch_engine::pipeline::{Spent, StreamId, Usage};
+use equibatch_engine::pipeline::{ClientReport, StreamId, TimeBreakdown};
 
 /// The stream that a report is about, and its timings.
 ///
 /// # Errors
 ///
 /// If a time is out of range, or `stream_id` is missing or of the wrong length.
-pub(in crate::service) fn usage(request: &v1::ReportEpochRequest) -> Result<(StreamId, Usage), Error> {
+pub(in crate::service) fn usage(request: &v1::ReportEpochRequest) -> Result<(StreamId, ClientReport), Error> {
     let id = optional_bytes("stream_id", &request.stream_id)?;
     let id = id.ok_or(Error::Length {
         field: "stream_id",
@@ -20,7 +20,7 @@ pub(in crate::service) fn usage(request: &v1::ReportEpochRequest) -> Result<(Str
         expected: 8,
         unit: "bytes",
     })?;
-    let usage = Usage {
+    let usage = ClientReport {
         steps: request.steps,
         working: seconds("working_seconds", request.working_seconds)?,
         waiting: seconds("waiting_seconds", request.waiting_seconds)?,
@@ -41,7 +41,7 @@ fn seconds(field: &'static str, value: f64) -> Result<Duration, Error> {
 
 /// The response.
 #[must_use]
-pub(in crate::service) fn spent(spent: &Spent) -> v1::ReportEpochResponse {
+pub(in crate::service) fn spent(spent: &TimeBreakdown) -> v1::ReportEpochResponse {
     v1::ReportEpochResponse {
         trainer_seconds: spent.trainer.as_secs_f64(),
         network_seconds: spent.network.as_secs_f64(),

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a_root_that_is_no_folder_is_an_error() {
+fn a_missing_root_or_a_file_is_an_error() {
     let root = folder(&["file.png"]);
     let error = |path: &Path| scan("x", path, &ScanOptions::default()).unwrap_err();
     assert!(matches!(
@@ -19,7 +19,7 @@ fn a_root_that_is_no_folder_is_an_error() {
 }
 
 #[test]
-fn no_usable_image_is_an_error_that_says_what_there_is() {
+fn a_root_without_usable_images_is_an_error_with_counts() {
     let root = folder(&["stray.png", "readme.txt"]);
     write(root.path(), "a/broken.jpg", b"\xFF\xD8\xFF\xE0");
     fs::create_dir(root.path().join("b")).unwrap();
@@ -100,7 +100,7 @@ fn images_beside_the_class_folders_are_counted() {
 }
 
 #[test]
-fn images_of_formats_that_are_not_read_are_counted_by_format() {
+fn images_of_unsupported_formats_are_counted_by_format() {
     let root = folder(&["a/1.png", "b/1.png", "a/notes.txt"]);
     for path in ["a/2.HEIC", "b/deep/1.heif", "b/4.tiff", "c.avif"] {
         write(root.path(), path, b"pixels");

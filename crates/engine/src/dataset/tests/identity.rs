@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn the_seed_and_the_method_choose_the_split_and_nothing_else_does() {
+fn only_seed_fraction_and_method_determine_the_split() {
     let root = folder(&[]);
     class(&root, "a", 30);
     class(&root, "b", 30);
@@ -27,7 +27,7 @@ fn the_seed_and_the_method_choose_the_split_and_nothing_else_does() {
             ..ScanOptions::default()
         })
     );
-    // Both classes have images on either side: the methods hold out the same.
+    // Both classes have images on both sides, so that the methods agree.
     assert_eq!(
         first,
         valid(ScanOptions {

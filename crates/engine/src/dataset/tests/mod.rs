@@ -13,7 +13,7 @@ mod layout;
 #[cfg(unix)]
 mod unix;
 
-/// A folder of files; images where the name says so.
+/// A folder with these files, each a valid image.
 fn folder(files: &[&str]) -> TempDir {
     let root = tempfile::tempdir().unwrap();
     for file in files {

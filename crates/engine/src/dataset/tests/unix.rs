@@ -23,7 +23,7 @@ fn links_inside_the_root_are_followed() {
 }
 
 #[test]
-fn links_that_leave_the_root_or_lead_nowhere_or_back_are_reported() {
+fn links_out_of_the_root_broken_links_and_cycles_are_reported() {
     let outside = folder(&["c/1.png"]);
     let root = folder(&["a/1.png", "a/deep/2.png", "b/1.png"]);
     let link = |target: &Path, name: &str| symlink(target, root.path().join(name)).unwrap();
@@ -80,14 +80,14 @@ fn names_that_are_not_utf8_are_quarantined_readably() {
 }
 
 #[test]
-fn an_unreadable_folder_is_an_error_and_for_a_survey_a_warning() {
+fn an_unreadable_folder_is_an_error_or_for_a_lenient_scan_a_warning() {
     let root = folder(&["a/1.png", "b/1.png", "b/locked/2.png"]);
     let locked = root.path().join("b/locked");
     fs::set_permissions(&locked, fs::Permissions::from_mode(0o000)).unwrap();
-    // A superuser reads it all the same.
+    // The superuser can read it.
     let is_superuser = fs::read_dir(&locked).is_ok();
     let scanned = scan("x", root.path(), &ScanOptions::default());
-    let dataset = survey("x", root.path(), &ScanOptions::default()).unwrap();
+    let dataset = scan_lenient("x", root.path(), &ScanOptions::default()).unwrap();
     fs::set_permissions(&locked, fs::Permissions::from_mode(0o755)).unwrap();
     let is_refused = matches!(&scanned, Err(Error::UnreadableFolder { folder, .. }) if folder == "b/locked");
     assert_eq!(is_refused, !is_superuser);

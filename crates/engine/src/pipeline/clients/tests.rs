@@ -4,26 +4,26 @@ use proptest::prelude::*;
 
 use super::{super::workers::Claim, *};
 
-/// A stream that always has something to do.
+/// A stream that is always backlogged.
 struct Endless {
     client: Arc<Client>,
-    share: Share,
-    /// Microseconds that a turn takes, and that finding it takes.
+    flow: Flow,
+    /// Microseconds that a turn takes, and that its planning takes.
     cost: (u64, u64),
     had: AtomicU64,
 }
 
-impl Job for Endless {
+impl Schedulable for Endless {
     fn claim(self: Arc<Self>) -> Claim {
-        unreachable!("the test works by itself")
+        unreachable!("the test simulates the workers")
     }
 
     fn fail(&self) {
-        unreachable!("the test works by itself")
+        unreachable!("the test simulates the workers")
     }
 
-    fn share(&self) -> &Share {
-        &self.share
+    fn flow(&self) -> &Flow {
+        &self.flow
     }
 
     fn client(&self) -> &Arc<Client> {
@@ -34,30 +34,30 @@ impl Job for Endless {
 fn stream(client: &Arc<Client>, weight: u32, cost: (u64, u64)) -> Arc<Endless> {
     Arc::new(Endless {
         client: Arc::clone(client),
-        share: Share::new(weight),
+        flow: Flow::new(weight),
         cost,
         had: AtomicU64::new(0),
     })
 }
 
-/// Works for `streams` with this many workers until all had `total` microseconds together.
+/// Simulates this many workers until `streams` have had `total` microseconds of service together.
 fn work(streams: &[Arc<Endless>], workers: usize, total: u64) {
-    let mut queue = Queue::default();
+    let mut queue = ClientQueue::default();
     for stream in streams {
-        queue.join(Arc::clone(stream) as Arc<dyn Job>);
+        queue.join(Arc::clone(stream) as Arc<dyn Schedulable>);
     }
-    // By the time at which they end.
-    let mut busy: Vec<(u64, Turn)> = vec![];
+    // With the time at which each turn ends.
+    let mut busy: Vec<(u64, ScheduledStream)> = vec![];
     let (mut now, mut worked) = (0, 0);
     while worked < total {
         while busy.len() < workers {
-            let turn = queue.next().expect("nobody leaves");
+            let turn = queue.next().expect("all streams are enqueued again");
             let by_address =
-                |stream: &&Arc<Endless>| std::ptr::addr_eq(Arc::as_ptr(stream), Arc::as_ptr(&turn.job));
+                |stream: &&Arc<Endless>| std::ptr::addr_eq(Arc::as_ptr(stream), Arc::as_ptr(&turn.task));
             let stream = streams.iter().find(by_address).expect("one of them");
             let (making, planning) = stream.cost;
             turn.spend(Duration::from_micros(planning));
-            queue.join(Arc::clone(&turn.job));
+            queue.join(Arc::clone(&turn.task));
             stream.had.fetch_add(making + planning, Ordering::Relaxed);
             worked += making + planning;
             busy.push((now + making + planning, turn));
@@ -69,13 +69,13 @@ fn work(streams: &[Arc<Endless>], workers: usize, total: u64) {
         now = ended;
         let made = streams
             .iter()
-            .find(|stream| std::ptr::addr_eq(Arc::as_ptr(stream), Arc::as_ptr(&turn.job)))
+            .find(|stream| std::ptr::addr_eq(Arc::as_ptr(stream), Arc::as_ptr(&turn.task)))
             .expect("one of them");
         turn.settle(Duration::from_micros(made.cost.0));
     }
 }
 
-/// What part of all work was done for `client`.
+/// Fraction of all service that `client` had.
 fn part(streams: &[Arc<Endless>], client: &Arc<Client>) -> f64 {
     let had = |stream: &Arc<Endless>| stream.had.load(Ordering::Relaxed) as f64;
     let own = streams
@@ -85,12 +85,12 @@ fn part(streams: &[Arc<Endless>], client: &Arc<Client>) -> f64 {
 }
 
 #[test]
-fn an_honest_client_among_a_hundred_hostile_ones_keeps_its_part() {
+fn a_client_among_a_hundred_greedy_ones_keeps_its_share() {
     let honest = Client::new();
     let mut streams = vec![stream(&honest, 1, (1000, 0))];
     for number in 0..100 {
         let client = Client::new();
-        // Many streams, of long turns, of very short ones, and of such that are found by long planning.
+        // Many streams: with long turns, with very short ones, and with long planning.
         let cost = [(30_000, 0), (50, 0), (10, 12_000)][number % 3];
         streams.extend((0..31).map(|_| stream(&client, 1, cost)));
     }
@@ -100,25 +100,25 @@ fn an_honest_client_among_a_hundred_hostile_ones_keeps_its_part() {
 }
 
 #[test]
-fn who_closes_a_stream_and_opens_another_keeps_its_debts() {
-    let (clients, mut queue) = (Clients::default(), Queue::default());
+fn reopening_a_stream_does_not_reset_its_clients_clock() {
+    let (clients, mut queue) = (Clients::default(), ClientQueue::default());
     let other = Client::new();
     let short = stream(&other, 1, (0, 0));
-    queue.join(Arc::clone(&short) as Arc<dyn Job>);
+    queue.join(Arc::clone(&short) as Arc<dyn Schedulable>);
     let mut turns = [0, 0];
     for _ in 0..1000 {
-        // One turn of a second each, and away.
+        // One turn of a second each; then the stream is closed.
         let client = clients.named("greedy", queue.now());
         queue.join(stream(&client, 1, (0, 0)));
         loop {
             let turn = queue.next().expect("both wait");
-            let is_greedy = Arc::ptr_eq(turn.job.client(), &client);
+            let is_greedy = Arc::ptr_eq(turn.task.client(), &client);
             turns[usize::from(is_greedy)] += 1;
             if is_greedy {
                 turn.settle(Duration::from_secs(1));
                 break;
             }
-            queue.join(Arc::clone(&turn.job));
+            queue.join(Arc::clone(&turn.task));
             turn.settle(Duration::from_millis(10));
         }
     }
@@ -126,7 +126,7 @@ fn who_closes_a_stream_and_opens_another_keeps_its_debts() {
 }
 
 #[test]
-fn clients_without_streams_and_debts_are_forgotten() {
+fn clients_without_streams_whose_clock_is_not_ahead_are_dropped() {
     let clients = Clients::default();
     let kept = clients.named("a", 0);
     for name in ["b", "c", "d"] {
@@ -139,7 +139,7 @@ fn clients_without_streams_and_debts_are_forgotten() {
 
 proptest! {
     #[test]
-    fn every_client_keeps_its_part_and_its_streams_divide_it_by_weight(
+    fn clients_share_by_weight_and_their_streams_divide_the_share(
         everyone in prop::collection::vec((1_u32..=8, 1_usize..6, 50_u64..5000), 2..8),
     ) {
         let mut streams = vec![];

@@ -112,7 +112,7 @@ fn an_epoch_smaller_than_a_batch_is_refused_unless_short_batches_are_kept() {
 }
 
 #[test]
-fn epochs_and_seeds_have_orders_of_their_own() {
+fn epochs_and_seeds_have_different_orders() {
     let plan = Plan::new(spec(&[160, 16], 64)).unwrap();
     let other = Plan::new(PlanSpec {
         seed: 43,
@@ -142,7 +142,7 @@ fn twenty_thousand_classes_have_exact_counts() {
 }
 
 #[test]
-fn ten_million_samples_are_planned_without_a_table_of_them() {
+fn ten_million_samples_are_planned_without_a_table() {
     let plan = Plan::new(spec(&vec![10_000; 1_000], 256)).unwrap();
     let first = plan.batch(1_000_000, 39_000);
     assert_eq!(first.len(), 256);
@@ -185,7 +185,7 @@ fn specs() -> impl Strategy<Value = PlanSpec> {
 
 proptest! {
     #[test]
-    fn some_places_of_a_batch_have_the_slots_that_they_have_in_the_whole(
+    fn slots_of_some_indices_equal_those_of_the_whole_batch(
         spec in specs(), number in 0_u64..1_000, world in 1_usize..9, rank in 0_usize..9, step: prop::sample::Index,
     ) {
         let Ok(plan) = Plan::new(spec) else { return Ok(()) };
@@ -224,7 +224,7 @@ proptest! {
         for number in first..first + 3 {
             let mut used: HashMap<u32, u64> = HashMap::new();
             let mut drawn = vec![0_u64; spec.members.len()];
-            // Batches are sets: within one, the order of draws is not visible, so it is the state after each that counts.
+            // The order within a batch is shuffled, so uses are compared after each batch.
             for batch in epoch(&plan, number).chunks(spec.batch_size as usize) {
                 for slot in batch {
                     *used.entry(slot.sample).or_default() += 1;
@@ -242,12 +242,12 @@ proptest! {
     }
 
     #[test]
-    fn a_place_says_how_often_its_image_was_used_before(spec in specs(), number in 0_u64..1_000) {
+    fn repetition_counts_earlier_uses_in_the_epoch(spec in specs(), number in 0_u64..1_000) {
         let Ok(plan) = Plan::new(spec) else { return Ok(()) };
         let mut seen: HashMap<u32, Vec<u64>> = HashMap::new();
         for step in 0..plan.steps_per_epoch() {
             let mut batch = plan.batch(number, step);
-            // Within a batch the order is shuffled.
+            // The order within a batch is shuffled.
             batch.sort_by_key(|slot| slot.repetition);
             for slot in batch {
                 seen.entry(slot.sample).or_default().push(slot.repetition);
@@ -260,7 +260,7 @@ proptest! {
     }
 
     #[test]
-    fn over_epochs_no_image_falls_behind(spec in specs()) {
+    fn over_epochs_uses_of_images_differ_by_at_most_one(spec in specs()) {
         let Ok(plan) = Plan::new(spec.clone()) else { return Ok(()) };
         let mut total: HashMap<u32, u64> = HashMap::new();
         for number in 0..4 {

@@ -1,37 +1,36 @@
-//! Mapped memory.
+//! Writable memory mappings.
 
 use std::{alloc, io, os::fd::OwnedFd, ptr::NonNull};
 
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
-/// A mapping of this process that can be written to; unmapped when dropped. Its bytes are reached through [`Chunk`](super::Chunk)s only.
+/// A writable mapping of this process; unmapped when dropped. Its bytes are accessed through [`Chunk`](super::Chunk)s only.
 #[derive(Debug)]
-pub(super) struct Region {
+pub(super) struct Mapping {
     start: NonNull<u8>,
     bytes: usize,
 }
 
-// SAFETY: a mapping belongs to the process, not to a thread, and `Region` itself reads and writes none of its bytes.
+// SAFETY: a mapping belongs to the process, not to a thread, and `Mapping` itself reads and writes none of its bytes.
 #[allow(unsafe_code, reason = "see above")]
-unsafe impl Send for Region {}
-// SAFETY: as above; there is nothing that a shared reference can change.
+unsafe impl Send for Mapping {}
+// SAFETY: as above; a shared reference changes nothing.
 #[allow(unsafe_code, reason = "see above")]
-unsafe impl Sync for Region {}
+unsafe impl Sync for Mapping {}
 
-/// What is read and written, but not executed.
 const WRITABLE: ProtFlags = ProtFlags::READ.union(ProtFlags::WRITE);
 
-/// Bytes of a huge page on x86-64, and on ARM with small pages of 4 KiB.
+/// Bytes of a huge page on x86-64, and on ARM with pages of 4 KiB.
 #[cfg(target_os = "linux")]
 const HUGE_PAGE: usize = 2 << 20;
 
-impl Region {
-    /// `bytes` zeros that this process alone can see. The system gives no page before it is written to, and large ones where it has them.
+impl Mapping {
+    /// `bytes` zeros, private to this process. Pages are allocated on first write, as huge pages if available.
     ///
-    /// Where there is no memory left the process ends, as with every other allocation.
+    /// If there is no memory left, the process aborts, as for every other allocation.
     #[allow(unsafe_code, reason = "maps memory")]
     pub(super) fn private(bytes: usize) -> Self {
-        // SAFETY: the system chooses a place where nothing is.
+        // SAFETY: the kernel chooses an address range that is not mapped.
         let mapped = unsafe {
             mmap_anonymous(
                 std::ptr::null_mut(),
@@ -42,9 +41,9 @@ impl Region {
         };
         match mapped.ok().and_then(|start| NonNull::new(start.cast())) {
             Some(start) => {
-                let region = Self { start, bytes };
-                region.prefer_huge_pages();
-                region
+                let mapping = Self { start, bytes };
+                mapping.prefer_huge_pages();
+                mapping
             }
             None => match alloc::Layout::from_size_align(bytes, 1) {
                 Ok(layout) => alloc::handle_alloc_error(layout),
@@ -53,11 +52,11 @@ impl Region {
         }
     }
 
-    /// `bytes` zeros, and a descriptor by which other processes can see them: as they are now, and as this process changes them.
+    /// `bytes` zeros, and a descriptor by which other processes can map them and see every change.
     ///
     /// # Errors
     ///
-    /// Where the system cannot make such a file, or cannot keep others from writing to it (Linux before 5.1, and other systems).
+    /// If the system has no such files, or cannot seal them against other writers (Linux before 5.1, other systems).
     #[cfg(target_os = "linux")]
     #[allow(unsafe_code, reason = "maps memory")]
     pub(super) fn shared(bytes: usize) -> io::Result<(Self, OwnedFd)> {
@@ -67,12 +66,12 @@ impl Region {
         };
 
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-        // Systems may insist on memory that cannot be executed; older ones do not know what that is.
+        // Some systems require memory that cannot be executed; older kernels do not know the flag.
         let file = memfd_create("equibatch", flags | MemfdFlags::NOEXEC_SEAL)
             .or_else(|_| memfd_create("equibatch", flags))?;
         ftruncate(&file, mapped_bytes(bytes) as u64)?;
-        // SAFETY: the system chooses a place where nothing is. The file keeps its size from here on, so that no page goes from under the
-        // mapping: nobody else has the descriptor before it is sealed.
+        // SAFETY: the kernel chooses an address range that is not mapped. The file keeps its size from here on, so that no page of the mapping
+        // disappears: nothing else has the descriptor before it is sealed.
         let mapped = unsafe {
             mmap(
                 std::ptr::null_mut(),
@@ -84,10 +83,10 @@ impl Region {
             )
         }?;
         let start = NonNull::new(mapped.cast()).ok_or_else(|| io::Error::other("mapped at address 0"))?;
-        let region = Self { start, bytes };
+        let mapping = Self { start, bytes };
         let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::FUTURE_WRITE | SealFlags::SEAL;
         fcntl_add_seals(&file, seals)?;
-        Ok((region, file))
+        Ok((mapping, file))
     }
 
     /// Other systems have no such files.
@@ -96,15 +95,15 @@ impl Region {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Asks for pages of 2 MiB where the memory holds one. Of 4 KiB, a batch of floats takes ten thousand, and the system
-    /// longer to give them than a worker to write them. A system without such pages gives what it has.
+    /// Requests huge pages of 2 MiB if the mapping holds one. With pages of 4 KiB, a batch of floats takes ten thousand, and the kernel takes
+    /// longer to provide them than a worker to write them. Systems without huge pages ignore it.
     #[cfg(target_os = "linux")]
     #[allow(unsafe_code, reason = "says what a mapping is used for")]
     fn prefer_huge_pages(&self) {
         use rustix::mm::{Advice, madvise};
 
         if self.bytes >= HUGE_PAGE {
-            // SAFETY: the mapping is this value's own, and the advice changes nothing of what is in it.
+            // SAFETY: the mapping is owned by this value, and the advice does not change its contents.
             let _not_there = unsafe {
                 madvise(
                     self.start.as_ptr().cast(),
@@ -115,11 +114,11 @@ impl Region {
         }
     }
 
-    /// Other systems choose for themselves.
+    /// Other systems have no such advice.
     #[cfg(not(target_os = "linux"))]
     fn prefer_huge_pages(&self) {}
 
-    /// The first byte: at the beginning of a page.
+    /// The first byte, at a page boundary.
     pub(super) fn start(&self) -> NonNull<u8> {
         self.start
     }
@@ -129,16 +128,16 @@ impl Region {
     }
 }
 
-impl Drop for Region {
+impl Drop for Mapping {
     #[allow(unsafe_code, reason = "unmaps memory")]
     fn drop(&mut self) {
-        // SAFETY: the mapping is this value's own, of this size; whoever points into it holds the region.
+        // SAFETY: the mapping is owned by this value and has this size; every `Chunk` that points into it holds an `Arc` of it.
         let unmapped = unsafe { munmap(self.start.as_ptr().cast(), mapped_bytes(self.bytes)) };
         debug_assert!(unmapped.is_ok(), "{unmapped:?}");
     }
 }
 
-/// There is no mapping of no bytes.
+/// Size of the mapping for `bytes` bytes: a mapping cannot be empty.
 pub(super) fn mapped_bytes(bytes: usize) -> usize {
     bytes.max(1)
 }
@@ -149,7 +148,7 @@ mod tests {
 
     use super::*;
 
-    /// Says whether the system was asked for huge pages where `start` is.
+    /// Whether huge pages were requested for the mapping at `start`.
     fn is_asked_for(start: NonNull<u8>) -> bool {
         let maps = fs::read_to_string("/proc/self/smaps").expect("the mappings of this process");
         let number = |text: &str| usize::from_str_radix(text, 16).ok();
@@ -164,11 +163,11 @@ mod tests {
     }
 
     #[test]
-    fn large_memory_is_to_come_in_huge_pages() {
+    fn huge_pages_are_requested_for_large_mappings() {
         if !Path::new("/sys/kernel/mm/transparent_hugepage").exists() {
             return;
         }
-        let (large, small) = (Region::private(3 * HUGE_PAGE), Region::private(HUGE_PAGE - 1));
+        let (large, small) = (Mapping::private(3 * HUGE_PAGE), Mapping::private(HUGE_PAGE - 1));
         assert!(is_asked_for(large.start()));
         assert!(!is_asked_for(small.start()));
     }

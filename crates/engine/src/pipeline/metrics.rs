@@ -1,6 +1,6 @@
-//! What streams did and who waited for whom: counted for each stream, summed up for each dataset.
+//! Counters of streams: per epoch, per stream, and per dataset.
 //!
-//! The workers of a stream count into its [`Tally`], two additions for a cached sample. All else happens once a batch.
+//! The workers of a stream count into its [`WorkerCounters`], two additions for a cached sample. Everything else is counted once per batch.
 
 use std::{
     ops::AddAssign,
@@ -11,11 +11,11 @@ use std::{
     time::Duration,
 };
 
-use super::verdict::Usage;
+use super::bottleneck::ClientReport;
 
-/// Counts what the workers do for one stream.
+/// Counters that the workers of one stream update.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct WorkerCounters {
     hits: AtomicU64,
     decodes: AtomicU64,
     reading_ns: AtomicU64,
@@ -23,13 +23,13 @@ pub(super) struct Tally {
     rendering_ns: AtomicU64,
 }
 
-impl Tally {
-    /// An image came out of the cache, or from another stream's decode.
+impl WorkerCounters {
+    /// Counts an image from the cache, or from another lookup's decode.
     pub(super) fn hit(&self) {
         self.hits.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// An image was read and decoded.
+    /// Counts an image that was read and decoded.
     pub(super) fn decoded(&self, reading: Duration, decoding: Duration) {
         self.decodes.fetch_add(1, Ordering::Relaxed);
         self.reading_ns.fetch_add(nanoseconds(reading), Ordering::Relaxed);
@@ -37,62 +37,62 @@ impl Tally {
             .fetch_add(nanoseconds(decoding), Ordering::Relaxed);
     }
 
-    /// An image was augmented and written to its batch.
+    /// Adds the time of augmenting an image and writing it to its batch.
     pub(super) fn rendered(&self, took: Duration) {
         self.rendering_ns.fetch_add(nanoseconds(took), Ordering::Relaxed);
     }
 
-    /// What was counted since the last time.
-    pub(super) fn take(&self) -> Sums {
+    /// The counts since the last call.
+    pub(super) fn take(&self) -> EpochStats {
         let take = |counter: &AtomicU64| counter.swap(0, Ordering::Relaxed);
-        Sums {
+        EpochStats {
             hits: take(&self.hits),
             decodes: take(&self.decodes),
             reading: Duration::from_nanos(take(&self.reading_ns)),
             decoding: Duration::from_nanos(take(&self.decoding_ns)),
             rendering: Duration::from_nanos(take(&self.rendering_ns)),
-            ..Sums::default()
+            ..EpochStats::default()
         }
     }
 }
 
-/// 585 years fit.
+/// 64 bits hold 585 years.
 fn nanoseconds(duration: Duration) -> u64 {
     duration.as_nanos() as u64
 }
 
-/// What was done, over any number of batches.
+/// Counts and times of any number of batches.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Sums {
-    /// Batches given to readers.
+pub struct EpochStats {
+    /// Batches delivered to readers.
     pub batches: u64,
     /// Images in them.
     pub images: u64,
     /// Bytes of their tensors.
     pub bytes: u64,
-    /// Images that stood for a broken one.
+    /// Images that replaced a broken one.
     pub replaced: u64,
-    /// Images that came out of the cache, or from another stream's decode.
+    /// Images from the cache, or from another lookup's decode.
     pub hits: u64,
     /// Images read and decoded.
     pub decodes: u64,
-    /// Time of the workers, reading files.
+    /// Worker time spent on reading files.
     pub reading: Duration,
-    /// Time of the workers, decoding.
+    /// Worker time spent on decoding.
     pub decoding: Duration,
-    /// Time of the workers, augmenting and writing tensors.
+    /// Worker time spent on augmenting and writing tensors.
     pub rendering: Duration,
-    /// Time between the delivery of a batch and the demand for the next: it is sent, and the reader is busy.
+    /// Time from the delivery of a batch to the request for the next: it is being sent, or the reader is busy.
     pub waiting_for_reader: Duration,
-    /// The part of that in which the connection took no more bytes.
+    /// The part of `waiting_for_reader` during which the connection accepted no bytes.
     pub sending: Duration,
-    /// Time between a demand and its batch.
+    /// Time from the request for a batch to its delivery.
     pub waiting_for_batch: Duration,
-    /// Those times, batch by batch.
+    /// Distribution of `waiting_for_batch` over batches.
     pub latency: Histogram,
 }
 
-impl AddAssign<&Self> for Sums {
+impl AddAssign<&Self> for EpochStats {
     fn add_assign(&mut self, other: &Self) {
         self.batches += other.batches;
         self.images += other.images;
@@ -110,7 +110,7 @@ impl AddAssign<&Self> for Sums {
     }
 }
 
-/// How many times were how long.
+/// A histogram of durations.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Histogram {
     counts: [u64; Histogram::BOUNDS.len() + 1],
@@ -118,24 +118,24 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// Upper bounds of the classes, in seconds. Above the last one there is one more class.
+    /// Upper bounds of the buckets, in seconds. One more bucket has no bound.
     pub const BOUNDS: [f64; 12] = [
         0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
     ];
 
     pub(super) fn record(&mut self, time: Duration) {
-        let class = Self::BOUNDS.partition_point(|&bound| bound < time.as_secs_f64());
-        self.counts[class] += 1;
+        let bucket = Self::BOUNDS.partition_point(|&bound| bound < time.as_secs_f64());
+        self.counts[bucket] += 1;
         self.sum += time;
     }
 
-    /// How many times there are in each class, the open one last.
+    /// Durations per bucket, the unbounded one last.
     #[must_use]
     pub fn counts(&self) -> &[u64] {
         &self.counts
     }
 
-    /// All times together.
+    /// Sum of all durations.
     #[must_use]
     pub fn sum(&self) -> Duration {
         self.sum
@@ -151,36 +151,36 @@ impl AddAssign<&Self> for Histogram {
     }
 }
 
-/// The sums of a dataset.
+/// Metrics of a dataset, over all its streams.
 #[derive(Debug, Default)]
-pub struct Meter(Mutex<Reading>);
+pub struct DatasetMetrics(Mutex<MetricsSnapshot>);
 
-/// What a meter shows.
+/// The values of [`DatasetMetrics`] at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Reading {
-    /// Streams open now.
+pub struct MetricsSnapshot {
+    /// Open streams.
     pub open: u64,
     /// Streams opened so far.
     pub opened: u64,
-    /// Streams that ended with an error of this server or of its files.
+    /// Streams that ended with an error of the server or of its files.
     pub failed: u64,
-    /// What they did.
-    pub sums: Sums,
-    /// What their readers say that they did.
-    pub usage: Usage,
+    /// Counts and times of all streams.
+    pub sums: EpochStats,
+    /// Sums of the clients' reports.
+    pub usage: ClientReport,
 }
 
-impl Meter {
-    /// What it shows now.
+impl DatasetMetrics {
+    /// A snapshot of all values.
     #[must_use]
-    pub fn read(&self) -> Reading {
+    pub fn read(&self) -> MetricsSnapshot {
         *self.lock()
     }
 
     pub(super) fn open(&self) {
-        let mut reading = self.lock();
-        reading.open += 1;
-        reading.opened += 1;
+        let mut values = self.lock();
+        values.open += 1;
+        values.opened += 1;
     }
 
     pub(super) fn close(&self) {
@@ -191,15 +191,15 @@ impl Meter {
         self.lock().failed += 1;
     }
 
-    pub(super) fn add(&self, sums: &Sums) {
+    pub(super) fn add(&self, sums: &EpochStats) {
         self.lock().sums += sums;
     }
 
-    pub(super) fn report(&self, usage: &Usage) {
+    pub(super) fn report(&self, usage: &ClientReport) {
         self.lock().usage += usage;
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Reading> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, MetricsSnapshot> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_fall_into_the_class_whose_bound_they_do_not_exceed() {
+    fn a_duration_falls_into_the_first_bucket_whose_bound_it_does_not_exceed() {
         let mut histogram = Histogram::default();
         for milliseconds in [0, 1, 2, 10_000, 10_001] {
             histogram.record(Duration::from_millis(milliseconds));
@@ -221,14 +221,14 @@ mod tests {
     }
 
     #[test]
-    fn a_tally_is_taken_once() {
-        let tally = Tally::default();
-        tally.hit();
-        tally.decoded(Duration::from_millis(1), Duration::from_millis(3));
-        tally.rendered(Duration::from_millis(2));
-        let sums = tally.take();
+    fn taking_the_counters_resets_them() {
+        let counters = WorkerCounters::default();
+        counters.hit();
+        counters.decoded(Duration::from_millis(1), Duration::from_millis(3));
+        counters.rendered(Duration::from_millis(2));
+        let sums = counters.take();
         assert_eq!((sums.hits, sums.decodes), (1, 1));
         assert_eq!((sums.decoding.as_millis(), sums.rendering.as_millis()), (3, 2));
-        assert_eq!(tally.take(), Sums::default());
+        assert_eq!(counters.take(), EpochStats::default());
     }
 }

@@ -1,29 +1,29 @@
-//! What another process sees.
+//! Read-only mappings of shared memory.
 
 use std::{io, ops::Range, os::fd::AsFd, ptr::NonNull, slice};
 
-use super::region::mapped_bytes;
+use super::mapping::mapped_bytes;
 
-/// Memory that another process writes, mapped for reading; unmapped when dropped. It stays readable when that process is gone.
+/// A read-only mapping of memory that another process writes; unmapped when dropped. It stays readable after that process has ended.
 #[derive(Debug)]
-pub struct Window {
+pub struct SharedMapping {
     start: NonNull<u8>,
     bytes: usize,
 }
 
 // SAFETY: a mapping belongs to the process, not to a thread, and can be read from all of them.
 #[allow(unsafe_code, reason = "see above")]
-unsafe impl Send for Window {}
+unsafe impl Send for SharedMapping {}
 // SAFETY: as above; this process cannot write to it.
 #[allow(unsafe_code, reason = "see above")]
-unsafe impl Sync for Window {}
+unsafe impl Sync for SharedMapping {}
 
-impl Window {
-    /// Maps the first `bytes` bytes of `file`, which must be memory of [`Pool::shared`](super::Pool::shared).
+impl SharedMapping {
+    /// Maps the first `bytes` bytes of `file`, which must be a descriptor from [`Pool::shared`](super::Pool::shared).
     ///
     /// # Errors
     ///
-    /// Where it is another kind of file, is smaller, or may become smaller; and where the system refuses.
+    /// If it is another kind of file, is smaller, or is not sealed against shrinking; and if the system refuses the mapping.
     #[cfg(target_os = "linux")]
     #[allow(unsafe_code, reason = "maps memory")]
     pub fn open(file: impl AsFd, bytes: usize) -> io::Result<Self> {
@@ -34,13 +34,13 @@ impl Window {
 
         let refused = |reason| Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
         if !fcntl_get_seals(&file)?.contains(SealFlags::SHRINK) {
-            return refused("the memory may shrink");
+            return refused("the memory is not sealed against shrinking");
         }
         let size = fstat(&file)?.st_size;
         if usize::try_from(size).is_ok_and(|size| size < mapped_bytes(bytes)) {
             return refused("the memory is smaller than it should be");
         }
-        // SAFETY: the system chooses a place where nothing is, and the file is sealed: the pages are there while they are mapped.
+        // SAFETY: the kernel chooses an address range that is not mapped, and the file is sealed: its pages exist as long as they are mapped.
         let mapped = unsafe {
             mmap(
                 std::ptr::null_mut(),
@@ -69,12 +69,12 @@ impl Window {
     ///
     /// # Safety
     ///
-    /// The other process must have written them, and must write none of them while the result is borrowed: it has lent them, and was not
-    /// told that they are needed no more.
+    /// The other process must have written them, and must not write them while the result is borrowed: it has lent them, and was not told that
+    /// they are released.
     ///
     /// # Panics
     ///
-    /// Where the range is not within the memory.
+    /// If the range is not within the mapping.
     #[must_use]
     #[allow(unsafe_code, reason = "a view of mapped memory")]
     pub unsafe fn bytes(&self, range: Range<usize>) -> &[u8] {
@@ -83,16 +83,16 @@ impl Window {
             "{range:?} of {} bytes",
             self.bytes
         );
-        // SAFETY: the range lies within the mapping, which lives as long as `self`. This process cannot write to it, and the caller sees to
-        // it that the other one does not.
+        // SAFETY: the range lies within the mapping, which lives as long as `self`. This process cannot write to it, and the caller guarantees
+        // that the other one does not.
         unsafe { slice::from_raw_parts(self.start.add(range.start).as_ptr(), range.len()) }
     }
 }
 
-impl Drop for Window {
+impl Drop for SharedMapping {
     #[allow(unsafe_code, reason = "unmaps memory")]
     fn drop(&mut self) {
-        // SAFETY: the mapping is this value's own, of this size, and nobody borrows from a value that is dropped.
+        // SAFETY: the mapping is owned by this value and has this size, and nothing borrows from a value that is being dropped.
         let unmapped = unsafe { rustix::mm::munmap(self.start.as_ptr().cast(), mapped_bytes(self.bytes)) };
         debug_assert!(unmapped.is_ok(), "{unmapped:?}");
     }

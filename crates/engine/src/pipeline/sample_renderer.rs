@@ -1,13 +1,13 @@
-//! One sample, from its file to its place in a batch.
+//! Renders one sample: from its file to its part of a batch.
 
 use std::{sync::Arc, time::Instant};
 
 use super::{
     Error,
-    meter::Tally,
+    metrics::WorkerCounters,
     position::Position,
     render::render,
-    served::Served,
+    served_dataset::ServedDataset,
     source::{Source, is_transient},
     spec::StreamSpec,
 };
@@ -22,69 +22,68 @@ use crate::{
     tensor,
 };
 
-/// Random draws for a replacement, before the class is searched from end to end. A class of which half is broken gets this far once in
-/// 256 replacements.
+/// Random draws for a replacement, before the class is searched in order. If half of a class is broken, the search is needed once in 256
+/// replacements.
 const REPLACEMENT_DRAWS: u64 = 8;
 
-/// Makes the samples of one stream. A pure function of what it holds and of the files.
+/// Renders the samples of one stream. A pure function of its fields and of the files.
 #[derive(Debug)]
-pub(super) struct Producer {
-    pub(super) served: Arc<Served>,
+pub(super) struct SampleRenderer {
+    pub(super) served: Arc<ServedDataset>,
     pub(super) spec: StreamSpec,
     /// Sample ids of the split by class.
     pub(super) members: Arc<[Vec<u32>]>,
     pub(super) decoder: Decoder,
-    /// Counts what is done.
-    pub(super) tally: Arc<Tally>,
+    /// Counters of the stream.
+    pub(super) counters: Arc<WorkerCounters>,
 }
 
-/// A sample that is ready to be rendered.
+/// A decoded sample with its augmentation, ready to be rendered.
 #[derive(Debug)]
-pub(super) struct Prepared {
+pub(super) struct PreparedSample {
     pub(super) sample: u32,
     pub(super) image: Arc<Image>,
     pub(super) draw: Draw,
-    /// What the image takes, if this is who decoded it.
+    /// The memory of the image, if it was decoded for this sample.
     _memory: Option<Permit>,
 }
 
-/// An image, and what it takes if it was decoded for this.
+/// An image, with its memory permit if it was decoded for this sample.
 type Loaded = (Arc<Image>, Option<Permit>);
 
-/// Reads and decodes samples, by way of the cache.
+/// Reads and decodes samples through the caches.
 #[derive(Clone, Debug)]
 pub(super) struct Decoder {
-    /// Place of the dataset among all that share the cache.
+    /// Index of the dataset among all that share the cache.
     pub(super) dataset: u32,
     pub(super) source: Arc<dyn Source>,
     pub(super) cache: Arc<Cache>,
     pub(super) encoded: Arc<Cache<Encoded>>,
     pub(super) options: DecodeOptions,
-    /// What files take their memory of, until they are decoded.
+    /// Budget of files that are being decoded.
     pub(super) files: Arc<Budget>,
-    /// What decoders take theirs of, until their images are drawn.
+    /// Budget of decoders and their images, until these are rendered.
     pub(super) memory: Arc<Budget>,
     pub(super) short_side: Option<u32>,
 }
 
-impl Producer {
-    /// Writes the image of `slot` to `out` and returns the sample that it is of: another one of the class where the planned one is
-    /// broken.
-    pub(super) fn produce(&self, position: Position, slot: Slot, out: &mut [u8]) -> Result<u32, Error> {
+impl SampleRenderer {
+    /// Renders `slot` to `out` and returns the sample that was used: another one of the class if the planned one is broken.
+    pub(super) fn render_into(&self, position: Position, slot: Slot, out: &mut [u8]) -> Result<u32, Error> {
         let prepared = self.prepare(position.epoch, slot)?;
         let started = Instant::now();
         render(&prepared.image, &prepared.draw, &self.spec.tensor, out);
-        self.tally.rendered(started.elapsed());
+        self.counters.rendered(started.elapsed());
         Ok(prepared.sample)
     }
 
-    /// The image of `slot` and what happens to it. To be dropped before another one is prepared: it has memory that that may wait for.
-    pub(super) fn prepare(&self, epoch: u64, slot: Slot) -> Result<Prepared, Error> {
+    /// Decodes `slot` and draws its augmentation. Drop the result before preparing another sample: it holds memory that that may wait for.
+    pub(super) fn prepare(&self, epoch: u64, slot: Slot) -> Result<PreparedSample, Error> {
         let (sample, (image, memory)) = match self.load(slot.sample)? {
             Ok(loaded) => (slot.sample, loaded),
             Err(reason) => self.replacement(epoch, slot, reason)?,
         };
-        Ok(Prepared {
+        Ok(PreparedSample {
             sample,
             image: self.reduced(image),
             draw: self.draw(epoch, slot, sample != slot.sample),
@@ -92,7 +91,7 @@ impl Producer {
         })
     }
 
-    /// The augmentation of `slot`. What replaces a broken image has a place of its own elsewhere in the epoch, so it is a repetition here.
+    /// Draws the augmentation of `slot`. A replacement has a slot of its own elsewhere in the epoch, so it counts as a repetition here.
     fn draw(&self, epoch: u64, slot: Slot, is_replaced: bool) -> Draw {
         let recipe = &self.spec.recipe;
         let is_first = slot.repetition == 0 && !is_replaced;
@@ -106,7 +105,7 @@ impl Producer {
         ))
     }
 
-    /// The image that is sampled: of all pixels, where those are kept, no more than a bilinear sample can see.
+    /// Reduces an image kept at its native size to the pixels that bilinear sampling can use.
     fn reduced(&self, image: Arc<Image>) -> Arc<Image> {
         let target = self.spec.tensor.size;
         let is_native = self.decoder.short_side.is_none();
@@ -117,7 +116,7 @@ impl Producer {
         }
     }
 
-    /// Another image of the class of `slot`: the first that can be read, of some random draws and then of the class in circular order.
+    /// Another image of the class of `slot`: the first readable one of some random draws, then of the class in circular order.
     fn replacement(&self, epoch: u64, slot: Slot, mut reason: decode::Error) -> Result<(u32, Loaded), Error> {
         let members = &self.members[slot.class as usize];
         let drawn = |attempt| {
@@ -147,9 +146,9 @@ impl Producer {
         })
     }
 
-    /// The canonical image of a sample, or why the sample is broken.
+    /// The canonical image of a sample, or the reason why it is broken.
     fn load(&self, sample: u32) -> Result<Result<Loaded, decode::Error>, Error> {
-        match self.decoder.load(&self.served, sample, &self.tally) {
+        match self.decoder.load(&self.served, sample, &self.counters) {
             Ok(loaded) => Ok(Ok(loaded)),
             Err(error) if is_transient(&error) => Err(Error::Read { source: error }),
             Err(error) => {
@@ -161,7 +160,12 @@ impl Producer {
 }
 
 impl Decoder {
-    fn load(&self, served: &Served, sample: u32, tally: &Tally) -> Result<Loaded, decode::Error> {
+    fn load(
+        &self,
+        served: &ServedDataset,
+        sample: u32,
+        counters: &WorkerCounters,
+    ) -> Result<Loaded, decode::Error> {
         let (mut is_hit, mut memory) = (true, None);
         let image = self.cache.get_or_insert_with(self.key(sample), || {
             is_hit = false;
@@ -170,19 +174,23 @@ impl Decoder {
             let read = started.elapsed();
             let decoded =
                 decode::decode_within(file.bytes(), &self.options, self.short_side, Some(&self.memory));
-            tally.decoded(read, started.elapsed() - read);
+            counters.decoded(read, started.elapsed() - read);
             let (image, taken) = decoded?;
             memory = taken;
             Ok(image)
         });
         if is_hit {
-            tally.hit();
+            counters.hit();
         }
         image.map(|image| (image, memory))
     }
 
-    /// The bytes of a file, and what they take if they were read for this: kept ones, where its image is not going to be.
-    fn file(&self, served: &Served, sample: u32) -> Result<(Arc<Encoded>, Option<Permit>), decode::Error> {
+    /// The bytes of a file, with their memory permit if they were read for this sample. Uses the cache of files if the image is not planned to be cached.
+    fn file(
+        &self,
+        served: &ServedDataset,
+        sample: u32,
+    ) -> Result<(Arc<Encoded>, Option<Permit>), decode::Error> {
         let dataset = served.dataset();
         let mut memory = None;
         let mut read = || {
@@ -200,7 +208,7 @@ impl Decoder {
         file.map(|file| (file, memory))
     }
 
-    /// A file is the same whatever its image is shrunk to.
+    /// Files do not depend on the short side of the image.
     pub(super) fn file_key(&self, sample: u32) -> Key {
         Key {
             short_side: None,
@@ -227,11 +235,11 @@ mod tests {
         pipeline::source::Files,
     };
 
-    /// Notes what files take while one is read.
+    /// Records the memory taken for files during each read.
     #[derive(Debug)]
-    struct Noting(Arc<Budget>, Mutex<Vec<u64>>);
+    struct RecordingSource(Arc<Budget>, Mutex<Vec<u64>>);
 
-    impl Source for Noting {
+    impl Source for RecordingSource {
         fn read(&self, dataset: &Dataset, id: u32) -> Result<Vec<u8>, decode::Error> {
             self.1.lock().expect("no panic").push(self.0.used());
             Files.read(dataset, id)
@@ -250,9 +258,9 @@ mod tests {
         let bytes = dataset.samples[0].bytes;
         let budget = |bytes| Budget::new(bytes, bytes);
         let (files, memory) = (budget(1 << 20), budget(1 << 20));
-        let source = Arc::new(Noting(Arc::clone(&files), Mutex::default()));
-        let nothing = budget(0).take_for_all(0).expect("nothing");
-        let served = Served::new(dataset, nothing, 0.0);
+        let source = Arc::new(RecordingSource(Arc::clone(&files), Mutex::default()));
+        let nothing = budget(0).take_unowned(0).expect("nothing");
+        let served = ServedDataset::new(dataset, nothing, 0.0);
         let mut decoder = Decoder {
             dataset: 0,
             source: Arc::clone(&source) as Arc<dyn Source>,
@@ -263,15 +271,17 @@ mod tests {
             memory: Arc::clone(&memory),
             short_side: None,
         };
-        let loaded = decoder.load(&served, 0, &Tally::default()).expect("an image");
+        let loaded = decoder
+            .load(&served, 0, &WorkerCounters::default())
+            .expect("an image");
         assert_eq!(*source.1.lock().expect("no panic"), [bytes]);
-        assert_eq!(files.used(), 0, "it is decoded");
+        assert_eq!(files.used(), 0, "the file is decoded");
         assert!(memory.used() >= 60 * 40 * 3, "{}", memory.used());
         drop(loaded);
         assert_eq!(memory.used(), 0);
         decoder.files = budget(bytes - 1);
         let error = decoder
-            .load(&served, 0, &Tally::default())
+            .load(&served, 0, &WorkerCounters::default())
             .expect_err("too large");
         assert!(matches!(error, decode::Error::TooMuchMemory { .. }), "{error}");
     }

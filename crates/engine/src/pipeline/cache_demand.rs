@@ -1,29 +1,29 @@
-//! What the caches are told of a stream.
+//! Registers a stream's expected use of images with the caches.
 
-use super::{produce::Producer, stream::Description};
+use super::{sample_renderer::SampleRenderer, stream::Description};
 use crate::{
-    cache::{Announcement, Catalog, Encoded, Key, Registration, Source},
+    cache::{Catalog, CatalogId, DemandGuard, Encoded, Key, StreamDemand},
     decode::canonical_size,
     image::Image,
 };
 
-/// What was told. Holds for as long as it lives.
+/// Registration with both caches; ends when dropped.
 #[derive(Debug)]
-pub(super) struct Announced {
-    _images: Registration,
-    /// `None` where no files are kept.
-    _files: Option<Registration<Encoded>>,
+pub(super) struct CacheDemand {
+    _images: DemandGuard,
+    /// `None` if the cache of encoded files is off.
+    _files: Option<DemandGuard<Encoded>>,
 }
 
-/// Tells the caches how often an epoch draws which image, and how large it and its file are.
-pub(super) fn announce(producer: &Producer, description: &Description) -> Announced {
-    let (decoder, dataset) = (&producer.decoder, description.served.dataset());
-    let classes = producer.members.iter().zip(&description.draws_per_class);
-    let announcement = Announcement {
-        name: name(producer, description),
-        source: Source {
+/// Registers how often an epoch draws each image, and the sizes of the decoded images and the files.
+pub(super) fn register_demand(renderer: &SampleRenderer, description: &Description) -> CacheDemand {
+    let (decoder, dataset) = (&renderer.decoder, description.served.dataset());
+    let classes = renderer.members.iter().zip(&description.draws_per_class);
+    let demand = StreamDemand {
+        name: name(renderer, description),
+        source: CatalogId {
             dataset: decoder.dataset,
-            split: producer.spec.split,
+            split: renderer.spec.split,
             short_side: decoder.short_side,
         },
         draws: classes
@@ -33,11 +33,11 @@ pub(super) fn announce(producer: &Producer, description: &Description) -> Announ
     };
     let of_samples = |short_side, wanted: &dyn Fn(Key) -> bool, bytes: &dyn Fn(u32) -> u64| {
         let image = |&sample: &u32| wanted(decoder.key(sample)).then(|| (sample, bytes(sample)));
-        let classes = producer.members.iter();
+        let classes = renderer.members.iter();
         let classes = classes.map(|members| members.iter().filter_map(image));
         Catalog::new(decoder.dataset, short_side, classes)
     };
-    let images = decoder.cache.register(announcement.clone(), || {
+    let images = decoder.cache.register(demand.clone(), || {
         let pixels = |sample: u32| {
             let file = &dataset.samples[sample as usize];
             let (width, height) = canonical_size(file.width, file.height, decoder.short_side);
@@ -46,30 +46,30 @@ pub(super) fn announce(producer: &Producer, description: &Description) -> Announ
         of_samples(decoder.short_side, &|_| true, &pixels)
     });
     let files = (decoder.encoded.budget() > 0).then(|| {
-        // Those of the images that the other cache has no room for, as it is planned now.
-        let announcement = Announcement {
+        // Files of the images that the current plan of the other cache leaves out.
+        let demand = StreamDemand {
             is_changed: true,
-            ..announcement
+            ..demand
         };
-        decoder.encoded.register(announcement, || {
+        decoder.encoded.register(demand, || {
             let plan = decoder.cache.plan();
             let bytes = |sample: u32| dataset.samples[sample as usize].bytes;
             of_samples(None, &|key| !plan.contains(key), &bytes)
         })
     });
-    Announced {
+    CacheDemand {
         _images: images,
         _files: files,
     }
 }
 
-/// A hash of all that an announcement depends on.
-fn name(producer: &Producer, description: &Description) -> [u8; 32] {
-    let decoder = &producer.decoder;
+/// A hash of everything that the demand depends on.
+fn name(renderer: &SampleRenderer, description: &Description) -> [u8; 32] {
+    let decoder = &renderer.decoder;
     let mut name = blake3::Hasher::new();
     name.update(&decoder.dataset.to_le_bytes())
         .update(&description.served.dataset().fingerprint.0)
-        .update(&[producer.spec.split as u8]);
+        .update(&[renderer.spec.split as u8]);
     name.update(&decoder.short_side.unwrap_or(0).to_le_bytes());
     for draws in &description.draws_per_class {
         name.update(&draws.to_le_bytes());

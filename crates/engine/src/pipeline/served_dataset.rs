@@ -1,33 +1,33 @@
-//! A dataset as it is served: what was scanned, and what was found to be broken since.
+//! A dataset at run time: the scanned files, and those found broken since.
 
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
 
-use super::{Error, meter::Meter};
+use super::{Error, metrics::DatasetMetrics};
 use crate::{
     dataset::{Dataset, Quarantined, RuntimeQuarantine, Split},
     decode,
     memory::Permit,
 };
 
-/// A dataset and the samples of it that could not be decoded while it was served.
+/// A dataset at run time, with the samples that could not be decoded.
 #[derive(Debug)]
-pub struct Served {
+pub struct ServedDataset {
     dataset: Dataset,
     broken: RuntimeQuarantine,
-    /// Sample ids by class, by split: counted once, and shared by all streams.
+    /// Sample ids by split and class, shared by all streams.
     members: [Arc<[Vec<u32>]>; 3],
-    /// Broken images, by split.
+    /// Number of broken images by split.
     broken_images: [AtomicUsize; 3],
     max_broken: f64,
-    meter: Meter,
+    metrics: DatasetMetrics,
     _memory: Permit,
 }
 
-impl Served {
-    /// `memory` is that of the dataset.
+impl ServedDataset {
+    /// `memory` is the permit for the dataset's index; `max_broken` the tolerated fraction of broken images.
     pub(super) fn new(dataset: Dataset, memory: Permit, max_broken: f64) -> Self {
         Self {
             members: Split::ALL.map(|split| dataset.members(split).into()),
@@ -35,18 +35,18 @@ impl Served {
             broken: RuntimeQuarantine::default(),
             broken_images: Default::default(),
             max_broken,
-            meter: Meter::default(),
+            metrics: DatasetMetrics::default(),
             _memory: memory,
         }
     }
 
-    /// What its streams did.
+    /// The metrics of its streams.
     #[must_use]
-    pub fn meter(&self) -> &Meter {
-        &self.meter
+    pub fn metrics(&self) -> &DatasetMetrics {
+        &self.metrics
     }
 
-    /// What was scanned.
+    /// The dataset as it was scanned.
     #[must_use]
     pub fn dataset(&self) -> &Dataset {
         &self.dataset
@@ -58,46 +58,45 @@ impl Served {
         &self.members[split as usize]
     }
 
-    /// Images of `split` by class.
+    /// Number of images of `split` by class.
     pub fn counts(&self, split: Split) -> impl Iterator<Item = u32> {
         self.members(split).iter().map(|members| members.len() as u32)
     }
 
-    /// The splits that have images, with their number.
+    /// The splits that have images, with their number of images.
     #[must_use]
     pub fn splits(&self) -> Vec<(Split, u32)> {
         let counted = Split::ALL.map(|split| (split, self.counts(split).sum()));
         counted.into_iter().filter(|(_, images)| *images > 0).collect()
     }
 
-    /// The first `count` files behind the path `after` that are never served, by path: those refused by the scan and those found broken
-    /// since, with reasons.
+    /// The first `count` quarantined files after the path `after`, by path, with reasons: those refused by the scan and those found broken since.
     #[must_use]
     pub fn quarantined(&self, after: &str, count: usize) -> Vec<Quarantined> {
         self.broken.page(&self.dataset, after, count)
     }
 
-    /// How many files are never served.
+    /// Number of quarantined files.
     #[must_use]
     pub fn quarantined_files(&self) -> usize {
         self.dataset.quarantine.len() + self.broken.len()
     }
 
-    /// Records that sample `id` cannot be used.
+    /// Quarantines sample `id`.
     ///
     /// # Errors
     ///
-    /// Where its split has now more broken images than the operator tolerates. One is always tolerated: of a handful of images, any
-    /// is more than a rate allows.
+    /// If more than the tolerated fraction of its split is broken. One broken image is always tolerated: in a small split it already exceeds any
+    /// fraction.
     pub(super) fn record_broken(&self, id: u32, error: &decode::Error) -> Result<(), Error> {
         let file = &self.dataset.samples[id as usize];
         let split = file.split as usize;
-        let is_news = self.broken.report(id, error);
-        if is_news {
+        let is_new = self.broken.report(id, error);
+        if is_new {
             tracing::warn!(dataset = self.dataset.name, sample = file.path, error = %error, "image quarantined");
         }
-        let broken = self.broken_images[split].fetch_add(usize::from(is_news), Ordering::Relaxed)
-            + usize::from(is_news);
+        let broken =
+            self.broken_images[split].fetch_add(usize::from(is_new), Ordering::Relaxed) + usize::from(is_new);
         let images = self.counts(file.split).sum::<u32>() as usize;
         if broken > 1 && broken as f64 > self.max_broken * images as f64 {
             let (dataset, path) = (self.dataset.name.clone(), file.path.to_string());

@@ -1,4 +1,4 @@
-//! What streams did in the epochs that their readers may still report on.
+//! Statistics of recent epochs, for which clients may still send a report.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -6,19 +6,19 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{meter::Sums, served::Served};
+use super::{metrics::EpochStats, served_dataset::ServedDataset};
 
-/// Epochs that are kept of a stream: as many as a reader may be behind.
+/// Epochs kept per stream: the number that a client may be behind.
 const EPOCHS: usize = 32;
-/// Streams that are kept: those that are open, and the last that ended.
+/// Streams kept: those that delivered a batch last.
 const STREAMS: usize = 256;
 
-/// A number that names a stream of this server, and that nobody can guess.
+/// Identifies a stream of this server; not guessable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StreamId(pub u64);
 
 impl StreamId {
-    /// One that was not there before, from the system's randomness.
+    /// A new random id.
     pub(super) fn new() -> Self {
         Self(getrandom::u64().expect("the system has randomness"))
     }
@@ -30,43 +30,43 @@ impl fmt::Display for StreamId {
     }
 }
 
-/// What one stream did in one epoch so far.
+/// Statistics of one epoch of a stream so far.
 #[derive(Clone, Debug)]
-pub(super) struct Made {
-    pub(super) served: Arc<Served>,
-    pub(super) sums: Sums,
+pub(super) struct EpochRecord {
+    pub(super) served: Arc<ServedDataset>,
+    pub(super) sums: EpochStats,
     /// Whether it is the first epoch of the stream.
     pub(super) is_first: bool,
 }
 
-/// Remembers a bounded number of epochs.
+/// Statistics of a bounded number of epochs.
 #[derive(Debug, Default)]
-pub(super) struct Epochs(Mutex<Kept>);
+pub(super) struct EpochHistory(Mutex<HistoryState>);
 
 #[derive(Debug, Default)]
-struct Kept {
-    streams: HashMap<StreamId, Stream>,
-    /// Batches so far.
+struct HistoryState {
+    streams: HashMap<StreamId, StreamHistory>,
+    /// Number of batches so far, as a clock.
     now: u64,
 }
 
 #[derive(Debug)]
-struct Stream {
-    served: Arc<Served>,
+struct StreamHistory {
+    served: Arc<ServedDataset>,
     owner: String,
     first_epoch: u64,
-    epochs: VecDeque<(u64, Sums)>,
-    /// When its last batch was made.
+    epochs: VecDeque<(u64, EpochStats)>,
+    /// `now` at its last batch.
     last: u64,
 }
 
-impl Epochs {
-    /// A stream of `served`, which `owner` reads, did `sums` in `epoch`.
+impl EpochHistory {
+    /// Adds `sums` to `epoch` of a stream of `served` that `owner` reads.
     pub(super) fn add(
         &self,
-        (stream, served, owner): (StreamId, &Arc<Served>, &str),
+        (stream, served, owner): (StreamId, &Arc<ServedDataset>, &str),
         epoch: u64,
-        sums: &Sums,
+        sums: &EpochStats,
     ) {
         let mut kept = self.lock();
         kept.now += 1;
@@ -74,7 +74,7 @@ impl Epochs {
         if kept.streams.len() == STREAMS && !kept.streams.contains_key(&stream) {
             kept.forget_one();
         }
-        let stream = kept.streams.entry(stream).or_insert_with(|| Stream {
+        let stream = kept.streams.entry(stream).or_insert_with(|| StreamHistory {
             served: Arc::clone(served),
             owner: owner.to_owned(),
             first_epoch: epoch,
@@ -91,8 +91,8 @@ impl Epochs {
         }
     }
 
-    /// What the stream of `owner` did in that epoch, if that is known. It is told once.
-    pub(super) fn take(&self, (stream, owner): (StreamId, &str), epoch: u64) -> Option<Made> {
+    /// Removes and returns the statistics of an epoch of a stream of `owner`, if they are kept.
+    pub(super) fn take(&self, (stream, owner): (StreamId, &str), epoch: u64) -> Option<EpochRecord> {
         let mut kept = self.lock();
         let stream = kept.streams.get_mut(&stream)?;
         if stream.owner != owner {
@@ -100,20 +100,20 @@ impl Epochs {
         }
         let place = stream.epochs.iter().position(|(kept, _)| *kept == epoch)?;
         let (_, sums) = stream.epochs.remove(place)?;
-        Some(Made {
+        Some(EpochRecord {
             served: Arc::clone(&stream.served),
             sums,
             is_first: epoch == stream.first_epoch,
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, HistoryState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
-    /// Of all streams, the one that has made nothing for the longest time: it ended.
+impl HistoryState {
+    /// Drops the stream that has delivered nothing for the longest time.
     fn forget_one(&mut self) {
         let oldest = self.streams.iter().min_by_key(|(_, stream)| stream.last);
         if let Some(oldest) = oldest.map(|(id, _)| *id) {
@@ -130,8 +130,8 @@ mod tests {
         memory::Budget,
     };
 
-    /// Of a dataset without images.
-    fn served() -> Arc<Served> {
+    /// A dataset with one image per class.
+    fn served() -> Arc<ServedDataset> {
         let folder = tempfile::tempdir().expect("a folder");
         for class in ["a", "b"] {
             std::fs::create_dir(folder.path().join(class)).expect("a class");
@@ -139,35 +139,35 @@ mod tests {
             image::RgbImage::new(8, 8).save(file).expect("an image");
         }
         let dataset = scan("pictures", folder.path(), &ScanOptions::default()).expect("a dataset");
-        let memory = Budget::new(0, 0).take_for_all(0).expect("nothing");
-        Arc::new(Served::new(dataset, memory, 0.0))
+        let memory = Budget::new(0, 0).take_unowned(0).expect("nothing");
+        Arc::new(ServedDataset::new(dataset, memory, 0.0))
     }
 
-    fn batches(count: u64) -> Sums {
-        Sums {
+    fn batches(count: u64) -> EpochStats {
+        EpochStats {
             batches: count,
-            ..Sums::default()
+            ..EpochStats::default()
         }
     }
 
     #[test]
-    fn epochs_add_up_and_are_told_once() {
-        let (epochs, stream, served) = (Epochs::default(), StreamId::new(), served());
+    fn batches_of_an_epoch_add_up_and_are_taken_once() {
+        let (epochs, stream, served) = (EpochHistory::default(), StreamId::new(), served());
         for (epoch, count) in [(4, 1), (4, 2), (5, 1)] {
             epochs.add((stream, &served, "a"), epoch, &batches(count));
         }
         assert!(epochs.take((stream, "b"), 4).is_none(), "of another client");
-        let made = epochs.take((stream, "a"), 4).expect("the first epoch");
-        assert_eq!((made.sums.batches, made.is_first), (3, true));
+        let record = epochs.take((stream, "a"), 4).expect("the first epoch");
+        assert_eq!((record.sums.batches, record.is_first), (3, true));
         assert!(epochs.take((stream, "a"), 4).is_none());
-        let made = epochs.take((stream, "a"), 5).expect("the second epoch");
-        assert_eq!((made.sums.batches, made.is_first), (1, false));
+        let record = epochs.take((stream, "a"), 5).expect("the second epoch");
+        assert_eq!((record.sums.batches, record.is_first), (1, false));
         assert!(epochs.take((StreamId::new(), "a"), 5).is_none());
     }
 
     #[test]
-    fn what_nobody_reports_on_is_forgotten() {
-        let (epochs, served) = (Epochs::default(), served());
+    fn epochs_without_a_report_are_dropped() {
+        let (epochs, served) = (EpochHistory::default(), served());
         let (ended, open) = (StreamId::new(), StreamId::new());
         epochs.add((ended, &served, "a"), 0, &batches(1));
         for epoch in 0..1000 {
@@ -182,7 +182,7 @@ mod tests {
         drop(kept);
         assert!(epochs.take((ended, "a"), 0).is_none());
         assert!(epochs.take((open, "a"), 0).is_none(), "too long ago");
-        let made = epochs.take((open, "a"), 999).expect("the last epoch");
-        assert!(!made.is_first);
+        let record = epochs.take((open, "a"), 999).expect("the last epoch");
+        assert!(!record.is_first);
     }
 }

@@ -1,8 +1,8 @@
 //! The canonical encoding of a [`StreamSpec`], from which its hash is made.
 //!
-//! Two requests have the same hash exactly when they ask for the same tensors of the same files: left out are the seed and the files
-//! (which a token names by themselves), where the stream starts and ends, stride and shard (a stream may be continued with others) and
-//! the dataset's name (which another server may choose differently).
+//! Two requests have the same hash if and only if they specify the same tensors of the same files. Not encoded are: the seed and the files (a token
+//! holds them separately), start, end, stride and shard (a stream may be continued with others), and the dataset's name (another server may use
+//! another).
 //!
 //! The encoding is little-endian and fixed: a field is never moved, a new one is appended. [`VERSION`] changes whenever the same
 //! request would give other bytes than before, so that a stream is not continued across such a change.
@@ -22,7 +22,7 @@ use crate::{
 const VERSION: u8 = 4;
 
 impl StreamSpec {
-    /// Hash of all that the tensors depend on, besides seed and files.
+    /// Hash of everything that the tensors depend on, other than seed and files.
     #[must_use]
     pub fn hash(&self) -> SpecHash {
         let digest = blake3::Hasher::new_derive_key("equibatch 1 stream specification")
@@ -44,7 +44,7 @@ impl StreamSpec {
             Balance::Oversample => out.byte(1),
             Balance::Undersample => out.byte(2),
             Balance::Natural => out.byte(3),
-            // Tags 4 and 6 were of counts by the system's `pow`, which may differ in an image.
+            // Tags 4 and 6 were used with the system's `pow`, whose counts may differ by an image.
             Balance::Power(power) => out.tagged(7, &[*power]),
             Balance::Weights(weights) => out.tagged(5, weights),
             Balance::Effective(beta) => out.tagged(8, &[*beta]),
@@ -79,7 +79,7 @@ impl StreamSpec {
                 }
                 out.byte(recipe.random_crop.into());
             }
-            // A printed recipe names every number that it has.
+            // The text of a recipe contains all of its numbers.
             None => {
                 let text = self.recipe.to_string();
                 out.byte(2);
@@ -102,7 +102,7 @@ impl StreamSpec {
             Layout::Nchw => 1,
             Layout::Nhwc => 2,
         });
-        // Bytes are sent as they are: what they would be normalised by is not in them.
+        // Tensors of bytes do not depend on the normalization.
         if tensor.element_type != ElementType::U8 {
             for number in tensor
                 .normalization
@@ -127,7 +127,7 @@ impl Encoder {
         self.0.extend_from_slice(&value.to_le_bytes());
     }
 
-    /// Negative zero is written as zero: the two ask for the same.
+    /// Encodes negative zero as zero: they mean the same.
     fn real(&mut self, value: f64) {
         self.0.extend_from_slice(&(value + 0.0).to_le_bytes());
     }
@@ -158,13 +158,13 @@ mod tests {
         spec
     }
 
-    /// The default recipe with a part exchanged.
+    /// The default recipe with one operation replaced.
     fn with(part: &str) -> Recipe {
         format!("fastai {part}").parse().unwrap()
     }
 
     #[test]
-    fn whatever_changes_a_tensor_changes_the_hash() {
+    fn fields_that_change_tensors_change_the_hash() {
         let specs = [
             spec(),
             changed(|s| s.split = Split::Valid),
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_no_tensor_changes_no_hash() {
+    fn other_fields_do_not_change_the_hash() {
         for same in [
             changed(|s| s.dataset = "other".into()),
             changed(|s| s.seed = 9),
@@ -233,9 +233,9 @@ mod tests {
         assert_eq!(bytes(0.1).hash(), bytes(0.2).hash(), "bytes are not normalised");
     }
 
-    /// A token saved by an earlier version must go on to be valid, or the version must change.
+    /// Tokens of earlier versions must stay valid, or the version must change.
     #[test]
-    fn the_encoding_does_not_change_by_itself() {
+    fn the_encoding_is_stable() {
         assert_eq!(format!("{:?}", spec().hash()), "9493dae0d87381b73ef39f4ffeed8a3f");
     }
 }

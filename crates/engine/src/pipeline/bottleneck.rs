@@ -1,18 +1,18 @@
-//! Who holds a stream up.
+//! Bottleneck attribution: what limits a stream.
 
 use std::{fmt, ops::AddAssign, time::Duration};
 
-use super::meter::Sums;
+use super::metrics::EpochStats;
 
-/// What the time of an epoch was spent on.
+/// How the time of an epoch is divided.
 ///
-/// A server alone sees whether its reader is late, and guesses why: a connection that takes no more bytes is the network. What a reader says
-/// of itself is better. A trainer that works has its batches; while it waits for one, the server is making it, or it is on the way.
+/// A server alone sees only whether its reader is late, and infers why: a connection that accepts no bytes means the network. A client's report is
+/// more accurate: a trainer that computes has its batches; while it waits for one, the server renders it, or it is in transit.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Spent {
-    /// The reader worked on earlier batches.
+pub struct TimeBreakdown {
+    /// The client computed on earlier batches.
     pub trainer: Duration,
-    /// Batches that were made were on their way.
+    /// Complete batches were in transit.
     pub network: Duration,
     /// The workers augmented and wrote tensors.
     pub rendering: Duration,
@@ -20,22 +20,22 @@ pub struct Spent {
     pub disk: Duration,
     /// The workers decoded images for the first time.
     pub decoding: Duration,
-    /// The workers decoded again what the cache had no room for.
+    /// The workers decoded images again that the cache had no room for.
     pub cache: Duration,
 }
 
-/// What a reader says of an epoch.
+/// A client's report of an epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Usage {
+pub struct ClientReport {
     /// Batches that it used.
     pub steps: u64,
-    /// Time that it worked on them.
+    /// Time spent on computing.
     pub working: Duration,
-    /// Time that it waited for them.
+    /// Time spent on waiting for batches.
     pub waiting: Duration,
 }
 
-impl AddAssign<&Self> for Usage {
+impl AddAssign<&Self> for ClientReport {
     fn add_assign(&mut self, other: &Self) {
         self.steps += other.steps;
         self.working += other.working;
@@ -43,20 +43,20 @@ impl AddAssign<&Self> for Usage {
     }
 }
 
-/// What can hold a stream up. More of anything else would not help.
+/// What can limit a stream. More of any other resource would not help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bottleneck {
-    /// See [`Spent::trainer`].
+    /// See [`TimeBreakdown::trainer`].
     Trainer,
-    /// See [`Spent::network`].
+    /// See [`TimeBreakdown::network`].
     Network,
-    /// See [`Spent::rendering`].
+    /// See [`TimeBreakdown::rendering`].
     Rendering,
-    /// See [`Spent::disk`].
+    /// See [`TimeBreakdown::disk`].
     Disk,
-    /// See [`Spent::decoding`].
+    /// See [`TimeBreakdown::decoding`].
     Decoding,
-    /// See [`Spent::cache`].
+    /// See [`TimeBreakdown::cache`].
     Cache,
 }
 
@@ -73,30 +73,30 @@ impl fmt::Display for Bottleneck {
     }
 }
 
-impl Spent {
-    /// What the server alone makes of `sums`; in the first epoch of a stream, images may have to be decoded.
-    pub(super) fn seen(sums: &Sums, is_first_epoch: bool) -> Self {
+impl TimeBreakdown {
+    /// The breakdown as the server sees it. In the first epoch of a stream, decoding is not blamed on the cache.
+    pub(super) fn observed(sums: &EpochStats, is_first_epoch: bool) -> Self {
         let sending = sums.sending.min(sums.waiting_for_reader);
         Self {
             trainer: sums.waiting_for_reader - sending,
             network: sending,
-            ..Self::making(sums, is_first_epoch, sums.waiting_for_batch)
+            ..Self::rendering_breakdown(sums, is_first_epoch, sums.waiting_for_batch)
         }
     }
 
-    /// What `sums` and the reader's report say together.
-    pub(super) fn reported(sums: &Sums, is_first_epoch: bool, usage: &Usage) -> Self {
-        // Batches that are made while the reader works hold up nobody.
-        let making = sums.waiting_for_batch.min(usage.waiting);
+    /// The breakdown from `sums` and the client's report.
+    pub(super) fn reported(sums: &EpochStats, is_first_epoch: bool, usage: &ClientReport) -> Self {
+        // Batches that are rendered while the client computes delay nothing.
+        let rendering = sums.waiting_for_batch.min(usage.waiting);
         Self {
             trainer: usage.working,
-            network: usage.waiting - making,
-            ..Self::making(sums, is_first_epoch, making)
+            network: usage.waiting - rendering,
+            ..Self::rendering_breakdown(sums, is_first_epoch, rendering)
         }
     }
 
-    /// While somebody waits for a batch to be made, the workers do all three; it waits for each of them in proportion.
-    fn making(sums: &Sums, is_first_epoch: bool, waited: Duration) -> Self {
+    /// Divides the time waited for batches among reading, decoding and rendering, in proportion to the workers' time on each.
+    fn rendering_breakdown(sums: &EpochStats, is_first_epoch: bool, waited: Duration) -> Self {
         let work = (sums.reading + sums.decoding + sums.rendering).as_secs_f64();
         let part = |time: Duration| {
             if work > 0.0 {
@@ -120,7 +120,7 @@ impl Spent {
         }
     }
 
-    /// What took longest, and its part of the time, from 0 to 1.
+    /// The longest part, and its fraction of the time, from 0 to 1.
     #[must_use]
     pub fn bottleneck(&self) -> (Bottleneck, f64) {
         let times = [
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     /// Seconds of: waiting for the reader, sending, waiting for a batch, reading, decoding, rendering.
-    fn sums(seconds: [u64; 6]) -> Sums {
+    fn sums(seconds: [u64; 6]) -> EpochStats {
         let [
             waiting_for_reader,
             sending,
@@ -157,55 +157,55 @@ mod tests {
             decoding,
             rendering,
         ] = seconds.map(Duration::from_secs);
-        Sums {
+        EpochStats {
             waiting_for_reader,
             sending,
             waiting_for_batch,
             reading,
             decoding,
             rendering,
-            ..Sums::default()
+            ..EpochStats::default()
         }
     }
 
-    fn seen(seconds: [u64; 6], is_first_epoch: bool) -> (Bottleneck, f64) {
-        Spent::seen(&sums(seconds), is_first_epoch).bottleneck()
+    fn observed(seconds: [u64; 6], is_first_epoch: bool) -> (Bottleneck, f64) {
+        TimeBreakdown::observed(&sums(seconds), is_first_epoch).bottleneck()
     }
 
     #[test]
-    fn the_longest_time_decides() {
-        assert_eq!(seen([9, 1, 1, 0, 1, 1], true), (Bottleneck::Trainer, 0.8));
-        assert_eq!(seen([9, 8, 1, 0, 1, 1], true), (Bottleneck::Network, 0.8));
+    fn the_longest_part_is_the_bottleneck() {
+        assert_eq!(observed([9, 1, 1, 0, 1, 1], true), (Bottleneck::Trainer, 0.8));
+        assert_eq!(observed([9, 8, 1, 0, 1, 1], true), (Bottleneck::Network, 0.8));
         assert_eq!(
-            seen([1, 9, 9, 0, 1, 3], true).0,
+            observed([1, 9, 9, 0, 1, 3], true).0,
             Bottleneck::Rendering,
             "no more is sent than is waited"
         );
-        assert_eq!(seen([2, 0, 8, 0, 1, 3], true), (Bottleneck::Rendering, 0.6));
-        assert_eq!(seen([2, 0, 8, 3, 1, 0], true), (Bottleneck::Disk, 0.6));
-        assert_eq!(seen([2, 0, 8, 0, 3, 1], true), (Bottleneck::Decoding, 0.6));
-        assert_eq!(seen([2, 0, 8, 0, 3, 1], false), (Bottleneck::Cache, 0.6));
-        assert_eq!(seen([0; 6], true).1, 0.0);
+        assert_eq!(observed([2, 0, 8, 0, 1, 3], true), (Bottleneck::Rendering, 0.6));
+        assert_eq!(observed([2, 0, 8, 3, 1, 0], true), (Bottleneck::Disk, 0.6));
+        assert_eq!(observed([2, 0, 8, 0, 3, 1], true), (Bottleneck::Decoding, 0.6));
+        assert_eq!(observed([2, 0, 8, 0, 3, 1], false), (Bottleneck::Cache, 0.6));
+        assert_eq!(observed([0; 6], true).1, 0.0);
     }
 
-    /// Seconds of working and waiting, as a reader says.
+    /// With a report of these seconds of working and waiting.
     fn reported(seconds: [u64; 6], (working, waiting): (u64, u64)) -> (Bottleneck, f64) {
-        let usage = Usage {
+        let usage = ClientReport {
             steps: 1,
             working: Duration::from_secs(working),
             waiting: Duration::from_secs(waiting),
         };
-        Spent::reported(&sums(seconds), false, &usage).bottleneck()
+        TimeBreakdown::reported(&sums(seconds), false, &usage).bottleneck()
     }
 
     #[test]
-    fn a_reader_knows_better_what_it_did() {
-        // The socket was full for most of the time, since the reader read nothing while it worked.
-        assert_eq!(seen([9, 9, 1, 0, 0, 1], false), (Bottleneck::Network, 0.9));
+    fn a_report_overrides_what_the_server_infers() {
+        // The socket was full most of the time, since the client did not read while it computed.
+        assert_eq!(observed([9, 9, 1, 0, 0, 1], false), (Bottleneck::Network, 0.9));
         assert_eq!(reported([9, 9, 1, 0, 0, 1], (9, 1)), (Bottleneck::Trainer, 0.9));
-        // All was made in time, and the reader waited.
+        // All batches were ready in time, and the client waited.
         assert_eq!(reported([9, 2, 1, 0, 0, 1], (1, 9)), (Bottleneck::Network, 0.8));
-        // The server was busy all the time, but the reader hardly waited.
+        // The server was busy all the time, but the client hardly waited.
         assert_eq!(reported([0, 0, 10, 0, 0, 10], (9, 1)), (Bottleneck::Trainer, 0.9));
         assert_eq!(
             reported([0, 0, 10, 0, 0, 10], (1, 9)),
