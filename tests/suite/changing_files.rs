@@ -125,11 +125,11 @@ async fn a_file_that_is_not_the_one_scanned_is_replaced_and_named_with_the_reaso
         found.map_or("none", |file| file.reason.as_str())
     };
     assert_eq!(quarantined.len(), 5, "{quarantined:?}");
-    assert!(reason(deleted).contains("gone"), "{}", reason(deleted));
+    assert!(reason(deleted).contains("deleted"), "{}", reason(deleted));
     assert!(reason(truncated).contains("changed"), "{}", reason(truncated));
     assert!(reason(grown).contains("changed"), "{}", reason(grown));
-    assert!(reason(written).contains("written to"), "{}", reason(written));
-    assert!(reason(swapped).contains("written to"), "{}", reason(swapped));
+    assert!(reason(written).contains("modified"), "{}", reason(written));
+    assert!(reason(swapped).contains("modified"), "{}", reason(swapped));
 }
 
 #[tokio::test]

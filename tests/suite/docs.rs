@@ -110,7 +110,13 @@ fn the_help_names_all_that_a_token_may_be_bound_to() {
         &text(&tokens),
     ]);
     let refused = String::from_utf8_lossy(&refused.stderr).into_owned();
-    let known = refused.split("there is ").nth(1).unwrap().lines().next().unwrap();
+    let known = refused
+        .split("expected one of ")
+        .nth(1)
+        .unwrap()
+        .lines()
+        .next()
+        .unwrap();
     let help = server(&["serve", "--help"]);
     let help = String::from_utf8_lossy(&help.stdout).into_owned();
     let keys: Vec<&str> = known.split(", ").map(str::trim).collect();

@@ -378,7 +378,7 @@ fn the_program_fetches_classes_that_can_be_counted_and_says_how_it_went() {
 
     for (lists, options, code, words) in [
         (vec![list("missing.csv", "a")], &[][..], 66, "missing.csv"),
-        (vec![list("empty.csv", "a")], &[], 66, "no address"),
+        (vec![list("empty.csv", "a")], &[], 66, "no URL"),
         (vec![list("birds.csv", "../a")], &[], 64, "LIST=CLASS"),
         (vec![list("birds.csv", ".a")], &[], 64, "LIST=CLASS"),
         (vec![list("birds.csv", "test")], &[], 64, "split"),

@@ -154,7 +154,7 @@ fn the_explanation_can_be_read_and_looked_at() {
     );
     assert_eq!(image::open(picture).unwrap().width(), 32);
     for (more, word) in [
-        (&["--slot", "6"][..], "6 images"),
+        (&["--slot", "6"][..], "less than 6"),
         (&["--step", "99"], "99"),
         (&["--recipe", "spin"], "spin"),
         (&["--balance", "fair"], "oversample"),

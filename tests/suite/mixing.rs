@@ -316,7 +316,7 @@ fn the_text_explanation_describes_mixtures() {
             recipe,
         ]);
         let text = String::from_utf8(output.stdout).unwrap();
-        for word in words.iter().chain(&["shown", "birds 2"]) {
+        for word in words.iter().chain(&["sum of label weights", "birds 2"]) {
             assert!(text.contains(word), "{word} in {text}");
         }
     }

@@ -472,7 +472,7 @@ fn networks_that_cannot_be_trained_are_named_with_what_is_in_the_way() {
         (
             &["--model", &whole, "--head", "classifier"],
             64,
-            &["--head classifier: no tensor of", "whole.onnx"],
+            &["--head classifier: no tensor name of", "whole.onnx"],
         ),
         (
             &["--model", &whole, "--freeze=encoder"],
@@ -482,7 +482,7 @@ fn networks_that_cannot_be_trained_are_named_with_what_is_in_the_way() {
         (
             &["--model", &whole, "--freeze=."],
             64,
-            &["--freeze=.: it leaves nothing to be trained"],
+            &["--freeze=.: it matches all parameters"],
         ),
         (&["--head", "linear"], 64, &["--head", "unknown head `linear`"]),
         (

@@ -49,7 +49,7 @@ fn a_configuration_is_checked_before_it_is_used() {
     assert_ends(
         &check(&format!("\ncolour = 1\n{data}")),
         78,
-        &["server.toml, line 2: colour"],
+        &["server.toml, line 2: unknown key `colour`"],
     );
     assert_ends(
         &check(&format!("threads = \"many\"\n{data}")),

@@ -87,7 +87,7 @@ impl RunInterpreter<'_> {
         let mut top_losses = TopLosses::new(self.most);
         let model = ("the model", predictor.classifier());
         let evaluation = evaluate_each(self.servers, model, &spec, &mut |sample| {
-            top_losses.record(sample)
+            top_losses.record(sample);
         })?;
         let kept = top_losses.into_sorted();
         let samples: Vec<u32> = kept.iter().map(|kept| kept.sample).collect();

@@ -182,7 +182,7 @@ mod tests {
         for found in affine_ops {
             match found {
                 AffineOp::ShearX(level) | AffineOp::ShearY(level) => {
-                    assert!((level.abs() - 0.09).abs() < 1e-12)
+                    assert!((level.abs() - 0.09).abs() < 1e-12);
                 }
                 AffineOp::Rotate(degrees) => assert!((degrees.abs() - 9.0).abs() < 1e-12),
                 AffineOp::TranslateX(Length::Fraction(part))

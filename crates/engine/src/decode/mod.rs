@@ -166,7 +166,7 @@ fn decode_jpeg(
     let derived = derived_bytes((width, height), short_side, orientation);
     let reserve = |bytes| {
         memory
-            .map(|memory| reserve_memory(memory, bytes + derived))
+            .map(|memory| reserve_for_decoder(memory, bytes + derived))
             .transpose()
     };
     if let Some(scale) = short_side.and_then(|side| Scale::of((width, height), side)) {
@@ -212,7 +212,9 @@ fn decode_with_image(
     let bytes = decoder.total_bytes()
         + pixels * extra_bytes_per_pixel(format)
         + derived_bytes(size, short_side, orientation);
-    let memory = memory.map(|memory| reserve_memory(memory, bytes)).transpose()?;
+    let memory = memory
+        .map(|memory| reserve_for_decoder(memory, bytes))
+        .transpose()?;
     let image = decode_and_resize(size, short_side, |pixels, _| pixels::rgb(format, decoder, pixels))?;
     Ok(Decoded {
         image,
@@ -238,11 +240,22 @@ fn extra_bytes_per_pixel(format: Format) -> u64 {
 ///
 /// [`Error::TooMuchMemory`] if the budget is smaller.
 pub fn reserve_memory(memory: &Arc<Budget>, bytes: u64) -> Result<Permit, Error> {
+    reserve_with(memory, bytes, 0)
+}
+
+/// [`reserve_memory`] for a decoder: a quarter more, because an allocator returns freed pages to the system with a delay, while the next
+/// decoder takes others.
+fn reserve_for_decoder(memory: &Arc<Budget>, bytes: u64) -> Result<Permit, Error> {
+    reserve_with(memory, bytes, bytes / 4)
+}
+
+/// Waits for `bytes`, and as far as the budget allows for `slack` more.
+fn reserve_with(memory: &Arc<Budget>, bytes: u64, slack: u64) -> Result<Permit, Error> {
     let limit = memory.reserve();
     if bytes > limit {
         return Err(Error::TooMuchMemory { bytes, limit });
     }
-    Ok(memory.take(bytes))
+    Ok(memory.take(bytes + slack))
 }
 
 /// Checks the size of an image and of its decoder's output against `limits`.
