@@ -13,7 +13,7 @@ HADOLINT_FOLDER := .tools/hadolint-$(HADOLINT_VERSION)
 HADOLINT := $(HADOLINT_FOLDER)/bin/hadolint
 
 .DEFAULT_GOAL := help
-.PHONY: help runtime browser python-tools build test lint reference deny advisories lint-docker demo bench bench-torch parity bench-peers soak clean
+.PHONY: help runtime browser python-tools build build-all test lint reference deny advisories lint-docker demo bench bench-torch parity bench-peers soak clean
 
 TORCH := .tools/torch/bin/python
 PEERS := .tools/peers
@@ -43,6 +43,9 @@ $(PYTHON_TOOLS)/installed:
 	@touch $@
 
 build: runtime ## Build the two programs, optimised.
+	cargo build --release --locked --package equibatch-server --package equibatch-client
+
+build-all: runtime
 	cargo build --release --locked --workspace
 
 test: runtime browser python-tools lint ## Set everything up and run all checks and tests.
@@ -95,12 +98,12 @@ $(TORCH):
 	$(PYTHON) -m venv .tools/torch
 	$@ -m pip install --quiet torch==2.15.0 numpy
 
-parity: build $(TORCH) ## Train on the same batches in PyTorch, and compare the two step by step (installs PyTorch and gRPC into .tools).
+parity: build-all $(TORCH) ## Train on the same batches in PyTorch, and compare the two step by step (installs PyTorch and gRPC into .tools).
 	@test -e $(SAMPLES)/flowers || target/release/server sample-data $(SAMPLES)
 	$(TORCH) -m pip install --quiet grpcio==1.85.3 grpcio-tools==1.85.1 safetensors==0.8.0
 	$(TORCH) tests/generate/parity.py
 
-bench-peers: build $(PEERS)/installed ## Compare with OpenCV, DALI, albumentations, torchvision and tf.data service (installs 7 GB into .tools).
+bench-peers: build-all $(PEERS)/installed ## Compare with OpenCV, DALI, albumentations, torchvision and tf.data service (installs 7 GB into .tools).
 	@test -e $(SAMPLES)/flowers || target/release/server sample-data $(SAMPLES)
 	$(PEERS)/bin/python tests/peers/bench.py --data $(SAMPLES)
 
@@ -109,8 +112,7 @@ $(PEERS)/installed: tests/peers/requirements.txt
 	$(PEERS)/bin/pip install --quiet --no-deps --requirement $<
 	@touch $@
 
-soak: ## Three servers, honest and hostile clients and two minutes of trouble.
-	cargo build --release --locked --workspace
+soak: build-all ## Three servers, honest and hostile clients and two minutes of trouble.
 	target/release/soak --seconds 120
 
 clean: ## Remove everything that was built, installed or drawn.

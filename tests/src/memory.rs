@@ -3,7 +3,7 @@
 use std::{fmt, io, io::Write as _, num::NonZeroUsize, path::Path, sync::Arc};
 
 use equibatch_engine::{
-    dataset::{Dataset, ScanOptions, scan},
+    dataset::{Dataset, ScanOptions},
     pipeline::{Engine, EngineConfig, Source},
 };
 use equibatch_proto::v1::batch_loader_client::BatchLoaderClient;
@@ -46,7 +46,7 @@ impl fmt::Debug for MemoryServer {
 /// Where it cannot be scanned.
 #[must_use]
 pub fn dataset(root: &Path) -> Dataset {
-    scan("pictures", root, &ScanOptions::default()).expect("a dataset")
+    Dataset::scan("pictures", root, &ScanOptions::default()).expect("a dataset")
 }
 
 /// An engine over the dataset at `root`.

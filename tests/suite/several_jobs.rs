@@ -11,7 +11,7 @@ use std::{
 use equibatch_stream::{BatchRequest, BatchStream, RetryPolicy, Servers, Split};
 
 use equibatch_engine::{
-    dataset::{Dataset, ScanOptions, scan},
+    dataset::{Dataset, ScanOptions},
     decode,
     pipeline::{Engine, EngineConfig, Files, Source},
 };
@@ -55,7 +55,7 @@ impl Source for Gated {
 /// Of the first `count` images that one worker makes for two streams of these weights, those of the second one.
 async fn of_the_second(weights: [Option<u32>; 2], count: usize) -> usize {
     let images = ImageFolder::new(&[("birds", 5), ("flowers", 20)]);
-    let dataset = |name: &str| scan(name, images.root(), &ScanOptions::default()).unwrap();
+    let dataset = |name: &str| Dataset::scan(name, images.root(), &ScanOptions::default()).unwrap();
     let source = Arc::new(Gated::default());
     // Room for all of it: nobody has to read.
     let settings = EngineConfig {

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, process::Output};
 
-use equibatch_engine::dataset::{Dataset, ScanOptions, Split, scan};
+use equibatch_engine::dataset::{Dataset, ScanOptions, Split};
 use equibatch_tests::{
     images::ImageFolder,
     process::{ServerProcess, client},
@@ -28,7 +28,7 @@ fn scanned(root: &Path, split_seed: u64) -> Dataset {
         split_seed,
         ..ScanOptions::default()
     };
-    scan("pictures", root, &options).unwrap()
+    Dataset::scan("pictures", root, &options).unwrap()
 }
 
 /// How many images of `before` are in `now` on another side: from train, and to it.

@@ -8,7 +8,7 @@ use std::fs;
 use cpu_time::CpuTime;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use equibatch_engine::{
-    dataset::{ScanOptions, scan},
+    dataset::{Dataset, ScanOptions},
     pipeline::{BatchStream, Engine, EngineConfig, StreamSpec},
     tensor::ElementType,
 };
@@ -30,7 +30,7 @@ fn engine() -> Engine {
                 .expect("an image file");
         }
     }
-    let dataset = scan("pictures", folder.path(), &ScanOptions::default()).expect("a dataset");
+    let dataset = Dataset::scan("pictures", folder.path(), &ScanOptions::default()).expect("a dataset");
     let engine = Engine::new(EngineConfig::default(), vec![dataset]).expect("threads");
     // Fills the cache: the files are deleted with the folder.
     let mut stream = open(&engine, ElementType::U8);

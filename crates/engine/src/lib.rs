@@ -4,6 +4,32 @@
 //! its [`StreamSpec`](pipeline::StreamSpec) and of the files, so any engine with the same files can resume any stream at any step. No async
 //! runtime is needed: batches are polled, and a waker is called when one is ready.
 //!
+//! # Example
+//!
+//! ```
+//! # let folder = tempfile::tempdir()?;
+//! # for (class, count) in [("birds", 2), ("flowers", 10)] {
+//! #     std::fs::create_dir(folder.path().join(class))?;
+//! #     for number in 1..=count {
+//! #         ::image::RgbImage::new(40, 30).save(folder.path().join(format!("{class}/{number}.png")))?;
+//! #     }
+//! # }
+//! use equibatch_engine::{Dataset, Engine, EngineConfig, ScanOptions, StreamSpec};
+//!
+//! let dataset = Dataset::scan("flowers-birds", &folder, &ScanOptions::default())?;
+//! let engine = Engine::new(EngineConfig::default(), vec![dataset])?;
+//! let mut batches = 0;
+//! for batch in engine.stream(StreamSpec::train("flowers-birds").batch_size(4).image_size(64))? {
+//!     let batch = batch?;
+//!     // Two birds and two flowers, as f32[4, 3, 64, 64].
+//!     assert_eq!(batch.labels.iter().filter(|label| **label == 0).count(), 2);
+//!     assert_eq!(batch.tensor.len(), 4 * 3 * 64 * 64 * size_of::<f32>());
+//!     batches += 1;
+//! }
+//! assert_eq!(batches, 4, "8 flowers, and as many birds");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Layout
 //!
 //! | module | holds |
@@ -42,3 +68,8 @@ pub mod pixel_ops;
 pub mod random;
 pub mod sampling;
 pub mod tensor;
+
+pub use self::{
+    dataset::{Dataset, ScanOptions, Split},
+    pipeline::{Batch, BatchStream, Engine, EngineConfig, StreamSpec},
+};

@@ -48,7 +48,7 @@ impl Data {
 /// Scans the dataset below `root`, named after the folder.
 pub(super) fn scan(root: &Path) -> Result<Dataset, Error> {
     let name = root.file_name().unwrap_or_default().to_string_lossy();
-    dataset::scan(&name, root, &ScanOptions::default()).map_err(|source| Error::Dataset {
+    Dataset::scan(&name, root, &ScanOptions::default()).map_err(|source| Error::Dataset {
         name: name.into_owned(),
         source,
     })

@@ -52,7 +52,7 @@ fn explain_batch(dir: &Path, selector: &BatchSelector) -> Result<(StreamSpec, Ve
     let spec = StreamSpec::try_from(selector).map_err(|error| USAGE.failure(error))?;
     let options = ScanOptions::try_from(&selector.scan).map_err(|error| USAGE.failure(error))?;
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
-    let dataset = dataset::scan(&name, dir, &options).map_err(|error| INPUT.failure(error))?;
+    let dataset = Dataset::scan(&name, dir, &options).map_err(|error| INPUT.failure(error))?;
     let config = EngineConfig {
         threads: NonZeroUsize::MIN,
         ..EngineConfig::default()

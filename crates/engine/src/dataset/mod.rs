@@ -57,7 +57,7 @@ pub use fingerprint::Fingerprint;
 pub use options::{Orientation, ScanOptions, SplitMethod};
 pub use quarantine::{Quarantined, RuntimeQuarantine};
 pub use samples::Samples;
-pub use scan::{Progress, scan, scan_lenient, scan_with_progress};
+pub use scan::{Progress, scan_lenient, scan_with_progress};
 pub use warning::{LinkFault, Warning};
 pub use weights::{effective_number, inverse_frequency};
 

@@ -32,24 +32,28 @@ impl fmt::Display for Progress {
     }
 }
 
-/// Scans the class folders of `root`: lists them, reads the header of every image, assigns splits, sorts and hashes.
-///
-/// # Determinism
-///
-/// A function of the contents of the folders and the options, whatever the order in which the file system lists them; only name and root are copied.
-///
-/// # Errors
-///
-/// Every variant of [`Error`]; see the table in the documentation of [`super`].
-pub fn scan(name: &str, root: &Path, options: &ScanOptions) -> Result<Dataset, Error> {
-    scan_with_progress(name, root, options, &Progress::default())
+impl Dataset {
+    /// Scans the class folders of `root`: lists them, reads the header of every image, assigns splits, sorts and hashes. `name` is what requests
+    /// call it.
+    ///
+    /// # Determinism
+    ///
+    /// A function of the contents of the folders and the options, whatever the order in which the file system lists them; only name and root are
+    /// copied.
+    ///
+    /// # Errors
+    ///
+    /// Every variant of [`Error`]; see the table in the documentation of [`dataset`](super).
+    pub fn scan(name: &str, root: impl AsRef<Path>, options: &ScanOptions) -> Result<Self, Error> {
+        scan_with_progress(name, root.as_ref(), options, &Progress::default())
+    }
 }
 
-/// As [`scan`], and updates `progress`.
+/// As [`Dataset::scan`], and updates `progress`.
 ///
 /// # Errors
 ///
-/// Those of [`scan`].
+/// Those of [`Dataset::scan`].
 pub fn scan_with_progress(
     name: &str,
     root: &Path,
@@ -78,12 +82,12 @@ pub fn scan_with_progress(
     }
 }
 
-/// As [`scan`], but accepts any number of classes, including none, and skips unreadable folders with a warning: to inspect folders that cannot be
+/// As [`Dataset::scan`], but accepts any number of classes, including none, and skips unreadable folders with a warning: to inspect folders that cannot be
 /// served yet.
 ///
 /// # Errors
 ///
-/// Those of [`scan`] except [`Error::UnreadableFolder`], [`Error::NoImages`] and [`Error::SingleClass`].
+/// Those of [`Dataset::scan`] except [`Error::UnreadableFolder`], [`Error::NoImages`] and [`Error::SingleClass`].
 pub fn scan_lenient(name: &str, root: &Path, options: &ScanOptions) -> Result<Dataset, Error> {
     Ok(scan_any(name, root, options, &Progress::default())?.0)
 }

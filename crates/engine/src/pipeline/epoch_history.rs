@@ -126,7 +126,7 @@ impl HistoryState {
 mod tests {
     use super::*;
     use crate::{
-        dataset::{ScanOptions, scan},
+        dataset::{Dataset, ScanOptions},
         memory::Budget,
     };
 
@@ -138,7 +138,8 @@ mod tests {
             let file = folder.path().join(class).join("0.png");
             image::RgbImage::new(8, 8).save(file).expect("an image");
         }
-        let dataset = scan("pictures", folder.path(), &ScanOptions::default()).expect("a dataset");
+        let scanned = Dataset::scan("pictures", folder.path(), &ScanOptions::default());
+        let dataset = scanned.expect("a dataset");
         let memory = Budget::new(0, 0).take_unowned(0).expect("nothing");
         Arc::new(ServedDataset::new(dataset, memory, 0.0))
     }

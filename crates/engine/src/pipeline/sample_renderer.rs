@@ -231,7 +231,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        dataset::{Dataset, ScanOptions, scan},
+        dataset::{Dataset, ScanOptions},
         pipeline::source::Files,
     };
 
@@ -254,7 +254,8 @@ mod tests {
             let file = folder.path().join(class).join("0.png");
             image::RgbImage::new(60, 40).save(file).expect("an image");
         }
-        let dataset = scan("pictures", folder.path(), &ScanOptions::default()).expect("a dataset");
+        let scanned = Dataset::scan("pictures", folder.path(), &ScanOptions::default());
+        let dataset = scanned.expect("a dataset");
         let bytes = dataset.samples[0].bytes;
         let budget = |bytes| Budget::new(bytes, bytes);
         let (files, memory) = (budget(1 << 20), budget(1 << 20));

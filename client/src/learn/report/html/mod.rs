@@ -3,7 +3,7 @@
 //! # How to make one
 //!
 //! ```
-//! use crate::learn::report::{
+//! use equibatch_client::learn::report::{
 //!     chart::{Axis, Chart, Series},
 //!     html::{Figure, Page},
 //! };

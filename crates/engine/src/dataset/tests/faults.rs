@@ -3,7 +3,7 @@ use super::*;
 #[test]
 fn a_missing_root_or_a_file_is_an_error() {
     let root = folder(&["file.png"]);
-    let error = |path: &Path| scan("x", path, &ScanOptions::default()).unwrap_err();
+    let error = |path: &Path| Dataset::scan("x", path, &ScanOptions::default()).unwrap_err();
     assert!(matches!(
         error(&root.path().join("missing")),
         Error::Missing { .. }
@@ -23,7 +23,7 @@ fn a_root_without_usable_images_is_an_error_with_counts() {
     let root = folder(&["stray.png", "readme.txt"]);
     write(root.path(), "a/broken.jpg", b"\xFF\xD8\xFF\xE0");
     fs::create_dir(root.path().join("b")).unwrap();
-    let error = scan("x", root.path(), &ScanOptions::default()).unwrap_err();
+    let error = Dataset::scan("x", root.path(), &ScanOptions::default()).unwrap_err();
     assert!(
         matches!(
             error,
@@ -41,7 +41,7 @@ fn a_root_without_usable_images_is_an_error_with_counts() {
 fn one_class_is_an_error() {
     let root = folder(&["a/1.png", "a/2.png"]);
     fs::create_dir(root.path().join("b")).unwrap();
-    let error = scan("x", root.path(), &ScanOptions::default()).unwrap_err();
+    let error = Dataset::scan("x", root.path(), &ScanOptions::default()).unwrap_err();
     assert!(
         matches!(&error, Error::SingleClass { class, .. } if class == "a"),
         "{error}"
@@ -52,7 +52,7 @@ fn one_class_is_an_error() {
 fn a_fraction_out_of_range_is_an_error() {
     let root = folder(&["a/1.png", "b/1.png"]);
     for valid_fraction in [-0.1, 1.0, f64::NAN] {
-        let error = scan(
+        let error = Dataset::scan(
             "x",
             root.path(),
             &ScanOptions {
@@ -145,7 +145,7 @@ fn broken_files_are_quarantined_with_their_reasons() {
         max_pixels: 1000,
         ..Default::default()
     };
-    let dataset = scan(
+    let dataset = Dataset::scan(
         "x",
         root.path(),
         &ScanOptions {

@@ -6,7 +6,7 @@ fn only_seed_fraction_and_method_determine_the_split() {
     class(&root, "a", 30);
     class(&root, "b", 30);
     let valid = |options: ScanOptions| {
-        let dataset = scan("x", root.path(), &options).unwrap();
+        let dataset = Dataset::scan("x", root.path(), &options).unwrap();
         paths(&dataset, Split::Valid)
             .into_iter()
             .map(str::to_owned)
@@ -48,7 +48,7 @@ fn only_seed_fraction_and_method_determine_the_split() {
 fn the_fingerprint_is_the_same_under_another_root_and_name() {
     let files = ["a/1.png", "a/2.png", "b/1.png"];
     let (one, two) = (folder(&files), folder(&files));
-    let other_name = scan("other", two.path(), &ScanOptions::default()).unwrap();
+    let other_name = Dataset::scan("other", two.path(), &ScanOptions::default()).unwrap();
     assert_eq!(scanned(&one).fingerprint, other_name.fingerprint);
 }
 
@@ -70,7 +70,7 @@ fn the_fingerprint_depends_on_path_size_class_split_and_orientation() {
         ..ScanOptions::default()
     };
     assert_ne!(
-        scan("x", base.path(), &ignoring).unwrap().fingerprint,
+        Dataset::scan("x", base.path(), &ignoring).unwrap().fingerprint,
         base_fingerprint
     );
     let all_train = ScanOptions {
@@ -81,7 +81,7 @@ fn the_fingerprint_depends_on_path_size_class_split_and_orientation() {
     class(&big, "a", 5);
     class(&big, "b", 5);
     assert_ne!(
-        scan("x", big.path(), &all_train).unwrap().fingerprint,
+        Dataset::scan("x", big.path(), &all_train).unwrap().fingerprint,
         scanned(&big).fingerprint
     );
 }

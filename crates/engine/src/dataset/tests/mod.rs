@@ -41,7 +41,7 @@ fn image(width: u32, height: u32) -> Vec<u8> {
 }
 
 fn scanned(root: &TempDir) -> Dataset {
-    scan("birds", root.path(), &ScanOptions::default()).unwrap()
+    Dataset::scan("birds", root.path(), &ScanOptions::default()).unwrap()
 }
 
 fn paths(dataset: &Dataset, split: Split) -> Vec<&str> {

@@ -86,7 +86,7 @@ fn an_unreadable_folder_is_an_error_or_for_a_lenient_scan_a_warning() {
     fs::set_permissions(&locked, fs::Permissions::from_mode(0o000)).unwrap();
     // The superuser can read it.
     let is_superuser = fs::read_dir(&locked).is_ok();
-    let scanned = scan("x", root.path(), &ScanOptions::default());
+    let scanned = Dataset::scan("x", root.path(), &ScanOptions::default());
     let dataset = scan_lenient("x", root.path(), &ScanOptions::default()).unwrap();
     fs::set_permissions(&locked, fs::Permissions::from_mode(0o755)).unwrap();
     let is_refused = matches!(&scanned, Err(Error::UnreadableFolder { folder, .. }) if folder == "b/locked");
