@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::Error;
 use equibatch_engine::{
-    dataset::{self, Dataset, ScanOptions},
+    dataset::{Dataset, ScanOptions},
     random::{Purpose, generator, uniform},
 };
 use equibatch_tools::sample_data;
