@@ -43,7 +43,7 @@ $(PYTHON_TOOLS)/installed:
 	@touch $@
 
 build: runtime ## Build the two programs, optimised.
-	cargo build --release --locked --package equibatch-server --package equibatch-client
+	cargo build --release --locked --workspace --bin server --bin client
 
 build-all: runtime
 	cargo build --release --locked --workspace
