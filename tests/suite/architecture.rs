@@ -41,12 +41,11 @@ fn code(path: &Path) -> String {
         .join("\n")
 }
 
-/// The packages below `package`, by `cargo tree`, with all features.
+/// The packages that `package` depends on, by `cargo tree`.
 fn dependencies(package: &str) -> BTreeSet<String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let arguments = [
         "tree",
-        "--offline",
         "--locked",
         "--edges",
         "normal",
