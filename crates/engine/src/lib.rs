@@ -1,7 +1,7 @@
 //! Class-balanced, augmented, normalised image batches, produced in process.
 //!
-//! An [`Engine`](pipeline::Engine) holds data sets, a cache of decoded images and worker threads. A stream of batches is a pure function of
-//! its [`StreamSpec`](pipeline::StreamSpec) and of the files, so any engine with the same files can resume any stream at any step. No async
+//! An [`Engine`] holds data sets, a cache of decoded images and worker threads. A stream of batches is a pure function of
+//! its [`StreamSpec`] and of the files, so any engine with the same files can resume any stream at any step. No async
 //! runtime is needed: batches are polled, and a waker is called when one is ready.
 //!
 //! # Example

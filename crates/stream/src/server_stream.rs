@@ -60,7 +60,7 @@ impl ServerStream {
                 None => match self.open_anywhere().await {
                     Ok(source) => source,
                     Err(error) => {
-                        let _nobody_listens = self.queue.send(Err(error)).await;
+                        let _receiver_dropped = self.queue.send(Err(error)).await;
                         return;
                     }
                 },
@@ -89,7 +89,7 @@ impl ServerStream {
                         (server == self.home || !self.server_pool.is_healthy(self.home)).then_some(source);
                 }
                 Some(Err(error)) if is_final(&error) => {
-                    let _nobody_listens = self.queue.send(Err(error)).await;
+                    let _receiver_dropped = self.queue.send(Err(error)).await;
                     return;
                 }
                 Some(Err(error)) => self.server_pool.failed(server, error),

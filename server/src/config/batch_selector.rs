@@ -6,7 +6,7 @@ use equibatch_engine::{
     augment::Recipe,
     dataset::Split,
     pipeline::{Position, Start, StreamSpec},
-    tensor::{ElementType, Layout, Normalization, TensorSpec},
+    tensor::{ElementType, Layout},
 };
 use equibatch_tools::stats::Policy;
 
@@ -27,25 +27,20 @@ impl TryFrom<&args::BatchSelector> for StreamSpec {
             .parse()
             .map_err(|reason| invalid("--balance", &args.balance, reason))?;
         let recipe: Recipe = args.recipe.parse().map_err(Error::Recipe)?;
-        let mut spec = Self {
-            tensor: TensorSpec {
-                size: args.size,
-                element_type: ElementType::U8,
-                layout: Layout::Nhwc,
-                normalization: Normalization::IMAGENET,
-            },
-            ..Self::of("", split)
-        }
-        .seed(args.seed)
-        .epochs(args.epoch.saturating_add(1))
-        .batch_size(args.batch_size)
-        .start(Start {
-            position: Position {
-                epoch: args.epoch.into(),
-                step: args.step,
-            },
-            ..Start::default()
-        });
+        let mut spec = Self::of("", split)
+            .seed(args.seed)
+            .epochs(args.epoch.saturating_add(1))
+            .batch_size(args.batch_size)
+            .image_size(args.size)
+            .element_type(ElementType::U8)
+            .start(Start {
+                position: Position {
+                    epoch: args.epoch.into(),
+                    step: args.step,
+                },
+                ..Start::default()
+            });
+        spec.tensor.layout = Layout::Nhwc;
         if split == Split::Train {
             spec = spec.balance(policy.balance().clone()).recipe(recipe);
         }

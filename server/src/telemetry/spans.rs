@@ -19,7 +19,7 @@ pub fn request(path: &str, traceparent: Option<&str>) -> Span {
     let span = tracing::info_span!("request", path, trace);
     if let Some(parent) = parent {
         // Fails only if no OpenTelemetry layer is installed.
-        let _nobody = span.set_parent(Context::new().with_remote_span_context(parent));
+        let _no_layer = span.set_parent(Context::new().with_remote_span_context(parent));
     }
     span
 }

@@ -220,7 +220,10 @@ impl Engine {
             if self.awaited().is_empty() {
                 return Poll::Ready(());
             }
-            waiting.push(context.waker().clone());
+            // Once for each task, however often it polls.
+            if !waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+                waiting.push(context.waker().clone());
+            }
             Poll::Pending
         })
         .await;

@@ -133,7 +133,7 @@ fn clients_without_streams_whose_clock_is_not_ahead_are_dropped() {
         drop(clients.named(name, 0));
     }
     assert!(Arc::ptr_eq(&kept, &clients.named("a", 0)));
-    let known = clients.0.lock().expect("nobody panicked");
+    let known = clients.0.lock().expect("no thread panicked");
     assert_eq!(known.len(), 1, "{known:?}");
 }
 
