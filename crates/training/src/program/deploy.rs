@@ -13,7 +13,7 @@ pub struct DeploySpec<'a> {
     pub classes: usize,
     /// Height and width of the images, in pixels.
     pub image_size: usize,
-    /// Whether batch norms are merged into adjacent layers ([`fuse_bn`](crate::graph::fuse_bn)).
+    /// Whether batch norms are merged into adjacent layers ([`fuse_bn`]).
     pub fuse_bn: bool,
     /// Element type and layout of its input.
     pub images: Images,
