@@ -7,9 +7,7 @@ use equibatch_tests::interpreter::{Array, evaluate};
 use equibatch_tests::onnx_runtime;
 use equibatch_training::graph::{Graph, Shape};
 use equibatch_training::nn::{Backbone, Head};
-use equibatch_training::program::{
-    AdamW, ElementType, ModelSpec, Role, Signature, Tensor, TrainSpec, train_graph,
-};
+use equibatch_training::program::{ElementType, ModelSpec, Role, Signature, Tensor, TrainSpec, train_graph};
 use safetensors::{Dtype, SafeTensors};
 
 /// What `generate/train_step.py` has written.
@@ -34,18 +32,12 @@ pub(super) fn spec() -> TrainSpec {
         classes: 3,
         image_size: 64,
     };
-    TrainSpec {
-        optimizer: AdamW::default(),
-        ..TrainSpec::new(model, 6)
-    }
+    TrainSpec::new(model, 6)
 }
 
 /// The same with a frozen body, as `generate/frozen.py` has it.
 fn frozen() -> TrainSpec {
-    TrainSpec {
-        frozen_groups: 2,
-        ..spec()
-    }
+    spec().freeze_layers(2)
 }
 
 pub(super) fn fixture(name: &str) -> BTreeMap<String, Array> {
@@ -116,7 +108,7 @@ fn train(run: Run, spec: &TrainSpec, golden: &BTreeMap<String, Array>) -> BTreeM
             for pair in signature
                 .state
                 .iter()
-                .filter(|pair| pair.role == Role::FirstMoment)
+                .filter(|pair| pair.name.starts_with("first_moment."))
             {
                 // From zero, the first moment is (1 − β₁) times the gradient.
                 let mut gradient = state[&pair.input].clone();
@@ -145,9 +137,7 @@ pub(super) fn initial(signature: &Signature, golden: &BTreeMap<String, Array>) -
                 let of = pair.name.strip_prefix("average.").expect("an average's name");
                 golden[&format!("initial/{of}")].clone()
             }
-            Role::FirstMoment | Role::SecondMoment | Role::Gradient | Role::Staged => {
-                Array::zeros(&pair.shape)
-            }
+            Role::Optimizer | Role::Gradient | Role::Staged => Array::zeros(&pair.shape),
         };
         (pair.input.clone(), array)
     };

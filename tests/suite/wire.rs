@@ -51,7 +51,7 @@ fn trained(images: Images, bytes: &[u8]) -> (Vec<f32>, BTreeMap<String, Tensor>)
     let mut runner = StepRunner::new(&Runtime::load().unwrap(), "the step", &program, &options).unwrap();
     let mut state = initial_state(&spec(images).model, 7).unwrap();
     for pair in &program.signature.state {
-        if matches!(pair.role, Role::FirstMoment | Role::SecondMoment) {
+        if pair.role == Role::Optimizer {
             state.insert(pair.name.clone(), Tensor::full(pair.shape.clone(), 0.0));
         }
     }

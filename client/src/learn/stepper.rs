@@ -107,7 +107,7 @@ impl Stepper {
             .collect::<Vec<_>>()
         {
             let start = match pair.role {
-                Role::FirstMoment | Role::SecondMoment => Some(Tensor::full(pair.shape.clone(), 0.0)),
+                Role::Optimizer => Some(Tensor::full(pair.shape.clone(), 0.0)),
                 Role::Average => averaged_by(&pair.name).and_then(|of| state.get(of).cloned()),
                 Role::Parameter | Role::Statistic | Role::Gradient | Role::Staged => None,
             };

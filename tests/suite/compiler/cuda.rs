@@ -104,10 +104,7 @@ fn every_node_of_a_step_has_a_cuda_kernel() {
         TrainSpec::new(resnet34, 4),
         TrainSpec::new(plain_head, 4),
         TrainSpec::new(deep, 4),
-        TrainSpec {
-            frozen_groups: 2,
-            ..spec()
-        },
+        spec().freeze_layers(2),
         TrainSpec {
             focal: 2.0,
             clip_norm: Some(1.0),

@@ -186,10 +186,7 @@ fn compiling_twice_gives_the_same_bytes() {
 
 #[test]
 fn only_the_batch_norms_of_a_frozen_backbone_are_trained() {
-    let spec = TrainSpec {
-        frozen_groups: 2,
-        ..TrainSpec::new(small(), 4)
-    };
+    let spec = TrainSpec::new(small(), 4).freeze_layers(2);
     let signature = train_step(&spec).expect("a valid step").signature;
     let changes = |name: &str| {
         let pair = signature

@@ -2,15 +2,14 @@
 
 use crate::learn::{checkpoint::ResumeState, stepper::StepInputs};
 use equibatch_stream::Batch;
-use equibatch_training::program::dropout;
-use equibatch_training::{program::Dropout, schedule::Hyper};
+use equibatch_training::program::{Dropout, dropout};
 
 /// Inputs of the step on `batch`, after `steps` steps of the run; `layers` are the dropout layers.
 pub(super) fn of<'a>(
     progress: &ResumeState,
     layers: &[Dropout],
     (batch, next): (&'a Batch, Option<&'a Batch>),
-    (steps, hyper): (u64, &Hyper),
+    (steps, hyper, rates): (u64, &[(&'static str, f64)], &[f64]),
 ) -> StepInputs<'a> {
     let config = &progress.config;
     let average = |decay| average_decay(decay, progress.optimizer_steps(steps));
@@ -31,22 +30,17 @@ pub(super) fn of<'a>(
         next: next.map(|next| &next.tensor),
         targets,
         masks: masks.collect(),
-        scalars: scalars(hyper, config.ema.map(average)),
+        scalars: scalars(hyper, rates, config.ema.map(average)),
         loss_scale: progress.loss_scale_in_use(),
     }
 }
 
 /// Scalar inputs by name.
-fn scalars(hyper: &Hyper, average_decay: Option<f64>) -> Vec<(String, f64)> {
-    let named = [
-        ("beta1", hyper.beta1),
-        ("bias_correction1", hyper.bias_correction1),
-        ("bias_correction2", hyper.bias_correction2),
-    ];
-    let rates = hyper.learning_rates.iter().enumerate();
+fn scalars(hyper: &[(&'static str, f64)], rates: &[f64], average_decay: Option<f64>) -> Vec<(String, f64)> {
+    let rates = rates.iter().enumerate();
     let rates = rates.map(|(group, &rate)| (format!("learning_rate.{group}"), rate));
     let decay = average_decay.map(|decay| ("average_decay".to_owned(), decay));
-    let named = named.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let named = hyper.iter().map(|&(name, value)| (name.to_owned(), value));
     named.chain(rates).chain(decay).collect()
 }
 

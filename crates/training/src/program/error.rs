@@ -15,6 +15,14 @@ pub enum Error {
         /// The accepted values.
         expected: &'static str,
     },
+    /// A parameter group's regular expression is invalid or matches nothing.
+    #[error("parameter group `{pattern}`: {reason}")]
+    Group {
+        /// The regular expression.
+        pattern: String,
+        /// Cause.
+        reason: String,
+    },
     /// The given state lacks a tensor of the model.
     #[error("the model's state lacks tensor `{name}`")]
     MissingState {

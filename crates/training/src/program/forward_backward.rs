@@ -1,4 +1,5 @@
 use super::builder::ProgramBuilder;
+use super::groups::Trained;
 use super::{ElementType, Error, TrainSpec, ValueInfo};
 use crate::autodiff::gradients;
 use crate::graph::autocast::autocast;
@@ -10,7 +11,7 @@ pub(super) struct ForwardBackward {
     /// All parameters, in the order of the layers.
     pub(super) parameters: Vec<Parameter>,
     /// The parameters that are trained.
-    pub(super) trained: Vec<Parameter>,
+    pub(super) trained: Vec<Trained>,
     /// Gradients of the (scaled) loss, one per trained parameter.
     pub(super) gradients: Vec<Value>,
     /// Running statistics.
@@ -54,8 +55,8 @@ pub(super) fn forward_backward(
         objective = program.graph.scoped("loss_scale", |g| g.mul(loss, scale))?;
         loss_scale = Some(scale);
     }
-    let trained = spec.trained(&parameters);
-    let wrt: Vec<Value> = trained.iter().map(|parameter| parameter.value).collect();
+    let trained = spec.trained(&parameters)?;
+    let wrt: Vec<Value> = trained.iter().map(|trained| trained.parameter.value).collect();
     let gradients = gradients(&mut program.graph, objective, &wrt)?;
     program.output("loss", loss)?;
     program.output("logits", logits)?;

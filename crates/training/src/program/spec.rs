@@ -1,10 +1,10 @@
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::groups::{ParameterGroup, Trained, trained};
 use super::{Error, Images, Precision};
 use crate::graph::Value;
-use crate::nn::{Backbone, Builder, Head, LayerGroup, OnnxModel, Parameter};
-use crate::optim::AdamW;
+use crate::nn::{Backbone, Builder, Head, OnnxModel, Parameter};
+use crate::optim::{AdamW, Optimizer};
 
 /// Specification of a network.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,7 +69,7 @@ impl ModelSpec {
 }
 
 /// Specification of a training step.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct TrainSpec {
     /// The network.
     pub model: ModelSpec,
@@ -77,10 +77,8 @@ pub struct TrainSpec {
     pub batch_size: usize,
     /// Element type and layout of the images.
     pub images: Images,
-    /// Number of frozen layer groups, counted from the first of [`LayerGroup::ALL`]. Their batch norms are still trained.
-    pub frozen_groups: usize,
-    /// Names of other frozen parameters.
-    pub frozen: BTreeSet<String>,
+    /// Learning rates, weight decay and freezing by parameter.
+    pub groups: Vec<ParameterGroup>,
     /// γ of the focal loss; 0 is cross-entropy.
     pub focal: f32,
     /// Maximum global norm of the gradients, if they are clipped.
@@ -88,7 +86,7 @@ pub struct TrainSpec {
     /// Whether exponential moving averages of parameters and statistics are kept.
     pub average: bool,
     /// The optimizer.
-    pub optimizer: AdamW,
+    pub optimizer: Arc<dyn Optimizer>,
     /// The precision.
     pub precision: Precision,
     /// Whether composites are fused into operators of our own domain, which must be registered with the session. These have no half-precision
@@ -97,31 +95,35 @@ pub struct TrainSpec {
 }
 
 impl TrainSpec {
-    /// A step that trains all parameters with the default optimizer.
+    /// A step that trains all parameters, with fastai's optimizer and one learning rate per layer group.
     #[must_use]
     pub fn new(model: ModelSpec, batch_size: usize) -> Self {
         Self {
             model,
             batch_size,
             images: Images::F32,
-            frozen_groups: 0,
-            frozen: BTreeSet::new(),
+            groups: ParameterGroup::layers(),
             focal: 0.0,
             clip_norm: None,
             average: false,
-            optimizer: AdamW::default(),
+            optimizer: Arc::new(AdamW::fastai()),
             precision: Precision::F32,
             is_fused: false,
         }
     }
 
+    /// Freezes the first `layers` layer groups, except norms, which are still trained.
+    #[must_use]
+    pub fn freeze_layers(mut self, layers: usize) -> Self {
+        let is_frozen =
+            move |parameter: &Parameter| parameter.group.index() < layers && !parameter.kind.is_norm();
+        self.groups.push(ParameterGroup::of(is_frozen).frozen(true));
+        self
+    }
+
     /// The trained ones of `parameters`.
-    pub(super) fn trained(&self, parameters: &[Parameter]) -> Vec<Parameter> {
-        let is_trained = |parameter: &&Parameter| {
-            let is_free = parameter.group.index() >= self.frozen_groups || parameter.kind.is_norm();
-            is_free && !self.frozen.contains(&parameter.name)
-        };
-        parameters.iter().filter(is_trained).cloned().collect()
+    pub(super) fn trained(&self, parameters: &[Parameter]) -> Result<Vec<Trained>, Error> {
+        trained(&self.groups, parameters)
     }
 
     pub(super) fn check(&self) -> Result<(), Error> {
@@ -132,13 +134,6 @@ impl TrainSpec {
                 field: "batch size",
                 found: self.batch_size,
                 expected,
-            });
-        }
-        if self.frozen_groups > LayerGroup::ALL.len() {
-            return Err(Error::Spec {
-                field: "frozen groups",
-                found: self.frozen_groups,
-                expected: "at most 3",
             });
         }
         Ok(())

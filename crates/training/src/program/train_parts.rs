@@ -1,5 +1,6 @@
 use super::builder::ProgramBuilder;
 use super::forward_backward::forward_backward;
+use super::groups::Trained;
 use super::train_step::{compile, finish, statistics};
 use super::update::{averages, update};
 use super::{Error, Program, Role, Signature, TrainSpec};
@@ -63,8 +64,8 @@ fn gradients_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
         true => Some(accumulation_flag(&mut program, keep)?),
         false => None,
     };
-    for (parameter, &gradient) in step.trained.iter().zip(&step.gradients) {
-        let name = accumulator(parameter);
+    for (trained, &gradient) in step.trained.iter().zip(&step.gradients) {
+        let name = accumulator(&trained.parameter);
         let shape = program.graph.shape(gradient).clone();
         let before = program.graph.parameter(&name, shape)?;
         let total = program.graph.scoped(&name, |g| {
@@ -96,7 +97,7 @@ fn update_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
     let images = model.input("images", TensorType::f32([1, 3, size, size]))?;
     let mut builder = Builder::new(&mut model, Mode::Inference);
     spec.model.build(&mut builder, images)?;
-    let trained = spec.trained(builder.parameters());
+    let trained = spec.trained(builder.parameters())?;
     let statistics = builder.statistics().to_vec();
 
     let mut program = ProgramBuilder::default();
@@ -104,14 +105,11 @@ fn update_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
         let shape = model.shape(like).clone();
         program.graph.parameter(name, shape)
     };
-    let (mut own, mut gradients) = (vec![], vec![]);
-    for parameter in &trained {
-        let value = leaf(&mut program, &parameter.name, parameter.value)?;
-        own.push(Parameter {
-            value,
-            ..parameter.clone()
-        });
-        let gradient = leaf(&mut program, &accumulator(parameter), parameter.value)?;
+    let (mut own, mut gradients) = (trained, vec![]);
+    for Trained { parameter, .. } in &mut own {
+        let like = parameter.value;
+        parameter.value = leaf(&mut program, &parameter.name, like)?;
+        let gradient = leaf(&mut program, &accumulator(parameter), like)?;
         program.state(&accumulator(parameter), Role::Gradient, gradient, None)?;
         gradients.push(gradient);
     }
@@ -121,7 +119,7 @@ fn update_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
         None
     };
     let next = update(spec, &mut program, &own, (&gradients, scale))?;
-    for parameter in &own {
+    for Trained { parameter, .. } in &own {
         let next = next.get(&parameter.name).copied();
         program.state(&parameter.name, Role::Parameter, parameter.value, next)?;
     }
