@@ -22,7 +22,6 @@ pub use error::Error;
 pub use hub::Hub;
 pub use load_state_dict::{HeadLoad, LoadReport, Mismatch, load_state_dict};
 pub use names::is_moment;
-pub use onnx::read_external_data;
 pub use source::{HubFile, InvalidSource, Source};
 
 use equibatch_training::program::Tensor;
