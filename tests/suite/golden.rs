@@ -7,7 +7,9 @@ use equibatch_tests::interpreter::{Array, evaluate};
 use equibatch_tests::onnx_runtime;
 use equibatch_training::graph::{Graph, Shape};
 use equibatch_training::nn::{Backbone, Head};
-use equibatch_training::program::{ElementType, ModelSpec, Role, Signature, Tensor, TrainSpec, train_graph};
+use equibatch_training::program::{
+    ElementType, ModelSpec, ResNet, Role, Signature, Tensor, TrainSpec, train_graph,
+};
 use safetensors::{Dtype, SafeTensors};
 
 /// What `generate/train_step.py` has written.
@@ -15,11 +17,12 @@ pub(super) const WHOLE: &str = "train_step.safetensors";
 pub(super) const STEPS: usize = 3;
 const BETA1: [f64; STEPS] = [0.95, 0.9, 0.85];
 const BETA2: f64 = 0.99;
+const CLASSES: usize = 3;
 const LEARNING_RATES: [f64; 3] = [1e-3, 3e-3, 1e-2];
 
 /// The network of `generate/train_step.py`.
 pub(super) fn spec() -> TrainSpec {
-    let model = ModelSpec {
+    let model = ModelSpec::ResNet(ResNet {
         backbone: Backbone {
             width: 4,
             ..Backbone::RESNET18
@@ -28,10 +31,9 @@ pub(super) fn spec() -> TrainSpec {
             hidden: 16,
             dropout: [0.25, 0.5],
         },
-        onnx_model: None,
-        classes: 3,
+        classes: CLASSES,
         image_size: 64,
-    };
+    });
     TrainSpec::new(model, 6)
 }
 
@@ -174,7 +176,7 @@ pub(super) fn inputs(
 /// What labels mean for the mean cross entropy.
 fn targets(labels: &Array) -> Array {
     let count = labels.data.len();
-    Array::from_fn(&[count, spec().model.classes], |index| {
+    Array::from_fn(&[count, CLASSES], |index| {
         f64::from(u8::from(labels.data[index[0]] == index[1] as f64)) / count as f64
     })
 }

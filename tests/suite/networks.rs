@@ -5,8 +5,8 @@ use equibatch_training::{
     graph::{Graph, fuse::fuse},
     nn::LayerGroup,
     program::{
-        ModelSpec, OnnxModel, Role, Signature, TrainSpec, inference, initial_state, parameter_names,
-        train_graph,
+        Classifier, ModelSpec, OnnxModel, Role, Signature, TrainSpec, inference, initial_state,
+        parameter_names, train_graph,
     },
 };
 use std::{
@@ -39,11 +39,11 @@ fn file(name: &str) -> PathBuf {
 
 pub(super) fn spec(name: &str, classes: usize) -> ModelSpec {
     let network = network::read(&file(name)).unwrap();
-    ModelSpec {
-        onnx_model: Some(Arc::new(network)),
+    ModelSpec::Classifier(Classifier {
+        network: Arc::new(network),
+        classes,
         image_size: 32,
-        ..ModelSpec::new("resnet18".parse().unwrap(), classes)
-    }
+    })
 }
 
 fn array(tensor: &equibatch_training::program::Tensor) -> Array {
@@ -322,11 +322,11 @@ fn train(server: &str, arguments: &[&str]) -> std::process::Output {
 fn changed(run: &str, net: &str) -> Vec<String> {
     let checkpoint = Checkpoint::load(&Path::new(run).join("checkpoint.safetensors")).unwrap();
     let network = network::read(Path::new(net)).unwrap();
-    let spec = ModelSpec {
-        onnx_model: Some(Arc::new(network)),
+    let spec = ModelSpec::Classifier(Classifier {
+        network: Arc::new(network),
+        classes: 2,
         image_size: 32,
-        ..ModelSpec::new("resnet18".parse().unwrap(), 2)
-    };
+    });
     let start = initial_state(&spec, checkpoint.progress.config.seed).unwrap();
     let names = parameter_names(&spec).unwrap().into_iter();
     let mut names: Vec<String> = names

@@ -7,10 +7,12 @@ use super::{
     checkpoint::Checkpoint,
     learner::Error,
     run::{Lineage, RunConfig},
-    stepper::drop_averages,
 };
 use crate::weights::{LoadReport, Mismatch, Weights, is_moment, load_state_dict};
-use equibatch_training::program::{self, Tensor};
+use equibatch_training::{
+    program::{self, Tensor},
+    trainer::stepper::drop_averages,
+};
 
 /// Source of a run's initial state.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,18 +2,18 @@
 
 use equibatch_training::graph::{Composite, Graph, Op};
 use equibatch_training::nn::Backbone;
-use equibatch_training::program::{Head, ModelSpec, Role, Signature, TrainSpec, train_graph};
+use equibatch_training::program::{Head, ModelSpec, ResNet, Role, Signature, TrainSpec, train_graph};
 
 fn compiled(head: Head, frozen_groups: usize) -> (Graph, Signature) {
     let backbone = Backbone {
         width: 4,
         ..Backbone::RESNET18
     };
-    let model = ModelSpec {
+    let model = ModelSpec::ResNet(ResNet {
         head,
         image_size: 64,
-        ..ModelSpec::new(backbone, 3)
-    };
+        ..ResNet::new(backbone, 3)
+    });
     let spec = TrainSpec::new(model, 4).freeze_layers(frozen_groups);
     train_graph(&spec).expect("a valid step")
 }

@@ -7,7 +7,9 @@ use equibatch_tests::onnx_runtime;
 use equibatch_training::graph::fuse::fuse;
 use equibatch_training::graph::{Graph, Op};
 use equibatch_training::nn::{Backbone, Block};
-use equibatch_training::program::{Head, ModelSpec, Role, Signature, TrainSpec, initial_state, train_graph};
+use equibatch_training::program::{
+    Head, ModelSpec, ResNet, Role, Signature, TrainSpec, initial_state, train_graph,
+};
 
 use super::cases::{Fill, filled};
 
@@ -25,27 +27,27 @@ fn spec(block: Block, depths: [usize; 4], frozen_groups: usize) -> TrainSpec {
         },
         Block::Bottleneck => Head::Plain,
     };
-    let model = ModelSpec {
+    let model = ModelSpec::ResNet(ResNet {
         head,
         // Feature maps of 17, 9, 5, 3 and 2 rows and columns.
         image_size: 33,
-        ..ModelSpec::new(backbone, 3)
-    };
+        ..ResNet::new(backbone, 3)
+    });
     TrainSpec::new(model, 3).freeze_layers(frozen_groups)
 }
 
 fn specs() -> Vec<TrainSpec> {
     let small = TrainSpec::new(
-        ModelSpec {
+        ModelSpec::ResNet(ResNet {
             image_size: 32,
-            ..ModelSpec::new(
+            ..ResNet::new(
                 Backbone {
                     width: 4,
                     ..Backbone::RESNET18
                 },
                 2,
             )
-        },
+        }),
         2,
     );
     vec![

@@ -1,13 +1,18 @@
 //! Inputs of a training step.
 
-use crate::learn::{checkpoint::ResumeState, stepper::StepInputs};
-use equibatch_stream::Batch;
-use equibatch_training::program::{Dropout, dropout};
+use std::borrow::Cow;
 
-/// Inputs of the step on `batch`, after `steps` steps of the run; `layers` are the dropout layers.
+use crate::learn::checkpoint::ResumeState;
+use equibatch_stream::Batch;
+use equibatch_training::trainer::{StepInputs, Stepper};
+
+/// Name of the images among the inputs.
+pub(super) const IMAGES: &str = "images";
+
+/// Inputs of the step on `batch`, after `steps` steps of the run.
 pub(super) fn of<'a>(
     progress: &ResumeState,
-    layers: &[Dropout],
+    stepper: &Stepper,
     (batch, next): (&'a Batch, Option<&'a Batch>),
     (steps, hyper, rates): (u64, &[(&'static str, f64)], &[f64]),
 ) -> StepInputs<'a> {
@@ -18,18 +23,14 @@ pub(super) fn of<'a>(
     config
         .loss
         .targets(&batch.labels, batch.mixed.as_deref(), &mut targets);
-    let parts = config.accumulate.max(1) as usize;
-    let masks = (0..).zip(layers).map(|(layer, dropout)| {
-        // One mask for the whole batch, so that micro-batches use their rows of it.
-        let mut mask = vec![0.0; dropout.shape.elements() * parts];
-        dropout::draw(dropout, (seed, step, layer), &mut mask);
-        mask
-    });
+    let targets: Vec<u8> = targets.iter().flat_map(|target| target.to_le_bytes()).collect();
     StepInputs {
-        images: &batch.tensor,
+        batch: vec![
+            (IMAGES, Cow::Borrowed(&*batch.tensor)),
+            ("targets", Cow::Owned(targets)),
+        ],
         next: next.map(|next| &next.tensor),
-        targets,
-        masks: masks.collect(),
+        masks: stepper.masks(seed, step),
         scalars: scalars(hyper, rates, config.ema.map(average)),
         loss_scale: progress.loss_scale_in_use(),
     }

@@ -20,13 +20,13 @@ use super::{
     membership::Membership,
     metrics::Metrics,
     run::RunConfig,
-    stepper::{Stepper, model_of},
 };
 use equibatch_stream::Batch;
 use equibatch_training::{
     program::{self, LayerGroup, ModelSpec, Optimizer, Precision},
     runtime::{Classifier, DeviceState, OperatorTime, Runtime, SessionOptions, Tensor},
     schedule::OneCycle,
+    trainer::{Stepper, stepper::model_of},
 };
 
 /// Result of a step.
@@ -120,7 +120,12 @@ impl Learner {
             tf32: config.precision.takes_tf32(),
             ..options.clone()
         };
-        let stepper = Stepper::new(runtime, &spec, config.accumulate.max(1) as usize, &training)?;
+        let stepper = Stepper::new(
+            runtime,
+            (&spec, config.accumulate.max(1) as usize),
+            &training,
+            Some(inputs::IMAGES),
+        )?;
         if fresh {
             stepper.init_optimizer(&mut state);
         }
@@ -264,7 +269,7 @@ impl Learner {
     ///
     /// # Errors
     ///
-    /// [`Error::Runtime`] if the checkpoint is of another network, or the device fails.
+    /// [`Error::Checkpoint`] if the checkpoint is of another network, [`Error::Runtime`] if the device fails.
     pub fn restore(&mut self, checkpoint: Checkpoint) -> Result<(), Error> {
         self.stepper.replace(&mut self.state, checkpoint.tensors)?;
         self.progress = checkpoint.progress;
@@ -284,7 +289,7 @@ impl Learner {
         let hyper = self.optimizer.hyperparameters(t, Some(momentum));
         let inputs = inputs::of(
             &self.progress,
-            self.stepper.dropout(),
+            &self.stepper,
             (batch, next),
             (steps, &hyper, &rates),
         );
@@ -316,7 +321,7 @@ impl Learner {
     ///
     /// [`Error::Runtime`] if there is no profile.
     pub fn profile(&mut self) -> Result<Vec<OperatorTime>, Error> {
-        self.stepper.profile()
+        Ok(self.stepper.profile()?)
     }
 
     /// Copies the complete training state.

@@ -9,7 +9,7 @@ use crate::learn::{
 };
 use equibatch_stream::BatchDtype;
 use equibatch_training::{
-    program::{self, AdamW, Images, LayerGroup, ParameterGroup, Pixels, TrainSpec},
+    program::{self, AdamW, Images, LayerGroup, Loss, ParameterGroup, Pixels, TrainSpec},
     runtime::SessionOptions,
     schedule::LearningRates,
 };
@@ -35,7 +35,7 @@ pub(super) fn of(config: &RunConfig, options: &SessionOptions) -> Result<TrainSp
         optimizer: Arc::new(optimizer),
         images: images(config),
         is_fused,
-        focal: config.loss.focal,
+        loss: Loss::soft_cross_entropy("logits", "targets", config.loss.focal),
         clip_norm: config.clip_norm,
         average: config.ema.is_some(),
         precision: config.precision,

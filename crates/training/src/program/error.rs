@@ -1,5 +1,6 @@
 use thiserror::Error;
 
+use crate::graph::Shape;
 use crate::{autodiff, graph, nn};
 
 /// An error of compiling a program.
@@ -22,6 +23,24 @@ pub enum Error {
         pattern: String,
         /// Cause.
         reason: String,
+    },
+    /// The loss reads a value that the model does not have.
+    #[error("the loss reads `{name}`, but the model's inputs and outputs are {values:?}")]
+    LossValue {
+        /// The name.
+        name: String,
+        /// Names of the model's inputs and outputs.
+        values: Vec<String>,
+    },
+    /// The loss, or a value that it reads, has another shape.
+    #[error("the {name} of the training step has shape {found}, expected {expected}")]
+    LossShape {
+        /// The value.
+        name: &'static str,
+        /// Its shape.
+        found: Shape,
+        /// The accepted shape.
+        expected: &'static str,
     },
     /// The given state lacks a tensor of the model.
     #[error("the model's state lacks tensor `{name}`")]

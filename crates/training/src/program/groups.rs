@@ -22,13 +22,19 @@ impl ParameterGroup {
     /// # Errors
     /// [`Error::Group`] if the expression is invalid.
     pub fn matching(pattern: &str) -> Result<Self, Error> {
+        Self::of(|_| false).selecting(pattern)
+    }
+
+    /// These settings for the parameters of [`Self::matching`].
+    pub(crate) fn selecting(self, pattern: &str) -> Result<Self, Error> {
         let regex = Regex::new(pattern).map_err(|error| Error::Group {
             pattern: pattern.to_owned(),
             reason: error.to_string(),
         })?;
         Ok(Self {
             pattern: Some(pattern.to_owned()),
-            ..Self::of(move |parameter| regex.is_match(&parameter.name))
+            is_member: Arc::new(move |parameter| regex.is_match(&parameter.name)),
+            ..self
         })
     }
 

@@ -11,10 +11,23 @@ pub struct Signature {
     pub state: Vec<StatePair>,
     /// Outputs of every run, without state.
     pub outputs: Vec<ValueInfo>,
+    /// Names of the inputs that the model and its loss read.
+    pub batch: Vec<String>,
     /// The inputs that are dropout masks, with the parameters of their distribution.
     pub dropout: Vec<Dropout>,
     /// The inputs that are learning rates.
     pub learning_rates: Vec<LearningRate>,
+    /// The inputs that are class labels.
+    pub class_inputs: Vec<ClassInput>,
+}
+
+/// An input of class labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClassInput {
+    /// Its name.
+    pub input: String,
+    /// The number of classes; labels are below it.
+    pub classes: usize,
 }
 
 /// Name and type of an input or output.

@@ -4,8 +4,8 @@ use super::groups::Trained;
 use super::train_step::{compile, finish, statistics};
 use super::update::{averages, update};
 use super::{Error, Program, Role, Signature, TrainSpec};
-use crate::graph::{Graph, TensorType, Value};
-use crate::nn::{Builder, Mode, Parameter, staged_name};
+use crate::graph::{Graph, Value};
+use crate::nn::{Parameter, staged_name};
 
 /// A training step with gradient accumulation, for batches that do not fit into memory.
 #[derive(Clone, Debug)]
@@ -93,12 +93,10 @@ fn accumulation_flag(program: &mut ProgramBuilder, keep: Value) -> Result<Value,
 fn update_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
     // The model is built only to list its parameters and statistics.
     let mut model = Graph::new();
-    let size = spec.model.image_size;
-    let images = model.input("images", TensorType::f32([1, 3, size, size]))?;
-    let mut builder = Builder::new(&mut model, Mode::Inference);
-    spec.model.build(&mut builder, images)?;
-    let trained = spec.trained(builder.parameters())?;
-    let statistics = builder.statistics().to_vec();
+    let (_, (trained, statistics)) = spec.model.in_graph(&mut model, 1, |builder| {
+        (spec.trained(builder.parameters()), builder.statistics().to_vec())
+    })?;
+    let trained = trained?;
 
     let mut program = ProgramBuilder::default();
     let leaf = |program: &mut ProgramBuilder, name: &str, like: Value| {
