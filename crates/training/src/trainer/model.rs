@@ -39,7 +39,7 @@ impl Model {
     /// Gives a linear layer another number of outputs and new initial values. `name` is the name of its weight with or without `.weight`.
     ///
     /// # Errors
-    /// [`Error::Network`] if the file has no such layer.
+    /// [`Error::Network`] if the file has no such layer, or `outputs` is 0.
     pub fn replace_linear(self, name: &str, outputs: usize) -> Result<Self, Error> {
         Ok(Self {
             graph: self.graph.replace_linear(name, outputs)?,

@@ -320,6 +320,7 @@ fn settings_that_fit_no_part_of_the_network_are_named() {
         refused.contains("no linear layer `fc`") && refused.contains("head.weight"),
         "{refused}"
     );
+    assert!(model().replace_linear("head", 0).is_err());
     let replaced = model().replace_linear("head", 5).expect("a linear layer");
     let shapes = program::state_shapes(&replaced.into_spec()).expect("a network");
     assert_eq!(shapes["head.bias"].to_vec(), [5]);

@@ -27,7 +27,7 @@ impl OnnxGraph {
     /// with or without `.weight`.
     ///
     /// # Errors
-    /// [`Error::Network`] if the file has no such layer.
+    /// [`Error::Network`] if the file has no such layer, or `outputs` is 0.
     pub fn replace_linear(mut self, name: &str, outputs: usize) -> Result<Self, Error> {
         let is_named = |weight: &str| weight == name || weight.strip_suffix(".weight") == Some(name);
         let layer = linear_layers(&self.model).find(|layer| is_named(&layer.weight));
@@ -37,6 +37,10 @@ impl OnnxGraph {
                 format!("it has no linear layer `{name}`; the weights of its linear layers are {weights:?}");
             return Err(Error::Network { reason });
         };
+        if outputs == 0 {
+            let reason = format!("its linear layer `{name}` needs at least 1 output, not 0");
+            return Err(Error::Network { reason });
+        }
         self.resized.push(Resized { layer, outputs });
         Ok(self)
     }
