@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use equibatch_tests::{interpreter::Array, onnx_runtime};
-use equibatch_training::program::{Backbone, Head, ModelSpec, Tensor, inference, state_shapes};
+use equibatch_training::program::{Backbone, Head, ModelSpec, ResNet, Tensor, inference, state_shapes};
 use serde_json::Value as Json;
 
 const IMAGES: usize = 2;
@@ -17,11 +17,11 @@ fn golden() -> Json {
 }
 
 fn spec(name: &str, classes: usize) -> ModelSpec {
-    ModelSpec {
+    ModelSpec::ResNet(ResNet {
         head: Head::Plain,
         image_size: SIZE,
-        ..ModelSpec::new(name.parse::<Backbone>().expect("a network"), classes)
-    }
+        ..ResNet::new(name.parse::<Backbone>().expect("a network"), classes)
+    })
 }
 
 /// Numbers in [-1, 1) by SplitMix64, as the generating program has them.

@@ -147,7 +147,7 @@ fn a_missing_runtime_library_is_one_sentence_that_says_what_to_run() {
     for (device, hint) in [
         (
             "cpu",
-            "`make runtime` in a checkout, or `pip install onnxruntime==1.31.1`",
+            "`pip install onnxruntime==1.31.1`, or set ORT_DYLIB_PATH to the library",
         ),
         ("cuda", "`pip install onnxruntime-gpu==1.31.1`"),
     ] {

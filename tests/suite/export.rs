@@ -5,8 +5,8 @@ use equibatch_training::{
     graph::{Graph, Op, Shape, TensorType, fuse_bn},
     nn::{Builder, Mode},
     program::{
-        Backbone, DeploySpec, Head, Images, ModelSpec, OPSETS, OnnxModel, Pixels, Tensor, deploy, import,
-        inference, initial_state,
+        Backbone, DeploySpec, Head, Images, ModelSpec, OPSETS, OnnxModel, Pixels, ResNet, Tensor, deploy,
+        import, inference, initial_state,
     },
 };
 use std::{collections::BTreeMap, fs, path::Path};
@@ -21,7 +21,7 @@ use equibatch_tests::{
 const SIZE: usize = 32;
 
 fn spec() -> ModelSpec {
-    ModelSpec {
+    ModelSpec::ResNet(ResNet {
         backbone: Backbone {
             width: 4,
             ..Backbone::RESNET18
@@ -31,8 +31,8 @@ fn spec() -> ModelSpec {
             dropout: [0.25, 0.5],
         },
         image_size: SIZE,
-        ..ModelSpec::new(Backbone::RESNET18, 3)
-    }
+        ..ResNet::new(Backbone::RESNET18, 3)
+    })
 }
 
 /// A state in which no batch norm is the identity.
@@ -111,8 +111,11 @@ fn a_model_is_read_back_as_it_was_written() {
         .input("images", TensorType::f32([2, 3, SIZE, SIZE]))
         .unwrap();
     let mut builder = Builder::new(&mut built, Mode::Inference);
-    let features = spec().backbone.build(&mut builder, images).unwrap();
-    spec().head.build(&mut builder, features, 3).unwrap();
+    let ModelSpec::ResNet(own) = spec() else {
+        panic!("a ResNet");
+    };
+    let features = own.backbone.build(&mut builder, images).unwrap();
+    own.head.build(&mut builder, features, 3).unwrap();
     assert_eq!(nodes(&graph), nodes(&built));
 }
 

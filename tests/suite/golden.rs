@@ -8,7 +8,7 @@ use equibatch_tests::onnx_runtime;
 use equibatch_training::graph::{Graph, Shape};
 use equibatch_training::nn::{Backbone, Head};
 use equibatch_training::program::{
-    AdamW, ElementType, ModelSpec, Role, Signature, Tensor, TrainSpec, train_graph,
+    ElementType, ModelSpec, ResNet, Role, Signature, Tensor, TrainSpec, train_graph,
 };
 use safetensors::{Dtype, SafeTensors};
 
@@ -17,11 +17,12 @@ pub(super) const WHOLE: &str = "train_step.safetensors";
 pub(super) const STEPS: usize = 3;
 const BETA1: [f64; STEPS] = [0.95, 0.9, 0.85];
 const BETA2: f64 = 0.99;
+const CLASSES: usize = 3;
 const LEARNING_RATES: [f64; 3] = [1e-3, 3e-3, 1e-2];
 
 /// The network of `generate/train_step.py`.
 pub(super) fn spec() -> TrainSpec {
-    let model = ModelSpec {
+    let model = ModelSpec::ResNet(ResNet {
         backbone: Backbone {
             width: 4,
             ..Backbone::RESNET18
@@ -30,22 +31,15 @@ pub(super) fn spec() -> TrainSpec {
             hidden: 16,
             dropout: [0.25, 0.5],
         },
-        onnx_model: None,
-        classes: 3,
+        classes: CLASSES,
         image_size: 64,
-    };
-    TrainSpec {
-        optimizer: AdamW::default(),
-        ..TrainSpec::new(model, 6)
-    }
+    });
+    TrainSpec::new(model, 6)
 }
 
 /// The same with a frozen body, as `generate/frozen.py` has it.
 fn frozen() -> TrainSpec {
-    TrainSpec {
-        frozen_groups: 2,
-        ..spec()
-    }
+    spec().freeze_layers(2)
 }
 
 pub(super) fn fixture(name: &str) -> BTreeMap<String, Array> {
@@ -116,7 +110,7 @@ fn train(run: Run, spec: &TrainSpec, golden: &BTreeMap<String, Array>) -> BTreeM
             for pair in signature
                 .state
                 .iter()
-                .filter(|pair| pair.role == Role::FirstMoment)
+                .filter(|pair| pair.name.starts_with("first_moment."))
             {
                 // From zero, the first moment is (1 − β₁) times the gradient.
                 let mut gradient = state[&pair.input].clone();
@@ -145,9 +139,7 @@ pub(super) fn initial(signature: &Signature, golden: &BTreeMap<String, Array>) -
                 let of = pair.name.strip_prefix("average.").expect("an average's name");
                 golden[&format!("initial/{of}")].clone()
             }
-            Role::FirstMoment | Role::SecondMoment | Role::Gradient | Role::Staged => {
-                Array::zeros(&pair.shape)
-            }
+            Role::Optimizer | Role::Gradient | Role::Staged => Array::zeros(&pair.shape),
         };
         (pair.input.clone(), array)
     };
@@ -184,7 +176,7 @@ pub(super) fn inputs(
 /// What labels mean for the mean cross entropy.
 fn targets(labels: &Array) -> Array {
     let count = labels.data.len();
-    Array::from_fn(&[count, spec().model.classes], |index| {
+    Array::from_fn(&[count, CLASSES], |index| {
         f64::from(u8::from(labels.data[index[0]] == index[1] as f64)) / count as f64
     })
 }

@@ -3,7 +3,9 @@
 use equibatch_training::{
     graph::{ElementType, Graph, TensorType},
     nn::{Builder, Head, Mode},
-    program::{Backbone, ModelSpec, OnnxModel, add_grad_cam, grad_cam, import, inference, initial_state},
+    program::{
+        Backbone, ModelSpec, OnnxModel, ResNet, add_grad_cam, grad_cam, import, inference, initial_state,
+    },
     runtime::{GradCam, Runtime, SessionOptions},
 };
 use std::{collections::BTreeMap, num::NonZeroUsize};
@@ -107,16 +109,16 @@ fn the_maps_are_weighted_by_how_they_change_the_logit() {
 #[test]
 fn a_trained_file_shows_on_onnx_runtime_what_the_definition_says() {
     const SIZE: usize = 96;
-    let model = ModelSpec {
+    let model = ModelSpec::ResNet(ResNet {
         image_size: SIZE,
-        ..ModelSpec::new(
+        ..ResNet::new(
             Backbone {
                 width: 4,
                 ..Backbone::RESNET18
             },
             3,
         )
-    };
+    });
     let state = initial_state(&model, 5).unwrap();
     let file = inference(&model, &state, &[]).unwrap().model;
     let network = || OnnxModel::new(import::read(&file, &|_| unreachable!("one file")).unwrap()).unwrap();

@@ -4,8 +4,8 @@ use equibatch_training::{
     graph::{Graph, TensorType},
     nn::{Builder, LayerGroup, Mode, import::SUPPORTED},
     program::{
-        ModelSpec, OnnxModel, Role, Tensor, TrainSpec, grad_cam, import, inference, initial_state,
-        train_graph,
+        Classifier, ModelSpec, OnnxModel, Role, Tensor, TrainSpec, grad_cam, import, inference,
+        initial_state, train_graph,
     },
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -31,11 +31,11 @@ pub(super) fn network(bytes: &[u8]) -> OnnxModel {
 }
 
 pub(super) fn spec(bytes: &[u8]) -> ModelSpec {
-    ModelSpec {
-        onnx_model: Some(Arc::new(network(bytes))),
+    ModelSpec::Classifier(Classifier {
+        network: Arc::new(network(bytes)),
+        classes: CLASSES,
         image_size: SIZE,
-        ..ModelSpec::new("resnet18".parse().unwrap(), CLASSES)
-    }
+    })
 }
 
 fn images() -> Array {

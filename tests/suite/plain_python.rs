@@ -4,7 +4,7 @@ use equibatch_client::learn::{
     card::ModelCard,
     run::{RunConfig, RunFolder},
 };
-use equibatch_training::program::{Backbone, ModelSpec, inference, initial_state};
+use equibatch_training::program::{Backbone, ModelSpec, ResNet, inference, initial_state};
 use std::{
     fs,
     num::NonZeroUsize,
@@ -51,10 +51,10 @@ fn run(folder: &Path) -> RunFolder {
         width: 4,
         ..Backbone::RESNET18
     };
-    let spec = ModelSpec {
+    let spec = ModelSpec::ResNet(ResNet {
         image_size: SIZE as usize,
-        ..ModelSpec::new(backbone, CLASSES.len())
-    };
+        ..ResNet::new(backbone, CLASSES.len())
+    });
     let state = initial_state(&spec, 5).unwrap();
     let program = inference(&spec, &state, &ModelCard::metadata(&config)).unwrap();
     let run = RunFolder::create(&folder.join("run"), &config).unwrap();

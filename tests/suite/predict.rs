@@ -1,7 +1,7 @@
 //! `client predict`: which images, in what form, and how it ends.
 
 use equibatch_client::learn::{card::ModelCard, run::RunConfig};
-use equibatch_training::program::{Backbone, ModelSpec, inference, initial_state};
+use equibatch_training::program::{Backbone, ModelSpec, ResNet, inference, initial_state};
 use std::{fs, path::PathBuf};
 
 use equibatch_tests::{
@@ -30,16 +30,16 @@ impl Model {
             std: [0.229, 0.224, 0.225],
             ..RunConfig::default()
         };
-        let spec = ModelSpec {
+        let spec = ModelSpec::ResNet(ResNet {
             image_size: SIZE as usize,
-            ..ModelSpec::new(
+            ..ResNet::new(
                 Backbone {
                     width: 4,
                     ..Backbone::RESNET18
                 },
                 3,
             )
-        };
+        });
         let state = initial_state(&spec, 5).unwrap();
         let program = inference(&spec, &state, &ModelCard::metadata(&config)).unwrap();
         let folder = tempfile::tempdir().unwrap();

@@ -1,7 +1,7 @@
 //! Weights from a hub: a server of the test's own, with files that the test makes.
 
 use equibatch_client::weights::{Error, Hub, Source, Weights};
-use equibatch_training::program::{Backbone, Head, ModelSpec, Tensor, initial_state};
+use equibatch_training::program::{Backbone, Head, ModelSpec, ResNet, Tensor, initial_state};
 use std::{
     collections::BTreeMap,
     path::Path,
@@ -21,10 +21,10 @@ pub(crate) fn file(seed: u64) -> Vec<u8> {
         width: 8,
         ..Backbone::RESNET18
     };
-    let spec = ModelSpec {
+    let spec = ModelSpec::ResNet(ResNet {
         head: Head::Plain,
-        ..ModelSpec::new(backbone, 7)
-    };
+        ..ResNet::new(backbone, 7)
+    });
     serialized(&initial_state(&spec, seed).expect("a valid model"))
 }
 

@@ -3,7 +3,7 @@
 use equibatch_stream::{BatchDtype, BatchRequest, RetryPolicy, Servers, Split};
 use equibatch_training::{
     program::{
-        Backbone, Head, Images, ModelSpec, Pixels, Role, Tensor, TrainSpec, initial_state, train_step,
+        Backbone, Head, Images, ModelSpec, Pixels, ResNet, Role, Tensor, TrainSpec, initial_state, train_step,
     },
     runtime::{Runtime, SessionOptions, StepRunner},
 };
@@ -21,20 +21,20 @@ const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 const STD: [f32; 3] = [0.229, 0.224, 0.225];
 
 fn spec(images: Images) -> TrainSpec {
-    let model = ModelSpec {
+    let model = ModelSpec::ResNet(ResNet {
         head: Head::Fastai {
             hidden: 8,
             dropout: [0.0, 0.0],
         },
         image_size: SIZE,
-        ..ModelSpec::new(
+        ..ResNet::new(
             Backbone {
                 width: 4,
                 ..Backbone::RESNET18
             },
             2,
         )
-    };
+    });
     TrainSpec {
         images,
         ..TrainSpec::new(model, BATCH)
@@ -51,7 +51,7 @@ fn trained(images: Images, bytes: &[u8]) -> (Vec<f32>, BTreeMap<String, Tensor>)
     let mut runner = StepRunner::new(&Runtime::load().unwrap(), "the step", &program, &options).unwrap();
     let mut state = initial_state(&spec(images).model, 7).unwrap();
     for pair in &program.signature.state {
-        if matches!(pair.role, Role::FirstMoment | Role::SecondMoment) {
+        if pair.role == Role::Optimizer {
             state.insert(pair.name.clone(), Tensor::full(pair.shape.clone(), 0.0));
         }
     }

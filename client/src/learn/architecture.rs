@@ -7,7 +7,9 @@ use super::{
     network,
     run::{RunConfig, expression},
 };
-use equibatch_training::program::{self, Backbone, Head, ModelSpec, OnnxModel, Tensor, UnknownHead};
+use equibatch_training::program::{
+    self, Backbone, Classifier, Head, ModelSpec, OnnxModel, ResNet, Tensor, UnknownHead,
+};
 
 /// Value of `--head` for a network from a file: its last linear layer, detected automatically.
 pub const AUTO_HEAD: &str = "own";
@@ -32,17 +34,18 @@ pub fn spec(config: &RunConfig) -> Result<ModelSpec, Error> {
             );
             return Err(Error::Setting { reason });
         }
-        return Ok(ModelSpec {
-            onnx_model: Some(Arc::new(network)),
+        return Ok(ModelSpec::Classifier(Classifier {
+            network: Arc::new(network),
+            classes,
             image_size,
-            ..ModelSpec::new(Backbone::RESNET18, classes)
-        });
+        }));
     }
-    Ok(ModelSpec {
+    Ok(ModelSpec::ResNet(ResNet {
+        backbone: backbone(&config.arch)?,
         head: head(&config.head)?,
+        classes,
         image_size,
-        ..ModelSpec::new(backbone(&config.arch)?, classes)
-    })
+    }))
 }
 
 /// The network with its head selected by the regular expression `head`.
@@ -65,8 +68,10 @@ fn with_head(network: OnnxModel, config: &RunConfig) -> Result<OnnxModel, Error>
 ///
 /// Those of [`spec`].
 pub fn has_new_head(config: &RunConfig) -> Result<bool, Error> {
-    let network = spec(config)?.onnx_model;
-    let logits = network.and_then(|network| network.logits());
+    let logits = match spec(config)? {
+        ModelSpec::Classifier(Classifier { network, .. }) => network.logits(),
+        ModelSpec::ResNet(_) | ModelSpec::Graph(_) => None,
+    };
     Ok(logits.is_some_and(|logits| logits != config.classes.len()))
 }
 

@@ -7,10 +7,12 @@ use super::{
     checkpoint::Checkpoint,
     learner::Error,
     run::{Lineage, RunConfig},
-    stepper::drop_averages,
 };
-use crate::weights::{LoadReport, Mismatch, Weights, load_state_dict};
-use equibatch_training::program::{self, Tensor};
+use crate::weights::{LoadReport, Mismatch, Weights, is_moment, load_state_dict};
+use equibatch_training::{
+    program::{self, Tensor},
+    trainer::stepper::drop_averages,
+};
 
 /// Source of a run's initial state.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,9 +35,6 @@ pub struct InitialState {
     /// What was loaded from a weights file.
     pub load_report: Option<LoadReport>,
 }
-
-/// Name prefixes of the optimizer state.
-const MOMENTS: [&str; 2] = ["first_moment.", "second_moment."];
 
 impl InitFrom {
     /// The initial state of a run of `config`.
@@ -107,7 +106,7 @@ fn from_checkpoint(mut config: RunConfig, checkpoint: Checkpoint) -> Result<Init
     drop_averages(&mut state);
     let goes_on = ended.frozen == config.frozen && ended.head == config.head;
     if !goes_on {
-        state.retain(|name, _| !MOMENTS.iter().any(|moment| name.starts_with(moment)));
+        state.retain(|name, _| !is_moment(name));
     }
     config.lineage = Lineage {
         weights: ended.lineage.weights.clone(),

@@ -3,7 +3,7 @@
 //! # Layout
 //!
 //! - [`init`]: initial state of a run; [`architecture`]: networks by name.
-//! - [`learner`]: a model in training, step by step; `stepper`: its optimizer step on the device; [`grad_scaler`]: loss scaling.
+//! - [`learner`]: a model in training, step by step; [`grad_scaler`]: loss scaling.
 //! - [`targets`], [`class_weights`]: loss targets.
 //! - [`finder`]: the learning-rate finder.
 //! - [`fit`]: the training loop.
@@ -39,7 +39,6 @@ pub mod progress;
 pub mod report;
 pub mod run;
 pub mod run_log;
-mod stepper;
 pub mod targets;
 pub mod tensorboard;
 pub mod text;

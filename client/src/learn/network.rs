@@ -1,14 +1,15 @@
 //! Networks from ONNX files.
 
-use equibatch_training::program::{OnnxModel, import};
+use equibatch_training::program::{
+    OnnxModel,
+    import::{self, read_external_data},
+};
 use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
     str::FromStr,
 };
-
-use crate::weights::read_external_data;
 
 /// Why a file cannot be used as a network.
 #[derive(Debug, thiserror::Error)]

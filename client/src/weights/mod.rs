@@ -21,7 +21,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 pub use error::Error;
 pub use hub::Hub;
 pub use load_state_dict::{HeadLoad, LoadReport, Mismatch, load_state_dict};
-pub use onnx::read_external_data;
+pub use names::is_moment;
 pub use source::{HubFile, InvalidSource, Source};
 
 use equibatch_training::program::Tensor;

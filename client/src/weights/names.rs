@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use equibatch_training::program::AdamW;
+
 /// Prefixes that wrapper modules add.
 const WRAPPERS: [&str; 4] = ["module.", "model.", "backbone.", "_orig_mod."];
-/// Tensors that are not part of the network's state: batch counters and optimizer moments.
+/// Tensors that are not part of the network's state: batch counters.
 const IGNORED_ENDS: [&str; 1] = [".num_batches_tracked"];
-const IGNORED_STARTS: [&str; 2] = ["first_moment.", "second_moment."];
 /// Layers of fastai's body by index.
 const FASTAI_BODY: [&str; 8] = [
     "conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4",
@@ -16,15 +17,19 @@ const FASTAI_BODY: [&str; 8] = [
 ///
 /// timm's names of these networks equal torchvision's.
 pub(super) fn canonical<T>(tensors: BTreeMap<String, T>) -> BTreeMap<String, T> {
-    let is_read = |name: &str| {
-        !IGNORED_ENDS.iter().any(|end| name.ends_with(end))
-            && !IGNORED_STARTS.iter().any(|start| name.starts_with(start))
-    };
+    let is_read = |name: &str| !IGNORED_ENDS.iter().any(|end| name.ends_with(end)) && !is_moment(name);
     tensors
         .into_iter()
         .map(|(name, tensor)| (renamed(&name), tensor))
         .filter(|(name, _)| is_read(name))
         .collect()
+}
+
+/// Whether a tensor is the optimizer's.
+#[must_use]
+pub fn is_moment(name: &str) -> bool {
+    let (slot, _) = name.split_once('.').unwrap_or_default();
+    AdamW::SLOTS.contains(&slot)
 }
 
 fn renamed(name: &str) -> String {

@@ -1,14 +1,10 @@
 //! Tensors of an ONNX model.
 
-use std::{
-    collections::BTreeMap,
-    fs, io,
-    path::{Component, Path},
-};
+use std::{collections::BTreeMap, path::Path};
 
 use equibatch_training::program::{
     Tensor,
-    import::{self, Elements, HostTensor},
+    import::{self, Elements, HostTensor, read_external_data},
 };
 
 /// All float initializers by name. External data is read from `folder`.
@@ -25,40 +21,9 @@ pub(super) fn tensors(bytes: &[u8], folder: &Path) -> Result<BTreeMap<String, Te
     Ok(model.initializers.into_iter().filter_map(floats).collect())
 }
 
-/// Reads an external data file of an ONNX model.
-///
-/// # Errors
-///
-/// [`io::ErrorKind::PermissionDenied`] if `location` is empty, absolute or contains `..`; errors of the file system.
-pub fn read_external_data(folder: &Path, location: &str) -> io::Result<Vec<u8>> {
-    let relative = Path::new(location);
-    let stays = relative
-        .components()
-        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    if location.is_empty() || !stays {
-        let reason = "the external data location must be a relative path below the model's folder";
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
-    }
-    fs::read(folder.join(relative))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn external_data_outside_the_models_folder_is_refused() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let inner = folder.path().join("inner");
-        fs::create_dir(&inner).expect("a folder");
-        fs::write(folder.path().join("secret"), b"x").expect("a file");
-        fs::write(inner.join("data"), b"y").expect("a file");
-        for location in ["../secret", "", "/etc/hostname", "a/../../secret"] {
-            let error = read_external_data(&inner, location).expect_err(location);
-            assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{location}");
-        }
-        assert_eq!(read_external_data(&inner, "./data").expect("read"), b"y");
-    }
 
     #[test]
     fn bytes_that_are_not_onnx_are_an_error() {

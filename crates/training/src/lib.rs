@@ -1,6 +1,4 @@
-//! Trains ONNX graphs on stock ONNX Runtime.
-//!
-//! Gradients are computed by rewriting graphs: one training step (forward, backward, optimizer) is one ONNX inference model.
+#![doc = include_str!("../README.md")]
 //!
 //! # Layout
 //!
@@ -13,6 +11,7 @@
 //! | [`program`] | whole programs: a training step, an evaluation, an exported network |
 //! | [`kernels`] | SIMD kernels of the fused operators |
 //! | [`runtime`] | executes programs on ONNX Runtime |
+//! | [`trainer`] | trains a network from an ONNX file on arrays |
 //!
 //! # How a step flows
 //!
@@ -28,3 +27,4 @@ pub mod program;
 mod random;
 pub mod runtime;
 pub mod schedule;
+pub mod trainer;

@@ -1,7 +1,7 @@
 use std::{io, sync::Arc};
 
 use equibatch_training::program::{
-    ModelSpec, OnnxModel, TrainSpec, import, inference, initial_state, train_step,
+    Classifier, ModelSpec, OnnxModel, TrainSpec, import, inference, initial_state, train_step,
 };
 
 /// Pixels that a network is built for, whatever the file says beyond that.
@@ -21,11 +21,11 @@ pub fn model_file(data: &[u8]) {
         return;
     };
     let image_size = network.image_size().unwrap_or(SIZE).min(SIZE);
-    let model = ModelSpec {
-        onnx_model: Some(Arc::new(network)),
+    let model = ModelSpec::Classifier(Classifier {
+        network: Arc::new(network),
+        classes: 3,
         image_size,
-        ..ModelSpec::new("resnet18".parse().expect("a network"), 3)
-    };
+    });
     let _ = train_step(&TrainSpec::new(model.clone(), 2));
     if let Ok(state) = initial_state(&model, 0) {
         inference(&model, &state, &[]).expect("what was built is written");

@@ -9,7 +9,7 @@ use equibatch_training::graph::autocast::{Format, autocast, merge_casts};
 use equibatch_training::graph::op::{BatchNormalization, Conv2d, Gemm, GroupConv2d, MaxPool2d, Reduce};
 use equibatch_training::graph::{Composite, ElementType, Graph, Op, Shape, TensorType, Value, lower::lower};
 use equibatch_training::nn::Backbone;
-use equibatch_training::program::{ModelSpec, Precision, Role, TrainSpec, parts_graphs, train_graph};
+use equibatch_training::program::{ModelSpec, Precision, ResNet, Role, TrainSpec, parts_graphs, train_graph};
 
 use super::cases::{Fill, filled};
 
@@ -211,10 +211,10 @@ fn spec(precision: Precision) -> TrainSpec {
         width: 4,
         ..Backbone::RESNET18
     };
-    let model = ModelSpec {
+    let model = ModelSpec::ResNet(ResNet {
         image_size: 32,
-        ..ModelSpec::new(backbone, 3)
-    };
+        ..ResNet::new(backbone, 3)
+    });
     TrainSpec {
         precision,
         clip_norm: Some(1.0),

@@ -7,7 +7,9 @@ use equibatch_training::graph::autocast::Format;
 use equibatch_training::graph::export::OPSET;
 use equibatch_training::graph::{ElementType, Graph, Op, TensorType, fuse::fuse, lower::lower};
 use equibatch_training::nn::{Backbone, Builder, Mode, Pixels};
-use equibatch_training::program::{Head, Images, ModelSpec, Precision, TrainSpec, parts_graphs, train_graph};
+use equibatch_training::program::{
+    Head, Images, Loss, Precision, ResNet, TrainSpec, parts_graphs, train_graph,
+};
 
 use super::autocast::Network;
 
@@ -67,49 +69,49 @@ fn unsupported(graph: &Graph) -> Vec<String> {
     unsupported
 }
 
-fn spec() -> TrainSpec {
+fn resnet() -> ResNet {
     let backbone = Backbone {
         width: 16,
         ..Backbone::RESNET18
     };
-    let model = ModelSpec {
+    ResNet {
         image_size: 64,
-        ..ModelSpec::new(backbone, 3)
-    };
-    TrainSpec::new(model, 4)
+        ..ResNet::new(backbone, 3)
+    }
+}
+
+fn spec() -> TrainSpec {
+    TrainSpec::new(resnet(), 4)
 }
 
 #[test]
 fn every_node_of_a_step_has_a_cuda_kernel() {
     assert_eq!(OPSET, 18, "the table is for this operator set");
-    let plain_head = ModelSpec {
+    let plain_head = ResNet {
         head: Head::Plain,
-        ..spec().model
+        ..resnet()
     };
-    let deep = ModelSpec {
+    let deep = ResNet {
         backbone: Backbone::RESNET50,
-        ..spec().model
+        ..resnet()
     };
     let pixels = Pixels {
         channels_last: true,
         mean: [0.5; 3],
         std: [0.25; 3],
     };
-    let resnet34 = ModelSpec {
+    let resnet34 = ResNet {
         backbone: Backbone::RESNET34,
-        ..spec().model
+        ..resnet()
     };
     let variants = [
         spec(),
         TrainSpec::new(resnet34, 4),
         TrainSpec::new(plain_head, 4),
         TrainSpec::new(deep, 4),
+        spec().freeze_layers(2),
         TrainSpec {
-            frozen_groups: 2,
-            ..spec()
-        },
-        TrainSpec {
-            focal: 2.0,
+            loss: Loss::soft_cross_entropy("logits", "targets", 2.0),
             clip_norm: Some(1.0),
             average: true,
             ..spec()

@@ -2,7 +2,9 @@ use std::collections::BTreeSet;
 
 use equibatch_training::graph::export::OPSET;
 use equibatch_training::nn::Backbone;
-use equibatch_training::program::{ModelSpec, Program, TrainSpec, inference, initial_state, train_step};
+use equibatch_training::program::{
+    Loss, ModelSpec, Program, ResNet, TrainSpec, inference, initial_state, train_step,
+};
 use prost::Message;
 
 /// The fields of an ONNX model that state its operators; the decoder skips all others.
@@ -41,16 +43,16 @@ struct ModelNode {
 }
 
 fn small() -> ModelSpec {
-    ModelSpec {
+    ModelSpec::ResNet(ResNet {
         image_size: 64,
-        ..ModelSpec::new(
+        ..ResNet::new(
             Backbone {
                 width: 4,
                 ..Backbone::RESNET18
             },
             3,
         )
-    }
+    })
 }
 
 fn decoded(program: &Program) -> Model {
@@ -148,7 +150,7 @@ const TRAIN_OPERATORS: [&str; 32] = [
 #[test]
 fn options_of_a_step_add_few_operators() {
     let spec = TrainSpec {
-        focal: 2.0,
+        loss: Loss::soft_cross_entropy("logits", "targets", 2.0),
         clip_norm: Some(1.0),
         average: true,
         ..TrainSpec::new(small(), 4)
@@ -186,10 +188,7 @@ fn compiling_twice_gives_the_same_bytes() {
 
 #[test]
 fn only_the_batch_norms_of_a_frozen_backbone_are_trained() {
-    let spec = TrainSpec {
-        frozen_groups: 2,
-        ..TrainSpec::new(small(), 4)
-    };
+    let spec = TrainSpec::new(small(), 4).freeze_layers(2);
     let signature = train_step(&spec).expect("a valid step").signature;
     let changes = |name: &str| {
         let pair = signature

@@ -9,4 +9,5 @@ mod freezing;
 mod fused;
 mod large_mean;
 mod operators;
+mod optimizers;
 mod rules;

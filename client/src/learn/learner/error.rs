@@ -3,7 +3,7 @@ use crate::{
     weights::{self, Mismatch},
 };
 use equibatch_stream::Position;
-use equibatch_training::{program, runtime};
+use equibatch_training::{program, runtime, trainer};
 
 /// Why a model cannot be trained.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +73,19 @@ impl Error {
     #[must_use]
     pub fn is_of_a_file(&self) -> bool {
         matches!(self, Self::Network(_) | Self::Program(program::Error::Network(_)))
+    }
+}
+
+impl From<trainer::Error> for Error {
+    fn from(error: trainer::Error) -> Self {
+        match error {
+            trainer::Error::State { reason } => Self::Checkpoint { reason },
+            trainer::Error::Program(error) => Self::Program(error),
+            trainer::Error::Runtime(error) => Self::Runtime(error),
+            error => Self::Setting {
+                reason: error.to_string(),
+            },
+        }
     }
 }
 

@@ -1,16 +1,20 @@
 //! Inputs of a training step.
 
-use crate::learn::{checkpoint::ResumeState, stepper::StepInputs};
-use equibatch_stream::Batch;
-use equibatch_training::program::dropout;
-use equibatch_training::{program::Dropout, schedule::Hyper};
+use std::borrow::Cow;
 
-/// Inputs of the step on `batch`, after `steps` steps of the run; `layers` are the dropout layers.
+use crate::learn::checkpoint::ResumeState;
+use equibatch_stream::Batch;
+use equibatch_training::trainer::{StepInputs, Stepper};
+
+/// Name of the images among the inputs.
+pub(super) const IMAGES: &str = "images";
+
+/// Inputs of the step on `batch`, after `steps` steps of the run.
 pub(super) fn of<'a>(
     progress: &ResumeState,
-    layers: &[Dropout],
+    stepper: &Stepper,
     (batch, next): (&'a Batch, Option<&'a Batch>),
-    (steps, hyper): (u64, &Hyper),
+    (steps, hyper, rates): (u64, &[(&'static str, f64)], &[f64]),
 ) -> StepInputs<'a> {
     let config = &progress.config;
     let average = |decay| average_decay(decay, progress.optimizer_steps(steps));
@@ -19,34 +23,25 @@ pub(super) fn of<'a>(
     config
         .loss
         .targets(&batch.labels, batch.mixed.as_deref(), &mut targets);
-    let parts = config.accumulate.max(1) as usize;
-    let masks = (0..).zip(layers).map(|(layer, dropout)| {
-        // One mask for the whole batch, so that micro-batches use their rows of it.
-        let mut mask = vec![0.0; dropout.shape.elements() * parts];
-        dropout::draw(dropout, (seed, step, layer), &mut mask);
-        mask
-    });
+    let targets: Vec<u8> = targets.iter().flat_map(|target| target.to_le_bytes()).collect();
     StepInputs {
-        images: &batch.tensor,
+        batch: vec![
+            (IMAGES, Cow::Borrowed(&*batch.tensor)),
+            ("targets", Cow::Owned(targets)),
+        ],
         next: next.map(|next| &next.tensor),
-        targets,
-        masks: masks.collect(),
-        scalars: scalars(hyper, config.ema.map(average)),
+        masks: stepper.masks(seed, step),
+        scalars: scalars(hyper, rates, config.ema.map(average)),
         loss_scale: progress.loss_scale_in_use(),
     }
 }
 
 /// Scalar inputs by name.
-fn scalars(hyper: &Hyper, average_decay: Option<f64>) -> Vec<(String, f64)> {
-    let named = [
-        ("beta1", hyper.beta1),
-        ("bias_correction1", hyper.bias_correction1),
-        ("bias_correction2", hyper.bias_correction2),
-    ];
-    let rates = hyper.learning_rates.iter().enumerate();
+fn scalars(hyper: &[(&'static str, f64)], rates: &[f64], average_decay: Option<f64>) -> Vec<(String, f64)> {
+    let rates = rates.iter().enumerate();
     let rates = rates.map(|(group, &rate)| (format!("learning_rate.{group}"), rate));
     let decay = average_decay.map(|decay| ("average_decay".to_owned(), decay));
-    let named = named.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let named = hyper.iter().map(|&(name, value)| (name.to_owned(), value));
     named.chain(rates).chain(decay).collect()
 }
 

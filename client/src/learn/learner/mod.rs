@@ -9,7 +9,7 @@ mod error;
 mod inputs;
 mod spec;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 pub use self::error::Error;
 use super::{
@@ -20,13 +20,13 @@ use super::{
     membership::Membership,
     metrics::Metrics,
     run::RunConfig,
-    stepper::{Stepper, model_of},
 };
 use equibatch_stream::Batch;
 use equibatch_training::{
-    program::{self, LayerGroup, ModelSpec, Precision},
+    program::{self, LayerGroup, ModelSpec, Optimizer, Precision},
     runtime::{Classifier, DeviceState, OperatorTime, Runtime, SessionOptions, Tensor},
-    schedule::{Hyper, OneCycle},
+    schedule::OneCycle,
+    trainer::{Stepper, stepper::model_of},
 };
 
 /// Result of a step.
@@ -55,7 +55,7 @@ pub struct Learner {
     runtime: Runtime,
     options: SessionOptions,
     model: ModelSpec,
-    beta2: f32,
+    optimizer: Arc<dyn Optimizer>,
     rates: Vec<f64>,
     cycle: OneCycle,
     stepper: Stepper,
@@ -120,7 +120,12 @@ impl Learner {
             tf32: config.precision.takes_tf32(),
             ..options.clone()
         };
-        let stepper = Stepper::new(runtime, &spec, config.accumulate.max(1) as usize, &training)?;
+        let stepper = Stepper::new(
+            runtime,
+            (&spec, config.accumulate.max(1) as usize),
+            &training,
+            Some(inputs::IMAGES),
+        )?;
         if fresh {
             stepper.init_optimizer(&mut state);
         }
@@ -132,7 +137,7 @@ impl Learner {
                 ..options.clone()
             },
             model: spec.model,
-            beta2: spec.optimizer.beta2,
+            optimizer: spec.optimizer,
             rates,
             cycle: OneCycle::new(config.total_steps()),
             stepper,
@@ -264,7 +269,7 @@ impl Learner {
     ///
     /// # Errors
     ///
-    /// [`Error::Runtime`] if the checkpoint is of another network, or the device fails.
+    /// [`Error::Checkpoint`] if the checkpoint is of another network, [`Error::Runtime`] if the device fails.
     pub fn restore(&mut self, checkpoint: Checkpoint) -> Result<(), Error> {
         self.stepper.replace(&mut self.state, checkpoint.tensors)?;
         self.progress = checkpoint.progress;
@@ -281,12 +286,12 @@ impl Learner {
         let loss_scale = self.progress.loss_scale_in_use();
         let config = &self.progress.config;
         let t = config.lineage.optimizer_steps + self.progress.optimizer_steps(steps) + 1;
-        let hyper = Hyper::new(t, [momentum, f64::from(self.beta2)], rates);
+        let hyper = self.optimizer.hyperparameters(t, Some(momentum));
         let inputs = inputs::of(
             &self.progress,
-            self.stepper.dropout(),
+            &self.stepper,
             (batch, next),
-            (steps, &hyper),
+            (steps, &hyper, &rates),
         );
         let stepped = self.stepper.step(&mut self.state, &inputs)?;
         if loss_scale.is_some() {
@@ -297,10 +302,10 @@ impl Learner {
             loss: stepped.loss,
             loss_scale,
             is_skipped: !stepped.are_finite,
-            learning_rate: hyper.largest_rate(),
+            learning_rate: rates.iter().copied().fold(0.0, f64::max),
             gradient_norm: stepped.gradient_norm,
-            rates: std::array::from_fn(|group| hyper.learning_rates.get(group).copied().unwrap_or(0.0)),
-            momentum: hyper.beta1,
+            rates: std::array::from_fn(|group| rates.get(group).copied().unwrap_or(0.0)),
+            momentum,
         })
     }
 
@@ -316,7 +321,7 @@ impl Learner {
     ///
     /// [`Error::Runtime`] if there is no profile.
     pub fn profile(&mut self) -> Result<Vec<OperatorTime>, Error> {
-        self.stepper.profile()
+        Ok(self.stepper.profile()?)
     }
 
     /// Copies the complete training state.

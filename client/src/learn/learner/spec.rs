@@ -1,6 +1,6 @@
 //! From a configuration to the specification of a training step.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::Error;
 use crate::learn::{
@@ -9,7 +9,7 @@ use crate::learn::{
 };
 use equibatch_stream::BatchDtype;
 use equibatch_training::{
-    program::{self, AdamW, Images, LayerGroup, ModelSpec, Pixels, TrainSpec},
+    program::{self, AdamW, Images, LayerGroup, Loss, ParameterGroup, Pixels, TrainSpec},
     runtime::SessionOptions,
     schedule::LearningRates,
 };
@@ -21,10 +21,7 @@ use equibatch_training::{
 /// [`Error::Setting`] if the configuration is invalid or the device does not support it.
 pub(super) fn of(config: &RunConfig, options: &SessionOptions) -> Result<TrainSpec, Error> {
     let model = architecture::spec(config)?;
-    let optimizer = AdamW {
-        weight_decay: config.weight_decay,
-        ..AdamW::default()
-    };
+    let optimizer = AdamW::fastai().weight_decay(config.weight_decay);
     let is_fused = options
         .operators
         .are_fused(options.device)
@@ -34,47 +31,45 @@ pub(super) fn of(config: &RunConfig, options: &SessionOptions) -> Result<TrainSp
                 options.device
             ),
         })?;
-    Ok(TrainSpec {
-        optimizer,
+    let spec = TrainSpec {
+        optimizer: Arc::new(optimizer),
         images: images(config),
-        frozen_groups: match &config.frozen {
-            Frozen::Body(true) => LayerGroup::Head.index(),
-            Frozen::Body(false) | Frozen::Matching(_) | Frozen::BodyOfNewHead => 0,
-        },
-        frozen: matching(&config.frozen, &model)?,
         is_fused,
-        focal: config.loss.focal,
+        loss: Loss::soft_cross_entropy("logits", "targets", config.loss.focal),
         clip_norm: config.clip_norm,
         average: config.ema.is_some(),
         precision: config.precision,
         ..TrainSpec::new(model, config.batch_size as usize)
-    })
+    };
+    freeze(spec, &config.frozen)
 }
 
-/// The parameters that match the regular expression: at least one, and not all.
-fn matching(frozen: &Frozen, model: &ModelSpec) -> Result<BTreeSet<String>, Error> {
-    let Frozen::Matching(text) = frozen else {
-        return Ok(BTreeSet::new());
+/// Adds the frozen parameters. A regular expression must match at least one, and not all.
+fn freeze(mut spec: TrainSpec, frozen: &Frozen) -> Result<TrainSpec, Error> {
+    let text = match frozen {
+        Frozen::Body(true) => return Ok(spec.freeze_layers(LayerGroup::Head.index())),
+        Frozen::Body(false) | Frozen::BodyOfNewHead => return Ok(spec),
+        Frozen::Matching(text) => text,
     };
     let setting = |reason: String| Error::Setting {
         reason: format!("--freeze={text}: {reason}"),
     };
     let expression = expression(text).map_err(setting)?;
-    let all = program::parameter_names(model)?;
-    let matching: BTreeSet<String> = all
-        .iter()
-        .filter(|name| expression.is_match(name))
-        .cloned()
-        .collect();
+    let all = program::parameter_names(&spec.model)?;
+    let matching = all.iter().filter(|name| expression.is_match(name)).count();
     match (all.first(), all.last()) {
-        (Some(first), Some(last)) if matching.is_empty() => Err(setting(format!(
+        (Some(first), Some(last)) if matching == 0 => Err(setting(format!(
             "no parameter name matches; there are {} parameters, from {first} to {last}",
             all.len()
         ))),
-        _ if matching.len() == all.len() => Err(setting(
+        _ if matching == all.len() => Err(setting(
             "it matches all parameters; at least one must be trained".to_owned(),
         )),
-        _ => Ok(matching),
+        _ => {
+            let is_frozen = ParameterGroup::of(move |parameter| expression.is_match(&parameter.name));
+            spec.groups.push(is_frozen.frozen(true));
+            Ok(spec)
+        }
     }
 }
 

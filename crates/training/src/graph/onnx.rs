@@ -18,7 +18,9 @@ pub(super) fn ir_version(opset: i64) -> i64 {
 }
 
 /// `producer_name` of exported models.
-pub(super) const PRODUCER: &str = "equibatch";
+pub(super) const PRODUCER: &str = "onnx-training";
+/// The same in files of earlier versions.
+pub(super) const OLD_PRODUCER: &str = "equibatch";
 
 /// Prefix of the names of constants in exported models.
 pub(super) const CONSTANT: &str = "constant.";

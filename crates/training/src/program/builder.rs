@@ -2,7 +2,7 @@ use super::{Error, Role, Signature, StatePair, ValueInfo};
 use crate::graph::{Graph, TensorType, Value};
 
 /// Builds a program's graph together with its signature.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct ProgramBuilder {
     pub(super) graph: Graph,
     pub(super) signature: Signature,

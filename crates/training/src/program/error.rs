@@ -1,5 +1,6 @@
 use thiserror::Error;
 
+use crate::graph::Shape;
 use crate::{autodiff, graph, nn};
 
 /// An error of compiling a program.
@@ -13,6 +14,32 @@ pub enum Error {
         /// Its value.
         found: usize,
         /// The accepted values.
+        expected: &'static str,
+    },
+    /// A parameter group's regular expression is invalid or matches nothing.
+    #[error("parameter group `{pattern}`: {reason}")]
+    Group {
+        /// The regular expression.
+        pattern: String,
+        /// Cause.
+        reason: String,
+    },
+    /// The loss reads a value that the model does not have.
+    #[error("the loss reads `{name}`, but the model's inputs and outputs are {values:?}")]
+    LossValue {
+        /// The name.
+        name: String,
+        /// Names of the model's inputs and outputs.
+        values: Vec<String>,
+    },
+    /// The loss, or a value that it reads, has another shape.
+    #[error("the {name} of the training step has shape {found}, expected {expected}")]
+    LossShape {
+        /// The value.
+        name: &'static str,
+        /// Its shape.
+        found: Shape,
+        /// The accepted shape.
         expected: &'static str,
     },
     /// The given state lacks a tensor of the model.

@@ -1,15 +1,15 @@
 use std::collections::BTreeMap;
 
 use super::builder::info;
-use super::{Error, ModelSpec, Program, Signature};
+use super::{Error, Images, ModelSpec, Program, Signature};
 use crate::graph::export::{self, DynamicBatch, ExportOptions};
-use crate::graph::{Graph, Tensor, TensorType, Value, lower};
-use crate::nn::{Builder, Mode};
+use crate::graph::{Graph, Tensor, lower};
 
 /// Compiles a model for inference, with parameters and running statistics as initializers and a dynamic batch size.
 ///
 /// # Shapes
-/// `images: f32[N, 3, S, S] → logits: f32[N, classes], probabilities: f32[N, classes]`, with N dynamic.
+/// Of classifiers `images: f32[N, 3, S, S] → logits: f32[N, classes], probabilities: f32[N, classes]`, with N dynamic; of other networks those of
+/// the file.
 ///
 /// # Determinism
 /// A pure function of its arguments, byte for byte.
@@ -32,10 +32,8 @@ fn compile(
     metadata: &[(String, String)],
     batch: usize,
 ) -> Result<Program, Error> {
-    model.check()?;
     let [graph, resized] = [batch, batch + 1].map(|batch| build_graph(model, state, batch));
-    let ((graph, images, outputs), (resized, ..)) = (graph?, resized?);
-    let resized = lower::lower(&resized)?;
+    let (graph, resized) = (graph?, lower::lower(&resized?)?);
     let options = ExportOptions {
         name: "inference",
         fixed: Some(state),
@@ -46,12 +44,12 @@ fn compile(
         metadata,
         ..ExportOptions::default()
     };
+    let inputs = model.inputs(batch, Images::F32)?.into_iter();
+    let inputs = inputs.filter_map(|(name, _)| Some(info(&graph, &name, graph.named(&name)?)));
+    let outputs = graph.outputs().iter();
     let signature = Signature {
-        inputs: vec![info(&graph, "images", images)],
-        outputs: outputs
-            .iter()
-            .map(|&(name, value)| info(&graph, name, value))
-            .collect(),
+        inputs: inputs.collect(),
+        outputs: outputs.map(|(name, value)| info(&graph, name, *value)).collect(),
         ..Signature::default()
     };
     Ok(Program {
@@ -60,53 +58,45 @@ fn compile(
     })
 }
 
-/// Names and values of a graph's outputs.
-type Outputs = [(&'static str, Value); 2];
-
-/// The graph for a batch size, its input and its outputs.
-fn build_graph(
-    model: &ModelSpec,
-    state: &BTreeMap<String, Tensor>,
-    batch: usize,
-) -> Result<(Graph, Value, Outputs), Error> {
+/// The graph for a batch size.
+fn build_graph(model: &ModelSpec, state: &BTreeMap<String, Tensor>, batch: usize) -> Result<Graph, Error> {
     let mut graph = Graph::new();
-    let images = graph.input(
-        "images",
-        TensorType::f32([batch, 3, model.image_size, model.image_size]),
-    )?;
-    let mut builder = Builder::new(&mut graph, Mode::Inference);
-    let logits = model.build(&mut builder, images)?;
-    let names = builder.parameters().iter().map(|parameter| &parameter.name);
-    let mut names = names.chain(builder.statistics().iter().map(|statistic| &statistic.name));
-    if let Some(name) = names.find(|name| !state.contains_key(*name)) {
-        return Err(Error::MissingState { name: name.clone() });
+    let (mut outputs, missing) = model.in_graph(&mut graph, batch, |builder| {
+        let parameters = builder.parameters().iter().map(|parameter| &parameter.name);
+        let mut names = parameters.chain(builder.statistics().iter().map(|statistic| &statistic.name));
+        names.find(|name| !state.contains_key(*name)).cloned()
+    })?;
+    if let Some(name) = missing {
+        return Err(Error::MissingState { name });
     }
-    let probabilities = graph.softmax(logits)?;
-    let outputs = [("logits", logits), ("probabilities", probabilities)];
+    if model.is_classifier() {
+        let probabilities = graph.softmax(outputs[0].1)?;
+        outputs.push(("probabilities".to_owned(), probabilities));
+    }
     for (name, value) in outputs {
-        graph.output(name, value)?;
+        graph.output(&name, value)?;
     }
-    Ok((graph, images, outputs))
+    Ok(graph)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::nn::Backbone;
-    use crate::program::initial_state;
+    use crate::program::{ResNet, initial_state};
 
     #[test]
     fn a_dynamic_batch_model_does_not_depend_on_the_batch_size_it_was_built_for() {
-        let model = ModelSpec {
+        let model = ModelSpec::from(ResNet {
             image_size: 32,
-            ..ModelSpec::new(
+            ..ResNet::new(
                 Backbone {
                     width: 2,
                     ..Backbone::RESNET18
                 },
                 2,
             )
-        };
+        });
         let state = initial_state(&model, 1).expect("the model is valid");
         let [one, seven] =
             [1, 7].map(|batch| compile(&model, &state, &[], batch).expect("the model is valid"));

@@ -6,8 +6,10 @@ pub mod dropout;
 mod error;
 mod forward_backward;
 mod grad_cam;
+mod groups;
 mod images;
 mod inference;
+mod loss;
 mod precision;
 mod signature;
 mod spec;
@@ -20,22 +22,25 @@ use std::collections::BTreeMap;
 pub use deploy::{DeploySpec, deploy};
 pub use error::Error;
 pub use grad_cam::{add_grad_cam, grad_cam};
+pub use groups::{LearningRate, ParameterGroup};
 pub use images::Images;
 pub use inference::inference;
+pub use loss::{Loss, LossBuilder};
 pub use precision::{Precision, UnknownPrecision};
-pub use signature::{Role, Signature, StatePair, ValueInfo};
-pub use spec::{ModelSpec, TrainSpec};
+pub use signature::{ClassInput, Role, Signature, StatePair, ValueInfo};
+pub use spec::{Classifier, ModelSpec, ResNet, TrainSpec};
 pub use train_parts::{TrainParts, parts_graphs, train_parts};
 pub use train_step::{train_graph, train_step};
 
 pub use crate::graph::export::{OPSET, OPSETS};
 pub use crate::graph::import;
 pub use crate::graph::{ElementType, Shape, Tensor};
-pub use crate::nn::{Backbone, Dropout, Head, LayerGroup, OnnxModel, Pixels, UnknownHead};
-pub use crate::optim::AdamW;
+pub use crate::nn::import::OnnxGraph;
+pub use crate::nn::{Backbone, Dropout, Head, LayerGroup, OnnxModel, Parameter, Pixels, UnknownHead};
+pub use crate::optim::{AdamW, Optimizer, Sgd};
 
-use crate::graph::{Graph, TensorType};
-use crate::nn::{Builder, Mode, init};
+use crate::graph::Graph;
+use crate::nn::{Builder, init};
 
 /// An ONNX model and its signature.
 #[derive(Clone, Debug)]
@@ -54,9 +59,10 @@ pub struct Program {
 /// # Errors
 /// [`Error::Spec`] if the model is invalid.
 pub fn initial_state(model: &ModelSpec, seed: u64) -> Result<BTreeMap<String, Tensor>, Error> {
-    with_model(model, |builder| match &model.onnx_model {
-        Some(network) => network.state(builder, seed),
-        None => init::state(builder, seed),
+    with_model(model, |builder| match model {
+        ModelSpec::ResNet(_) => init::state(builder, seed),
+        ModelSpec::Classifier(Classifier { network, .. }) => network.state(builder, seed),
+        ModelSpec::Graph(graph) => graph.state(builder, seed),
     })
 }
 
@@ -86,15 +92,7 @@ pub fn parameter_names(model: &ModelSpec) -> Result<Vec<String>, Error> {
     })
 }
 
-/// Builds a model for one image and passes its builder to `inspect`.
+/// Builds a model for one sample and passes its builder to `inspect`.
 fn with_model<T>(model: &ModelSpec, inspect: impl FnOnce(&Builder<'_>) -> T) -> Result<T, Error> {
-    model.check()?;
-    let mut graph = Graph::new();
-    let images = graph.input(
-        "images",
-        TensorType::f32([1, 3, model.image_size, model.image_size]),
-    )?;
-    let mut builder = Builder::new(&mut graph, Mode::Inference);
-    model.build(&mut builder, images)?;
-    Ok(inspect(&builder))
+    Ok(model.in_graph(&mut Graph::new(), 1, inspect)?.1)
 }

@@ -1,3 +1,4 @@
+use super::LearningRate;
 use crate::graph::{ElementType, Shape};
 use crate::nn::Dropout;
 
@@ -10,8 +11,23 @@ pub struct Signature {
     pub state: Vec<StatePair>,
     /// Outputs of every run, without state.
     pub outputs: Vec<ValueInfo>,
+    /// Names of the inputs that the model and its loss read.
+    pub batch: Vec<String>,
     /// The inputs that are dropout masks, with the parameters of their distribution.
     pub dropout: Vec<Dropout>,
+    /// The inputs that are learning rates.
+    pub learning_rates: Vec<LearningRate>,
+    /// The inputs that are class labels.
+    pub class_inputs: Vec<ClassInput>,
+}
+
+/// An input of class labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClassInput {
+    /// Its name.
+    pub input: String,
+    /// The number of classes; labels are below it.
+    pub classes: usize,
 }
 
 /// Name and type of an input or output.
@@ -47,10 +63,8 @@ pub enum Role {
     Parameter,
     /// A running statistic of a batch norm.
     Statistic,
-    /// First moment of a gradient (Adam's m); initialised to zero with every new optimizer.
-    FirstMoment,
-    /// Second moment of a gradient (Adam's v); initialised to zero with every new optimizer.
-    SecondMoment,
+    /// State of the optimizer for a parameter, such as a moment; initialised to zero with every new optimizer.
+    Optimizer,
     /// Exponential moving average of a parameter or running statistic; initialised to its value.
     Average,
     /// Gradient accumulated over the micro-batches of a step. Undefined between steps.

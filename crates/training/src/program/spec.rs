@@ -1,94 +1,197 @@
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Error, Images, Precision};
-use crate::graph::Value;
-use crate::nn::{Backbone, Builder, Head, LayerGroup, OnnxModel, Parameter};
-use crate::optim::AdamW;
+use super::groups::{ParameterGroup, Trained, trained};
+use super::{Error, Images, Loss, Precision};
+use crate::graph::{Graph, TensorType, Value};
+use crate::nn::import::OnnxGraph;
+use crate::nn::{Backbone, Builder, Head, Mode, OnnxModel, Parameter};
+use crate::optim::{AdamW, Optimizer};
 
 /// Specification of a network.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ModelSpec {
+pub enum ModelSpec {
+    /// A ResNet.
+    ResNet(ResNet),
+    /// A classifier of images from an ONNX file.
+    Classifier(Classifier),
+    /// A network from an ONNX file, with any inputs and outputs.
+    Graph(Arc<OnnxGraph>),
+}
+
+/// A ResNet.
+///
+/// # Shapes
+/// `images: f32[N, 3, S, S] → logits: f32[N, classes]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResNet {
     /// Network from images to feature maps.
     pub backbone: Backbone,
     /// Layers from feature maps to logits.
     pub head: Head,
-    /// An imported network that replaces backbone and head.
-    pub onnx_model: Option<Arc<OnnxModel>>,
     /// Number of logits.
     pub classes: usize,
     /// Height and width of the images, in pixels.
     pub image_size: usize,
 }
 
-impl ModelSpec {
+/// A classifier of images from an ONNX file.
+///
+/// # Shapes
+/// `images: f32[N, 3, S, S] → logits: f32[N, classes]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Classifier {
+    /// The network. Its last layer is replaced if it has another number of outputs.
+    pub network: Arc<OnnxModel>,
+    /// Number of logits.
+    pub classes: usize,
+    /// Height and width of the images, in pixels.
+    pub image_size: usize,
+}
+
+impl ResNet {
     /// A network with the default head for images of 224 × 224 pixels.
     #[must_use]
     pub fn new(backbone: Backbone, classes: usize) -> Self {
         Self {
             backbone,
             head: Head::default(),
-            onnx_model: None,
             classes,
             image_size: 224,
         }
     }
+}
 
+impl From<ResNet> for ModelSpec {
+    fn from(network: ResNet) -> Self {
+        Self::ResNet(network)
+    }
+}
+
+impl From<Classifier> for ModelSpec {
+    fn from(network: Classifier) -> Self {
+        Self::Classifier(network)
+    }
+}
+
+fn at_least(
+    field: &'static str,
+    (found, least): (usize, usize),
+    expected: &'static str,
+) -> Result<(), Error> {
+    if found >= least {
+        return Ok(());
+    }
+    Err(Error::Spec {
+        field,
+        found,
+        expected,
+    })
+}
+
+impl ModelSpec {
     pub(super) fn check(&self) -> Result<(), Error> {
-        let at_least = |field, found, least, expected| {
-            if found >= least {
-                Ok(())
-            } else {
-                Err(Error::Spec {
-                    field,
-                    found,
-                    expected,
-                })
-            }
+        let (&classes, &image_size) = match self {
+            Self::ResNet(ResNet {
+                classes, image_size, ..
+            })
+            | Self::Classifier(Classifier {
+                classes, image_size, ..
+            }) => (classes, image_size),
+            Self::Graph(_) => return Ok(()),
         };
-        at_least("classes", self.classes, 2, "at least 2")?;
-        at_least("image size", self.image_size, 32, "at least 32 pixels")?;
-        if self.onnx_model.is_some() {
+        at_least("classes", (classes, 2), "at least 2")?;
+        at_least("image size", (image_size, 32), "at least 32 pixels")?;
+        let Self::ResNet(ResNet { backbone, head, .. }) = self else {
             return Ok(());
-        }
-        at_least("width", self.backbone.width, 1, "at least 1")?;
-        match self.head {
-            Head::Fastai { hidden, .. } => at_least("hidden", hidden, 1, "at least 1"),
+        };
+        at_least("width", (backbone.width, 1), "at least 1")?;
+        match *head {
+            Head::Fastai { hidden, .. } => at_least("hidden", (hidden, 1), "at least 1"),
             Head::Plain => Ok(()),
         }
     }
 
-    /// Adds the whole network and returns its logits.
-    pub(super) fn build(&self, builder: &mut Builder<'_>, images: Value) -> Result<Value, Error> {
-        if let Some(network) = &self.onnx_model {
-            return Ok(network.build(builder, images, self.classes)?);
+    /// Names and types of the inputs.
+    pub(super) fn inputs(&self, batch: usize, images: Images) -> Result<Vec<(String, TensorType)>, Error> {
+        match self {
+            Self::ResNet(ResNet { image_size, .. }) | Self::Classifier(Classifier { image_size, .. }) => {
+                let shape = images.shape(batch, *image_size);
+                let tensor_type = TensorType::new(images.element_type(), shape);
+                Ok(vec![("images".to_owned(), tensor_type)])
+            }
+            Self::Graph(graph) => Ok(graph.inputs(batch)?),
         }
-        let features = self.backbone.build(builder, images)?;
-        Ok(self.head.build(builder, features, self.classes)?)
+    }
+
+    /// Adds the network and returns its outputs by name.
+    pub(super) fn build(
+        &self,
+        builder: &mut Builder<'_>,
+        inputs: &[Value],
+        images: Images,
+    ) -> Result<Vec<(String, Value)>, Error> {
+        let logits = match self {
+            Self::ResNet(ResNet {
+                backbone,
+                head,
+                classes,
+                ..
+            }) => {
+                let normal = images.normalised(builder.graph, inputs[0])?;
+                let features = backbone.build(builder, normal)?;
+                head.build(builder, features, *classes)?
+            }
+            Self::Classifier(Classifier { network, classes, .. }) => {
+                let normal = images.normalised(builder.graph, inputs[0])?;
+                network.build(builder, normal, *classes)?
+            }
+            Self::Graph(graph) => return Ok(graph.build(builder, inputs)?),
+        };
+        Ok(vec![("logits".to_owned(), logits)])
+    }
+
+    /// Whether the network computes `logits` of `images`.
+    pub(super) fn is_classifier(&self) -> bool {
+        !matches!(self, Self::Graph(_))
+    }
+
+    /// Builds the network in a graph of its own, for inference on `batch` float samples; returns its outputs and what `inspect` does.
+    pub(super) fn in_graph<T>(
+        &self,
+        graph: &mut Graph,
+        batch: usize,
+        inspect: impl FnOnce(&Builder<'_>) -> T,
+    ) -> Result<(Vec<(String, Value)>, T), Error> {
+        self.check()?;
+        let inputs = self.inputs(batch, Images::F32)?.into_iter();
+        let inputs = inputs.map(|(name, tensor_type)| graph.input(&name, tensor_type));
+        let inputs: Vec<Value> = inputs.collect::<Result<_, _>>()?;
+        let mut builder = Builder::new(graph, Mode::Inference);
+        let outputs = self.build(&mut builder, &inputs, Images::F32)?;
+        let inspected = inspect(&builder);
+        Ok((outputs, inspected))
     }
 }
 
 /// Specification of a training step.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct TrainSpec {
     /// The network.
     pub model: ModelSpec,
-    /// Images per step, or per micro-batch with gradient accumulation.
+    /// Samples per step, or per micro-batch with gradient accumulation.
     pub batch_size: usize,
-    /// Element type and layout of the images.
+    /// Element type and layout of a classifier's images.
     pub images: Images,
-    /// Number of frozen layer groups, counted from the first of [`LayerGroup::ALL`]. Their batch norms are still trained.
-    pub frozen_groups: usize,
-    /// Names of other frozen parameters.
-    pub frozen: BTreeSet<String>,
-    /// γ of the focal loss; 0 is cross-entropy.
-    pub focal: f32,
+    /// Learning rates, weight decay and freezing by parameter.
+    pub groups: Vec<ParameterGroup>,
+    /// The loss.
+    pub loss: Loss,
     /// Maximum global norm of the gradients, if they are clipped.
     pub clip_norm: Option<f32>,
     /// Whether exponential moving averages of parameters and statistics are kept.
     pub average: bool,
     /// The optimizer.
-    pub optimizer: AdamW,
+    pub optimizer: Arc<dyn Optimizer>,
     /// The precision.
     pub precision: Precision,
     /// Whether composites are fused into operators of our own domain, which must be registered with the session. These have no half-precision
@@ -97,50 +200,44 @@ pub struct TrainSpec {
 }
 
 impl TrainSpec {
-    /// A step that trains all parameters with the default optimizer.
+    /// A step that trains all parameters of a classifier, with cross-entropy of `logits` and `targets`, fastai's optimizer and one learning rate
+    /// per layer group.
     #[must_use]
-    pub fn new(model: ModelSpec, batch_size: usize) -> Self {
+    pub fn new(model: impl Into<ModelSpec>, batch_size: usize) -> Self {
         Self {
-            model,
+            model: model.into(),
             batch_size,
             images: Images::F32,
-            frozen_groups: 0,
-            frozen: BTreeSet::new(),
-            focal: 0.0,
+            groups: ParameterGroup::layers(),
+            loss: Loss::soft_cross_entropy("logits", "targets", 0.0),
             clip_norm: None,
             average: false,
-            optimizer: AdamW::default(),
+            optimizer: Arc::new(AdamW::fastai()),
             precision: Precision::F32,
             is_fused: false,
         }
     }
 
+    /// Freezes the first `layers` layer groups, except norms, which are still trained.
+    #[must_use]
+    pub fn freeze_layers(mut self, layers: usize) -> Self {
+        let is_frozen =
+            move |parameter: &Parameter| parameter.group.index() < layers && !parameter.kind.is_norm();
+        self.groups.push(ParameterGroup::of(is_frozen).frozen(true));
+        self
+    }
+
     /// The trained ones of `parameters`.
-    pub(super) fn trained(&self, parameters: &[Parameter]) -> Vec<Parameter> {
-        let is_trained = |parameter: &&Parameter| {
-            let is_free = parameter.group.index() >= self.frozen_groups || parameter.kind.is_norm();
-            is_free && !self.frozen.contains(&parameter.name)
-        };
-        parameters.iter().filter(is_trained).cloned().collect()
+    pub(super) fn trained(&self, parameters: &[Parameter]) -> Result<Vec<Trained>, Error> {
+        trained(&self.groups, parameters)
     }
 
     pub(super) fn check(&self) -> Result<(), Error> {
         self.model.check()?;
-        if self.batch_size < 2 {
-            let expected = "at least 2, because batch norms need a batch variance";
-            return Err(Error::Spec {
-                field: "batch size",
-                found: self.batch_size,
-                expected,
-            });
+        if !self.model.is_classifier() {
+            return at_least("batch size", (self.batch_size, 1), "at least 1");
         }
-        if self.frozen_groups > LayerGroup::ALL.len() {
-            return Err(Error::Spec {
-                field: "frozen groups",
-                found: self.frozen_groups,
-                expected: "at most 3",
-            });
-        }
-        Ok(())
+        let expected = "at least 2, because batch norms need a batch variance";
+        at_least("batch size", (self.batch_size, 2), expected)
     }
 }

@@ -1,10 +1,11 @@
 use super::builder::ProgramBuilder;
 use super::forward_backward::forward_backward;
+use super::groups::Trained;
 use super::train_step::{compile, finish, statistics};
 use super::update::{averages, update};
 use super::{Error, Program, Role, Signature, TrainSpec};
-use crate::graph::{Graph, TensorType, Value};
-use crate::nn::{Builder, Mode, Parameter, staged_name};
+use crate::graph::{Graph, Value};
+use crate::nn::{Parameter, staged_name};
 
 /// A training step with gradient accumulation, for batches that do not fit into memory.
 #[derive(Clone, Debug)]
@@ -63,8 +64,8 @@ fn gradients_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
         true => Some(accumulation_flag(&mut program, keep)?),
         false => None,
     };
-    for (parameter, &gradient) in step.trained.iter().zip(&step.gradients) {
-        let name = accumulator(parameter);
+    for (trained, &gradient) in step.trained.iter().zip(&step.gradients) {
+        let name = accumulator(&trained.parameter);
         let shape = program.graph.shape(gradient).clone();
         let before = program.graph.parameter(&name, shape)?;
         let total = program.graph.scoped(&name, |g| {
@@ -92,26 +93,21 @@ fn accumulation_flag(program: &mut ProgramBuilder, keep: Value) -> Result<Value,
 fn update_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
     // The model is built only to list its parameters and statistics.
     let mut model = Graph::new();
-    let size = spec.model.image_size;
-    let images = model.input("images", TensorType::f32([1, 3, size, size]))?;
-    let mut builder = Builder::new(&mut model, Mode::Inference);
-    spec.model.build(&mut builder, images)?;
-    let trained = spec.trained(builder.parameters());
-    let statistics = builder.statistics().to_vec();
+    let (_, (trained, statistics)) = spec.model.in_graph(&mut model, 1, |builder| {
+        (spec.trained(builder.parameters()), builder.statistics().to_vec())
+    })?;
+    let trained = trained?;
 
     let mut program = ProgramBuilder::default();
     let leaf = |program: &mut ProgramBuilder, name: &str, like: Value| {
         let shape = model.shape(like).clone();
         program.graph.parameter(name, shape)
     };
-    let (mut own, mut gradients) = (vec![], vec![]);
-    for parameter in &trained {
-        let value = leaf(&mut program, &parameter.name, parameter.value)?;
-        own.push(Parameter {
-            value,
-            ..parameter.clone()
-        });
-        let gradient = leaf(&mut program, &accumulator(parameter), parameter.value)?;
+    let (mut own, mut gradients) = (trained, vec![]);
+    for Trained { parameter, .. } in &mut own {
+        let like = parameter.value;
+        parameter.value = leaf(&mut program, &parameter.name, like)?;
+        let gradient = leaf(&mut program, &accumulator(parameter), like)?;
         program.state(&accumulator(parameter), Role::Gradient, gradient, None)?;
         gradients.push(gradient);
     }
@@ -121,7 +117,7 @@ fn update_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
         None
     };
     let next = update(spec, &mut program, &own, (&gradients, scale))?;
-    for parameter in &own {
+    for Trained { parameter, .. } in &own {
         let next = next.get(&parameter.name).copied();
         program.state(&parameter.name, Role::Parameter, parameter.value, next)?;
     }

@@ -1,20 +1,17 @@
 use std::collections::BTreeMap;
 
 use super::builder::ProgramBuilder;
+use super::groups::{Trained, learning_rates};
 use super::{Error, Role, TrainSpec};
 use crate::graph::Value;
-use crate::nn::{LayerGroup, Parameter};
-use crate::optim::{
-    GroupScalars, Moments, SharedScalars, UpdateInputs, are_finite, average, clip_by_norm, sum_of_squares,
-    unscale,
-};
+use crate::optim::{GroupScalars, UpdateInputs, are_finite, average, clip_by_norm, sum_of_squares, unscale};
 
 /// Adds the optimizer's update of all trained parameters and returns their next values by name. `scale` is the loss scale, if the gradients
 /// are scaled. Adds the output `is_finite`.
 pub(super) fn update(
     spec: &TrainSpec,
     program: &mut ProgramBuilder,
-    trained: &[Parameter],
+    trained: &[Trained],
     (gradients, scale): (&[Value], Option<Value>),
 ) -> Result<BTreeMap<String, Value>, Error> {
     let gradients = match scale {
@@ -29,34 +26,35 @@ pub(super) fn update(
     let is_finite = program.graph.scoped("is_finite", |g| are_finite(g, squares))?;
     program.output("is_finite", is_finite)?;
     let gradients = clipped(spec, program, (gradients, squares))?;
-    let optimizer = &spec.optimizer;
-    let (schedule, rates) = schedule(spec, program, trained)?;
+    let optimizer = &*spec.optimizer;
     let mut next = BTreeMap::new();
-    for (parameter, gradient) in trained.iter().zip(gradients) {
-        let shape = program.graph.shape(parameter.value).clone();
-        let names = ["first_moment", "second_moment"].map(|moment| format!("{moment}.{}", parameter.name));
-        let moments = Moments {
-            first: program.graph.parameter(&names[0], shape.clone())?,
-            second: program.graph.parameter(&names[1], shape)?,
-        };
-        let hyper = (&schedule, &rates[&parameter.group]);
-        let moved = UpdateInputs {
-            parameter: parameter.value,
-            gradient,
-            moments,
-        };
-        let scope = format!("adamw/{}", parameter.name);
-        let (value, updated) = program
-            .graph
-            .scoped(&scope, |g| optimizer.update(g, hyper, moved))?;
-        next.insert(parameter.name.clone(), value);
-        program.state(&names[0], Role::FirstMoment, moments.first, Some(updated.first))?;
-        program.state(
-            &names[1],
-            Role::SecondMoment,
-            moments.second,
-            Some(updated.second),
-        )?;
+    for (scalars, members) in groups(spec, program, trained)? {
+        let mut inputs = vec![];
+        for &member in &members {
+            let parameter = &trained[member].parameter;
+            let shape = program.graph.shape(parameter.value).clone();
+            let slots = optimizer.slots().iter();
+            let slots = slots.map(|slot| {
+                program
+                    .graph
+                    .parameter(&format!("{slot}.{}", parameter.name), shape.clone())
+            });
+            inputs.push(UpdateInputs {
+                scope: format!("{}/{}", optimizer.name(), parameter.name),
+                parameter: parameter.value,
+                gradient: gradients[member],
+                slots: slots.collect::<Result<_, _>>()?,
+            });
+        }
+        let updated = optimizer.emit(&mut program.graph, &scalars, &inputs)?;
+        for ((&member, inputs), updated) in members.iter().zip(&inputs).zip(updated) {
+            let name = &trained[member].parameter.name;
+            next.insert(name.clone(), updated.parameter);
+            let slots = optimizer.slots().iter().zip(&inputs.slots).zip(updated.slots);
+            for ((slot, &before), after) in slots {
+                program.state(&format!("{slot}.{name}"), Role::Optimizer, before, Some(after))?;
+            }
+        }
     }
     Ok(next)
 }
@@ -76,31 +74,34 @@ fn clipped(
     Ok(gradients)
 }
 
-/// Declares the scheduled scalars as inputs.
-fn schedule(
+/// Declares the scalars of the step as inputs. Returns the scalars of the parameters that share them, and the indices of these in `trained`.
+fn groups(
     spec: &TrainSpec,
     program: &mut ProgramBuilder,
-    trained: &[Parameter],
-) -> Result<(SharedScalars, BTreeMap<LayerGroup, GroupScalars>), Error> {
-    let optimizer = &spec.optimizer;
-    let beta1 = program.scalar("beta1")?;
-    let correction1 = program.scalar("bias_correction1")?;
-    let correction2 = program.scalar("bias_correction2")?;
-    let schedule = program.graph.scoped("adamw", |g| {
-        optimizer.schedule(g, beta1, correction1, correction2)
-    })?;
+    trained: &[Trained],
+) -> Result<Vec<(GroupScalars, Vec<usize>)>, Error> {
+    let names = spec.optimizer.hyperparameters(1, None).into_iter();
+    let hyperparameters = names.map(|(name, _)| program.scalar(name));
+    let hyperparameters: Vec<Value> = hyperparameters.collect::<Result<_, _>>()?;
+    // The groups of frozen parameters have an input too, so that the caller need not know which are frozen.
+    let has_other = trained.iter().any(|trained| trained.settings.rate.is_none());
     let mut rates = BTreeMap::new();
-    for group in LayerGroup::ALL {
-        // Frozen groups have an input too, so that the caller need not know which groups are frozen.
-        let learning_rate = program.scalar(&format!("learning_rate.{}", group.index()))?;
-        if trained.iter().any(|parameter| parameter.group == group) {
-            let rate = program
-                .graph
-                .scoped("adamw", |g| optimizer.rate(g, &schedule, learning_rate))?;
-            rates.insert(group, rate);
-        }
+    for (group, rate) in learning_rates(&spec.groups, has_other) {
+        rates.insert(group, program.scalar(&rate.input)?);
+        program.signature.learning_rates.push(rate);
     }
-    Ok((schedule, rates))
+    let mut groups: BTreeMap<(Option<usize>, u32), (GroupScalars, Vec<usize>)> = BTreeMap::new();
+    for (index, Trained { settings, .. }) in trained.iter().enumerate() {
+        let weight_decay = settings.weight_decay.unwrap_or(spec.optimizer.weight_decay());
+        let scalars = || GroupScalars {
+            learning_rate: rates[&settings.rate],
+            weight_decay,
+            hyperparameters: hyperparameters.clone(),
+        };
+        let group = groups.entry((settings.rate, weight_decay.to_bits()));
+        group.or_insert_with(|| (scalars(), vec![])).1.push(index);
+    }
+    Ok(groups.into_values().collect())
 }
 
 /// Adds exponential moving averages of the named values, with input `average_decay`, if the specification asks for them.

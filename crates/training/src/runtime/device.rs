@@ -61,7 +61,7 @@ impl Device {
     #[must_use]
     pub fn install_hint(self) -> &'static str {
         match self {
-            Self::Cpu => "run `make runtime` in a checkout, or `pip install onnxruntime==1.31.1`",
+            Self::Cpu => "`pip install onnxruntime==1.31.1`, or set ORT_DYLIB_PATH to the library",
             Self::Cuda { .. } => {
                 "`pip install onnxruntime-gpu==1.31.1`, and set ORT_DYLIB_PATH to its libonnxruntime.so.1.31.1"
             }

@@ -8,8 +8,8 @@ use std::{
 
 use super::{Device, Error};
 
-/// Directory of the library installed by `make runtime`, relative to the checkout.
-const CHECKOUT: &str = ".runtime/onnxruntime/capi";
+/// Directory of a library that is installed for a project, relative to the project's.
+const PROJECT: &str = ".runtime/onnxruntime/capi";
 
 /// Prints the folder of the active Python's `onnxruntime` package without importing it.
 const PYTHON_QUERY: &str = "import importlib.util as u; s = u.find_spec('onnxruntime'); \
@@ -27,8 +27,8 @@ pub struct Search {
 }
 
 impl Search {
-    /// The search path from the environment: `ORT_DYLIB_PATH`, the directory of the executable, the checkouts that contain the executable or the
-    /// working directory, `VIRTUAL_ENV`, and `python3` on `PATH`.
+    /// The search path from the environment: `ORT_DYLIB_PATH`, the directory of the executable, `.runtime/onnxruntime/capi` in it, in the
+    /// working directory and in all directories above them, `VIRTUAL_ENV`, and `python3` on `PATH`.
     #[must_use]
     pub fn from_environment() -> Self {
         let explicit = env::var_os("ORT_DYLIB_PATH")
@@ -40,7 +40,7 @@ impl Search {
         let working = env::current_dir().ok();
         let mut folders: Vec<PathBuf> = executable.iter().cloned().collect();
         for start in executable.iter().chain(&working) {
-            folders.extend(start.ancestors().map(|folder| folder.join(CHECKOUT)));
+            folders.extend(start.ancestors().map(|folder| folder.join(PROJECT)));
         }
         if let Some(root) = env::var_os("VIRTUAL_ENV") {
             folders.extend(site_packages(Path::new(&root)).map(|folder| folder.join("onnxruntime/capi")));
@@ -90,7 +90,9 @@ impl Search {
         } else {
             ""
         };
-        format!("ORT_DYLIB_PATH, the directory of the executable, {CHECKOUT} of the checkout{python}")
+        format!(
+            "ORT_DYLIB_PATH, the directory of the executable, {PROJECT} there, in the working directory and above{python}"
+        )
     }
 }
 
@@ -180,7 +182,7 @@ mod tests {
             message.contains("missing.so, which ORT_DYLIB_PATH names"),
             "{message}"
         );
-        assert!(message.contains("make runtime"), "{message}");
+        assert!(message.contains("pip install onnxruntime"), "{message}");
     }
 
     #[test]
@@ -221,7 +223,10 @@ mod tests {
     fn a_missing_library_is_a_one_line_error_with_an_install_hint() {
         let cuda = Device::Cuda { index: 0 };
         for (device, hints) in [
-            (Device::Cpu, ["make runtime", "pip install onnxruntime==1.31.1"]),
+            (
+                Device::Cpu,
+                ["set ORT_DYLIB_PATH", "pip install onnxruntime==1.31.1"],
+            ),
             (
                 cuda,
                 ["pip install onnxruntime-gpu==1.31.1", "ORT_DYLIB_PATH to its"],

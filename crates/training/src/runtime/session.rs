@@ -69,7 +69,7 @@ impl Runtime {
             LoadDynamicError::InvalidVersionString => unusable("its version string is invalid".to_owned()),
         })?;
         let environment = builder
-            .with_name("equibatch")
+            .with_name("training")
             .with_telemetry(false)
             .build()
             .map_err(|error| unusable(first_line(&error)))?;
@@ -177,7 +177,7 @@ mod tests {
         let path = folder.path().join("libonnxruntime.so");
         std::fs::write(&path, b"not a library").expect("a file");
         for (device, hint) in [
-            (Device::Cpu, "make runtime"),
+            (Device::Cpu, "pip install onnxruntime==1.31.1"),
             (Device::Cuda { index: 0 }, "onnxruntime-gpu==1.31.1"),
         ] {
             let message = Runtime::load_from(&path, device)

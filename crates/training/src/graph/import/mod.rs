@@ -5,6 +5,7 @@
 
 mod attributes;
 mod error;
+mod external;
 mod tensor;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,8 +15,11 @@ use prost::Message as _;
 
 pub use self::attributes::Attributes;
 pub use self::error::Error;
+pub use self::external::read_external_data;
 pub use self::tensor::{Elements, HostTensor};
-use super::onnx::{CONSTANT, Extent, GraphProto, ModelProto, PRODUCER, ValueInfoProto, data_type};
+use super::onnx::{
+    CONSTANT, Extent, GraphProto, ModelProto, OLD_PRODUCER, PRODUCER, ValueInfoProto, data_type,
+};
 use super::{ElementType, Shape};
 
 /// The supported operator set versions.
@@ -117,7 +121,7 @@ pub fn read(bytes: &[u8], external: &dyn Fn(&str) -> io::Result<Vec<u8>>) -> Res
         nodes: nodes(graph, &mut files)?,
         initializers,
         metadata,
-        is_own: model.producer_name == PRODUCER,
+        is_own: [PRODUCER, OLD_PRODUCER].contains(&&*model.producer_name),
     })
 }
 

@@ -6,19 +6,19 @@ use crate::graph::import::{Model, ModelNode};
 pub(super) struct ClassifierHead {
     /// Name of the logits.
     pub(super) logits: String,
-    linear: Option<LastLayer>,
+    linear: Option<LinearLayer>,
 }
 
-/// A last layer that is linear.
+/// A linear layer.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct LastLayer {
+pub(super) struct LinearLayer {
     /// Name of the weight.
     pub(super) weight: String,
     /// The weight's output axis.
     pub(super) axis: usize,
     /// Input features.
     pub(super) inputs: usize,
-    /// Output features: the number of logits.
+    /// Output features.
     pub(super) outputs: usize,
     /// Name of the bias.
     pub(super) bias: Option<String>,
@@ -53,9 +53,23 @@ impl ClassifierHead {
         })
     }
 
-    pub(super) fn linear(&self) -> Option<&LastLayer> {
+    pub(super) fn linear(&self) -> Option<&LinearLayer> {
         self.linear.as_ref()
     }
+}
+
+/// A linear layer with another number of outputs than in the file.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Resized {
+    pub(super) layer: LinearLayer,
+    /// The number of outputs.
+    pub(super) outputs: usize,
+}
+
+/// The linear layers of a model, the last one first.
+pub(super) fn linear_layers(model: &Model) -> impl Iterator<Item = LinearLayer> {
+    let outputs = model.nodes.iter().rev().filter_map(|node| node.outputs.first());
+    outputs.filter_map(|output| linear(model, output))
 }
 
 fn producer<'m>(model: &'m Model, name: &str) -> Option<&'m ModelNode> {
@@ -65,9 +79,9 @@ fn producer<'m>(model: &'m Model, name: &str) -> Option<&'m ModelNode> {
         .find(|node| node.outputs.iter().any(|output| output == name))
 }
 
-/// The layer that computes the logits: a Gemm with an initializer as its weight, or such a MatMul with an optional Add after it.
-fn linear(model: &Model, logits: &str) -> Option<LastLayer> {
-    let node = producer(model, logits)?;
+/// The layer that computes a value: a Gemm with an initializer as its weight, or such a MatMul with an optional Add after it.
+fn linear(model: &Model, value: &str) -> Option<LinearLayer> {
+    let node = producer(model, value)?;
     let initializer = |node: &ModelNode, operand: usize| {
         let name = node.inputs.get(operand)?;
         model.initializers.contains_key(name).then(|| name.clone())
@@ -75,7 +89,7 @@ fn linear(model: &Model, logits: &str) -> Option<LastLayer> {
     let of = |weight: String, axis: usize, bias: Option<String>| {
         let shape = &model.initializers[&weight].shape;
         let [inputs, outputs] = [*shape.get(1 - axis)?, *shape.get(axis)?];
-        (shape.len() == 2).then_some(LastLayer {
+        (shape.len() == 2).then_some(LinearLayer {
             weight,
             axis,
             inputs,

@@ -1,6 +1,6 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::classifier_head::ClassifierHead;
+use super::classifier_head::Resized;
 use super::layer_groups::NodeGroups;
 use super::{Error, const_fold, operators};
 use crate::graph::import::{Elements, HostTensor, Model, ModelNode};
@@ -21,14 +21,22 @@ pub(super) enum Item {
 /// Most elements that constant folding may compute for one file: far more than shapes and masks need, 128 MiB of f32.
 const MAX_FOLDED_ELEMENTS: usize = 1 << 25;
 
+/// What is built of a model.
+#[derive(Clone, Copy)]
+pub(super) struct Target<'w> {
+    /// Names of the values to build; nodes after the last of them are skipped.
+    pub(super) outputs: &'w [String],
+    /// Linear layers with another number of outputs than in the file.
+    pub(super) resized: &'w [Resized],
+    /// Initializers selected as the head.
+    pub(super) head: Option<&'w BTreeSet<String>>,
+}
+
 /// Imports a model node by node.
 pub(super) struct Importer<'w, 'g> {
     pub(super) b: &'w mut Builder<'g>,
     model: &'w Model,
-    classifier_head: &'w ClassifierHead,
-    /// Initializers selected as the head.
-    head: Option<&'w BTreeSet<String>>,
-    classes: usize,
+    target: Target<'w>,
     /// Layer group of the current node.
     group: LayerGroup,
     items: HashMap<String, Item>,
@@ -43,18 +51,11 @@ pub(super) struct Importer<'w, 'g> {
 }
 
 impl<'w, 'g> Importer<'w, 'g> {
-    pub(super) fn new(
-        b: &'w mut Builder<'g>,
-        model: &'w Model,
-        (classifier_head, head): (&'w ClassifierHead, Option<&'w BTreeSet<String>>),
-        classes: usize,
-    ) -> Self {
+    pub(super) fn new(b: &'w mut Builder<'g>, model: &'w Model, target: Target<'w>) -> Self {
         Self {
             b,
             model,
-            classifier_head,
-            head,
-            classes,
+            target,
             group: LayerGroup::Early,
             items: HashMap::new(),
             trainable: HashSet::new(),
@@ -64,11 +65,12 @@ impl<'w, 'g> Importer<'w, 'g> {
         }
     }
 
-    /// Builds everything up to the logits.
-    pub(super) fn run(&mut self, images: Value) -> Result<Value, Error> {
-        let model = self.model;
-        self.items
-            .insert(model.inputs[0].name.clone(), Item::Value(images));
+    /// Builds everything up to the outputs of the target. `inputs` are the values of the model's inputs, in its order.
+    pub(super) fn run(&mut self, inputs: &[Value]) -> Result<Vec<Value>, Error> {
+        let (model, Target { outputs, head, .. }) = (self.model, self.target);
+        for (input, &value) in model.inputs.iter().zip(inputs) {
+            self.items.insert(input.name.clone(), Item::Value(value));
+        }
         for (name, tensor) in &model.initializers {
             let item = match &tensor.elements {
                 Elements::F32(data)
@@ -80,24 +82,25 @@ impl<'w, 'g> Importer<'w, 'g> {
             };
             self.items.insert(name.clone(), item);
         }
-        let groups = NodeGroups::of(model, &self.classifier_head.logits);
+        let groups = NodeGroups::of(model, outputs.first().map_or("", String::as_str));
         for (position, node) in model.nodes.iter().enumerate() {
-            if self.items.contains_key(&self.classifier_head.logits) {
+            if outputs.iter().all(|output| self.items.contains_key(output)) {
                 break;
             }
             self.group = match groups.at(position) {
-                LayerGroup::Head if self.head.is_some() => LayerGroup::Late,
+                LayerGroup::Head if head.is_some() => LayerGroup::Late,
                 group => group,
             };
             self.step(node)
                 .map_err(|error| with_others(error, &model.nodes[position..]))?;
         }
-        match self.items.get(&self.classifier_head.logits) {
-            Some(Item::Value(logits)) => Ok(*logits),
+        let value = |output: &String| match self.items.get(output) {
+            Some(Item::Value(value)) => Ok(*value),
             _ => Err(Error::Network {
-                reason: format!("`{}` does not depend on its input", self.classifier_head.logits),
+                reason: format!("`{output}` does not depend on its input"),
             }),
-        }
+        };
+        outputs.iter().map(value).collect()
     }
 
     fn step(&mut self, node: &ModelNode) -> Result<(), Error> {
@@ -218,7 +221,7 @@ impl<'w, 'g> Importer<'w, 'g> {
         }
         let shape = self.shape_of_weight(&weight);
         let name = self.own_name(&weight);
-        let is_head = self.head.is_some_and(|head| head.contains(&weight));
+        let is_head = self.target.head.is_some_and(|head| head.contains(&weight));
         self.b.group = if is_head { LayerGroup::Head } else { self.group };
         let value = self.b.named_parameter(&name, kind, shape)?;
         self.trainable.insert(value);
@@ -311,20 +314,18 @@ impl<'w, 'g> Importer<'w, 'g> {
         }
     }
 
-    /// Shape of an initializer, with the last layer resized to the number of classes.
+    /// Shape of an initializer, with the target's number of outputs if it is of a resized layer.
     fn shape_of_weight(&self, name: &str) -> Shape {
         let mut shape = self.model.initializers[name].shape.to_vec();
-        if let Some(linear) = self.classifier_head.linear() {
-            if linear.weight == name {
-                shape[linear.axis] = self.classes;
-            } else if linear.bias.as_deref() == Some(name) {
+        for Resized { layer, outputs } in self.target.resized {
+            if layer.weight == name {
+                shape[layer.axis] = *outputs;
+            } else if layer.bias.as_deref() == Some(name) {
                 // Exporters write the bias as `[K]` or `[1, K]`.
                 shape
                     .iter_mut()
-                    .filter(|extent| **extent == linear.outputs)
-                    .for_each(|extent| {
-                        *extent = self.classes;
-                    });
+                    .filter(|extent| **extent == layer.outputs)
+                    .for_each(|extent| *extent = *outputs);
             }
         }
         shape.into()

@@ -13,7 +13,7 @@
 //! [`Mode`](super::Mode), and Dropout nodes drop in training only.
 //!
 //! # Layout
-//! - [`OnnxModel`]: the network, its parameters' initial values, and its replaceable last layer.
+//! - [`OnnxGraph`]: a network with any inputs and outputs; [`OnnxModel`]: a classifier of images, and its replaceable last layer.
 //! - `importer`: visits the nodes and tracks each value; `layer_groups`: assigns nodes to layer groups; `classifier_head`: finds the logits.
 //! - `operators`: the supported operators; `convolution`, `elementwise`, `layout`, `linear`, `normalize`, `reduce`: their translations.
 //! - `const_fold`: constant folding of shapes and other numbers.
@@ -23,6 +23,7 @@ mod const_fold;
 mod convolution;
 mod elementwise;
 mod error;
+mod graph;
 mod importer;
 mod layer_groups;
 mod layout;
@@ -33,9 +34,10 @@ mod reduce;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use self::classifier_head::ClassifierHead;
+use self::classifier_head::{ClassifierHead, Resized};
 pub use self::error::Error;
-use self::importer::Importer;
+pub use self::graph::OnnxGraph;
+use self::importer::{Importer, Target};
 pub use self::operators::SUPPORTED;
 use super::{Builder, init};
 use crate::graph::import::{HostTensor, Model};
@@ -121,13 +123,13 @@ impl OnnxModel {
     /// cannot be replaced; [`Error::Graph`] if the file's shapes are inconsistent.
     pub fn build(&self, b: &mut Builder<'_>, images: Value, classes: usize) -> Result<Value, Error> {
         let batch = b.graph.shape(images)[0];
-        let mut importer = Importer::new(
-            b,
-            &self.model,
-            (&self.classifier_head, self.head.as_ref()),
-            classes,
-        );
-        let logits = importer.run(images)?;
+        let resized = self.resized(classes);
+        let target = Target {
+            outputs: std::slice::from_ref(&self.classifier_head.logits),
+            resized: resized.as_slice(),
+            head: self.head.as_ref(),
+        };
+        let logits = Importer::new(b, &self.model, target).run(&[images])?[0];
         let found = b.graph.shape(logits);
         if **found == [batch, classes] {
             return Ok(logits);
@@ -146,31 +148,38 @@ impl OnnxModel {
     /// A pure function of the file, the model and the seed.
     #[must_use]
     pub fn state(&self, model: &Builder<'_>, seed: u64) -> BTreeMap<String, Tensor> {
-        let parameters = model
-            .parameters()
-            .iter()
-            .map(|parameter| (&parameter.name, parameter.value));
-        let statistics = model
-            .statistics()
-            .iter()
-            .map(|statistic| (&statistic.name, statistic.value));
-        let start = |(name, value): (&String, Value)| {
-            let shape = model.graph.shape(value).clone();
-            let initializer =
-                importer::origin(&self.model, name).filter(|initializer| initializer.shape == shape);
-            let tensor = match (
-                initializer.and_then(HostTensor::floats),
-                self.classifier_head.linear(),
-            ) {
-                (Some(data), _) => Tensor {
-                    shape,
-                    data: data.to_vec(),
-                },
-                (None, Some(linear)) => init::uniform(name, &shape, linear.inputs, seed),
-                (None, None) => Tensor::full(shape, 0.0),
-            };
-            (name.clone(), tensor)
-        };
-        parameters.chain(statistics).map(start).collect()
+        let classes = self.logits().unwrap_or_default();
+        initial(&self.model, self.resized(classes).as_slice(), model, seed)
     }
+
+    /// The last layer with another number of outputs, if it can be replaced.
+    fn resized(&self, outputs: usize) -> Option<Resized> {
+        let layer = self.classifier_head.linear()?.clone();
+        Some(Resized { layer, outputs })
+    }
+}
+
+/// Initial values of a built model: those of the file, and for resized layers those of PyTorch's `nn.Linear`.
+fn initial(model: &Model, resized: &[Resized], built: &Builder<'_>, seed: u64) -> BTreeMap<String, Tensor> {
+    let parameters = built.parameters().iter();
+    let parameters = parameters.map(|parameter| (&parameter.name, parameter.value));
+    let statistics = built.statistics().iter();
+    let statistics = statistics.map(|statistic| (&statistic.name, statistic.value));
+    let start = |(name, value): (&String, Value)| {
+        let shape = built.graph.shape(value).clone();
+        let initializer = importer::origin(model, name).filter(|initializer| initializer.shape == shape);
+        let is_of = |layer: &&Resized| layer.layer.weight == *name || layer.layer.bias.as_ref() == Some(name);
+        // A copy of a shared bias has a name of its own.
+        let resized = resized.iter().find(is_of).or(resized.first());
+        let tensor = match (initializer.and_then(HostTensor::floats), resized) {
+            (Some(data), _) => Tensor {
+                shape,
+                data: data.to_vec(),
+            },
+            (None, Some(resized)) => init::uniform(name, &shape, resized.layer.inputs, seed),
+            (None, None) => Tensor::full(shape, 0.0),
+        };
+        (name.clone(), tensor)
+    };
+    parameters.chain(statistics).map(start).collect()
 }

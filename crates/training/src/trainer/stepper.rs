@@ -1,61 +1,64 @@
 //! One optimizer step on the device, for the whole batch at once or accumulated over micro-batches.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use bytes::Bytes;
-use equibatch_training::{
-    program::{self, Dropout, Role, StatePair, TrainSpec},
+
+use super::Error;
+use crate::{
+    program::{self, LearningRate, Role, Signature, StatePair, TrainSpec, dropout},
     runtime::{DeviceState, OperatorTime, Runtime, SessionOptions, StepRunner, Tensor},
 };
 
-use super::learner::Error;
-
 /// Inputs of a step, for the whole batch.
 #[derive(Debug)]
-pub(super) struct StepInputs<'a> {
-    /// `[N, 3, S, S]`, little-endian.
-    pub(super) images: &'a [u8],
-    /// The images of the next step, if they have arrived.
-    pub(super) next: Option<&'a Bytes>,
-    /// `f32[N, K]`.
-    pub(super) targets: Vec<f32>,
-    /// `f32[N, F]`, in the order of [`Stepper::dropout`].
-    pub(super) masks: Vec<Vec<f32>>,
-    /// Scalar inputs by name: learning rates, momentum, bias corrections.
-    pub(super) scalars: Vec<(String, f64)>,
+pub struct StepInputs<'a> {
+    /// Little-endian elements of the inputs of [`Signature::batch`], by name.
+    pub batch: Vec<(&'a str, Cow<'a, [u8]>)>,
+    /// The staged input's elements in the next step, if they have arrived.
+    pub next: Option<&'a Bytes>,
+    /// `f32[N, F]`, from [`Stepper::masks`].
+    pub masks: Vec<Vec<f32>>,
+    /// Scalar inputs by name: learning rates and the optimizer's hyperparameters.
+    pub scalars: Vec<(String, f64)>,
     /// Loss scale, if the loss is scaled.
-    pub(super) loss_scale: Option<f32>,
+    pub loss_scale: Option<f32>,
 }
 
 /// Outputs of a step.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct StepOutput {
-    pub(super) loss: f64,
+pub struct StepOutput {
+    /// The loss.
+    pub loss: f64,
     /// Global norm before clipping; absent without clipping, or if a gradient is not finite.
-    pub(super) gradient_norm: Option<f64>,
+    pub gradient_norm: Option<f64>,
     /// Whether all gradients were finite. If not, or if the loss was not, the state was rolled back.
-    pub(super) are_finite: bool,
+    pub are_finite: bool,
 }
 
-/// The compiled programs of a step.
+/// The compiled programs of a step, on a device.
 #[derive(Debug)]
-pub(super) struct Stepper {
+pub struct Stepper {
     /// Forward and backward, and the update if it has no program of its own.
     pass: StepRunner,
     update: Option<StepRunner>,
     parts: usize,
-    uses_staging: bool,
-    /// The images whose first micro-batch is staged in the program's next input buffer. Holding them keeps their address from being reused.
+    /// Name of the staged input.
+    staged_input: Option<&'static str>,
+    /// The elements whose first micro-batch is staged in the program's next input buffer. Holding them keeps their address from being reused.
     staged: Option<Bytes>,
 }
 
 impl Stepper {
-    /// Compiles a step over `parts` micro-batches of [`TrainSpec::batch_size`] images.
-    pub(super) fn new(
+    /// Compiles a step over `parts` micro-batches of [`TrainSpec::batch_size`] samples. `staged_input` is the input to stage if the options say so.
+    ///
+    /// # Errors
+    /// [`Error::Program`] if the specification is invalid, [`Error::Runtime`] if the device cannot be used.
+    pub fn new(
         runtime: &Runtime,
-        spec: &TrainSpec,
-        parts: usize,
+        (spec, parts): (&TrainSpec, usize),
         options: &SessionOptions,
+        staged_input: Option<&'static str>,
     ) -> Result<Self, Error> {
         let (mut pass, update) = if parts == 1 {
             let program = program::train_step(spec)?;
@@ -67,27 +70,58 @@ impl Stepper {
             let update = StepRunner::new(runtime, "the update", &programs.update, options)?;
             (pass, Some(update))
         };
-        let uses_staging = options.staging.is_on(options.device);
-        if uses_staging {
-            pass.double_buffer(IMAGES)?;
+        let staged_input = staged_input.filter(|_| options.staging.is_on(options.device));
+        if let Some(name) = staged_input {
+            pass.double_buffer(name)?;
         }
         Ok(Self {
             pass,
             update,
             parts,
-            uses_staging,
+            staged_input,
             staged: None,
         })
     }
 
     /// Whether [`StepInputs::next`] is used.
-    pub(super) fn uses_staging(&self) -> bool {
-        self.uses_staging
+    #[must_use]
+    pub fn uses_staging(&self) -> bool {
+        self.staged_input.is_some()
     }
 
-    /// Dropout masks of the program, with the batch axis of a micro-batch.
-    pub(super) fn dropout(&self) -> &[Dropout] {
-        &self.pass.signature().dropout
+    /// Inputs, outputs and state of forward and backward pass, with the batch axis of a micro-batch.
+    #[must_use]
+    pub fn signature(&self) -> &Signature {
+        self.pass.signature()
+    }
+
+    /// The learning rate inputs.
+    #[must_use]
+    pub fn learning_rates(&self) -> &[LearningRate] {
+        let last = self.update.as_ref().unwrap_or(&self.pass);
+        &last.signature().learning_rates
+    }
+
+    /// The dropout masks of a step. There is one mask for the whole batch, of which micro-batches use their rows.
+    ///
+    /// # Determinism
+    /// A pure function of seed and step.
+    #[must_use]
+    pub fn masks(&self, seed: u64, step: u64) -> Vec<Vec<f32>> {
+        let masks = (0..).zip(&self.signature().dropout).map(|(layer, dropout)| {
+            let mut mask = vec![0.0; dropout.shape.elements() * self.parts];
+            dropout::draw(dropout, (seed, step, layer), &mut mask);
+            mask
+        });
+        masks.collect()
+    }
+
+    /// An output of the last micro-batch.
+    ///
+    /// # Errors
+    /// [`Error::Runtime`] if the program has no such `f32` output.
+    pub fn output(&self, name: &str) -> Result<&[f32], Error> {
+        Ok(self.pass.output(name)?)
     }
 
     /// State tensors of all programs.
@@ -100,14 +134,14 @@ impl Stepper {
     }
 
     /// Adds missing optimizer state: zero moments, and averages equal to their parameters.
-    pub(super) fn init_optimizer(&self, state: &mut BTreeMap<String, Tensor>) {
+    pub fn init_optimizer(&self, state: &mut BTreeMap<String, Tensor>) {
         for pair in self
             .state()
             .filter(|pair| !state.contains_key(&pair.name))
             .collect::<Vec<_>>()
         {
             let start = match pair.role {
-                Role::FirstMoment | Role::SecondMoment => Some(Tensor::full(pair.shape.clone(), 0.0)),
+                Role::Optimizer => Some(Tensor::full(pair.shape.clone(), 0.0)),
                 Role::Average => averaged_by(&pair.name).and_then(|of| state.get(of).cloned()),
                 Role::Parameter | Role::Statistic | Role::Gradient | Role::Staged => None,
             };
@@ -116,7 +150,15 @@ impl Stepper {
     }
 
     /// Copies a state to the device.
-    pub(super) fn upload(&self, mut state: BTreeMap<String, Tensor>) -> Result<DeviceState, Error> {
+    ///
+    /// # Errors
+    /// [`Error::State`] if a tensor is missing or has another shape, [`Error::Runtime`] if the device is out of memory.
+    pub fn upload(&self, state: BTreeMap<String, Tensor>) -> Result<DeviceState, Error> {
+        Ok(self.pass.upload(&self.checked(state)?)?)
+    }
+
+    /// The state with tensors that are meaningful only within a step; checks names and shapes.
+    fn checked(&self, mut state: BTreeMap<String, Tensor>) -> Result<BTreeMap<String, Tensor>, Error> {
         self.add_zero_sums(&mut state);
         for pair in self.state() {
             let reason = match state.get(&pair.name) {
@@ -127,23 +169,24 @@ impl Stepper {
                 ),
                 None => format!("tensor `{}` is missing", pair.name),
             };
-            return Err(Error::Checkpoint { reason });
+            return Err(Error::State { reason });
         }
-        Ok(self.pass.upload(&state)?)
+        Ok(state)
     }
 
     /// Replaces the state on the device.
-    pub(super) fn replace(
-        &self,
-        device: &mut DeviceState,
-        mut state: BTreeMap<String, Tensor>,
-    ) -> Result<(), Error> {
-        self.add_zero_sums(&mut state);
-        Ok(device.load(&state)?)
+    ///
+    /// # Errors
+    /// Those of [`Stepper::upload`].
+    pub fn replace(&self, device: &mut DeviceState, state: BTreeMap<String, Tensor>) -> Result<(), Error> {
+        Ok(device.load(&self.checked(state)?)?)
     }
 
     /// Copies the state from the device, without tensors that are meaningful only within a step.
-    pub(super) fn read(&self, device: &DeviceState) -> Result<BTreeMap<String, Tensor>, Error> {
+    ///
+    /// # Errors
+    /// [`Error::Runtime`] if the copy fails.
+    pub fn read(&self, device: &DeviceState) -> Result<BTreeMap<String, Tensor>, Error> {
         let mut state = device.read()?;
         for pair in self.state().filter(|pair| pair.role.is_within_a_step()) {
             state.remove(&pair.name);
@@ -158,23 +201,23 @@ impl Stepper {
     }
 
     /// Runs one step. The last program commits its results, so that they can be rolled back as a whole.
-    pub(super) fn step(
-        &mut self,
-        state: &mut DeviceState,
-        inputs: &StepInputs<'_>,
-    ) -> Result<StepOutput, Error> {
+    ///
+    /// # Errors
+    /// [`Error::Runtime`] if an input is unknown or has another length, or ONNX Runtime fails; the state is then unchanged.
+    pub fn step(&mut self, state: &mut DeviceState, inputs: &StepInputs<'_>) -> Result<StepOutput, Error> {
         let mut loss = 0.0;
-        // The staged buffer is held, so an equal address means the same images.
+        // The staged buffer is held, so an equal address means the same elements.
         let staged = self.staged.take();
-        let mut is_staged =
-            staged.is_some_and(|staged| staged.as_ptr_range() == inputs.images.as_ptr_range());
+        let mut is_staged = staged
+            .zip(self.staged_elements(inputs))
+            .is_some_and(|(staged, elements)| staged.as_ptr_range() == elements.as_ptr_range());
         for part in 0..self.parts {
-            if !is_staged {
-                self.pass.fill(IMAGES, part_of(inputs.images, part, self.parts))?;
+            for (name, elements) in &inputs.batch {
+                if !(is_staged && self.staged_input == Some(*name)) {
+                    self.pass.fill(name, part_of(elements, part, self.parts))?;
+                }
             }
-            let targets = part_of(&inputs.targets, part, self.parts);
-            self.pass.f32_input("targets")?.copy_from_slice(targets);
-            for (dropout, mask) in self.dropout().to_vec().iter().zip(&inputs.masks) {
+            for (dropout, mask) in self.signature().dropout.clone().iter().zip(&inputs.masks) {
                 let mask = part_of(mask, part, self.parts);
                 self.pass.f32_input(&dropout.name)?.copy_from_slice(mask);
             }
@@ -186,10 +229,9 @@ impl Stepper {
             if let Some(scale) = inputs.loss_scale {
                 self.pass.f32_input(LOSS_SCALE)?[0] = scale;
             }
-            let images_to_stage = self.images_to_stage(inputs, part);
-            self.pass
-                .step_ahead(state, images_to_stage.map(|images| (IMAGES, images)))?;
-            is_staged = images_to_stage.is_some();
+            let ahead = self.staged_input.zip(self.to_stage(inputs, part));
+            self.pass.step_ahead(state, ahead)?;
+            is_staged = ahead.is_some();
             loss += f64::from(self.pass.output("loss")?[0]);
         }
         if is_staged {
@@ -214,26 +256,33 @@ impl Stepper {
         })
     }
 
-    /// The images to stage while `part` is computed: those of the next micro-batch, or of the next step's first. A next batch of another
+    /// The whole batch's elements of the staged input.
+    fn staged_elements<'a>(&self, inputs: &'a StepInputs<'_>) -> Option<&'a [u8]> {
+        let mut batch = inputs.batch.iter();
+        let staged = batch.find(|(name, _)| Some(*name) == self.staged_input);
+        staged.map(|(_, elements)| &**elements)
+    }
+
+    /// The elements to stage while `part` is computed: those of the next micro-batch, or of the next step's first. A next batch of another
     /// size is not staged; its own step reports the error.
-    fn images_to_stage<'a>(&self, inputs: &StepInputs<'a>, part: usize) -> Option<&'a [u8]> {
-        if !self.uses_staging {
-            return None;
-        }
+    fn to_stage<'a>(&self, inputs: &'a StepInputs<'_>, part: usize) -> Option<&'a [u8]> {
+        let elements = self.staged_elements(inputs)?;
         if part + 1 < self.parts {
-            return Some(part_of(inputs.images, part + 1, self.parts));
+            return Some(part_of(elements, part + 1, self.parts));
         }
-        let next = inputs.next.filter(|next| next.len() == inputs.images.len())?;
+        let next = inputs.next.filter(|next| next.len() == elements.len())?;
         Some(part_of(next, 0, self.parts))
     }
 
     /// Time per operator of forward and backward, and of the update if it has no program of its own.
-    pub(super) fn profile(&mut self) -> Result<Vec<OperatorTime>, Error> {
+    ///
+    /// # Errors
+    /// [`Error::Runtime`] if profiling is off or the profile cannot be read.
+    pub fn profile(&mut self) -> Result<Vec<OperatorTime>, Error> {
         Ok(self.pass.profile()?)
     }
 }
 
-const IMAGES: &str = "images";
 const NORM: &str = "gradient_norm";
 const IS_FINITE: &str = "is_finite";
 const LOSS_SCALE: &str = "loss_scale";
@@ -274,7 +323,8 @@ fn averaged_by(name: &str) -> Option<&str> {
 }
 
 /// The state of the exported model: parameters replaced by their averages, if there are some.
-pub(super) fn model_of(state: BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
+#[must_use]
+pub fn model_of(state: BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
     let (averages, mut model): (BTreeMap<_, _>, BTreeMap<_, _>) = state
         .into_iter()
         .partition(|(name, _)| averaged_by(name).is_some());
@@ -284,6 +334,6 @@ pub(super) fn model_of(state: BTreeMap<String, Tensor>) -> BTreeMap<String, Tens
 }
 
 /// Removes all averages, so that they start anew from the parameters.
-pub(super) fn drop_averages(state: &mut BTreeMap<String, Tensor>) {
+pub fn drop_averages(state: &mut BTreeMap<String, Tensor>) {
     state.retain(|name, _| averaged_by(name).is_none());
 }
