@@ -11,6 +11,8 @@ mod inference;
 mod precision;
 mod signature;
 mod spec;
+#[cfg(test)]
+mod tests;
 mod train_parts;
 mod train_step;
 mod update;
