@@ -1,6 +1,6 @@
 //! Operators and their attributes.
 
-use super::{Composite, ElementType, Fused, Shape};
+use super::{Composite, ElementType, Fused, Shape, window_positions};
 
 /// The operators of a graph: a closed subset of ONNX's default domain, [`Composite`]s that are decomposed into it, and the [`Fused`]
 /// operators of our own domain.
@@ -71,14 +71,10 @@ pub enum Op {
     MatMul,
     /// `a′ · b′ (+ c)` for matrices, each optionally transposed; `c` broadcasts to the output.
     Gemm(Gemm),
-    /// Two-dimensional cross-correlation `(x, w[, b])`, one group, no dilation.
+    /// Two-dimensional cross-correlation `(x, w[, b])`.
     Conv(Conv2d),
     /// The transpose of [`Op::Conv`] `(x, w)`.
     ConvTranspose(ConvTranspose2d),
-    /// Grouped convolution `(x, w[, b])`: ONNX's Conv with `group` > 1.
-    GroupConv(GroupConv2d),
-    /// Grouped transposed convolution `(x, w)`: the transpose of [`Op::GroupConv`].
-    GroupConvTranspose(GroupConvTranspose2d),
     /// The maximum of each window, and its flat index in the operand (of the first maximum if several are equal).
     MaxPool(MaxPool2d),
     /// The mean over all axes after the second; these are kept with extent one.
@@ -146,13 +142,29 @@ pub struct Gemm {
     pub transpose_b: bool,
 }
 
-/// Attributes of [`Op::Conv`]: `[height, width]`. The kernel size is that of the weight.
+/// Attributes of a convolution and its gradients, each `[height, width]`. The kernel size is that of the weight `[K, C/groups, R, S]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Conv2d {
     /// Step between windows.
     pub stride: [usize; 2],
     /// Zero padding on both sides.
     pub pad: [usize; 2],
+    /// Step between the elements of a window, at least one.
+    pub dilation: [usize; 2],
+    /// Number of groups, at least one; divides the input and output channels.
+    pub groups: usize,
+}
+
+impl Default for Conv2d {
+    /// ONNX's defaults.
+    fn default() -> Self {
+        Self {
+            stride: [1; 2],
+            pad: [0; 2],
+            dilation: [1; 2],
+            groups: 1,
+        }
+    }
 }
 
 impl Conv2d {
@@ -162,35 +174,45 @@ impl Conv2d {
         Self {
             stride: [stride; 2],
             pad: [pad; 2],
+            ..Self::default()
         }
+    }
+
+    /// Whether it has one group and no dilation.
+    #[must_use]
+    pub fn is_dense(&self) -> bool {
+        self.groups == 1 && self.dilation == [1; 2]
+    }
+
+    /// Height and width that a window of a kernel covers: `(kernel − 1)·dilation + 1`.
+    #[must_use]
+    pub fn span(&self, kernel: [usize; 2]) -> [usize; 2] {
+        [0, 1].map(|axis| {
+            let gaps = kernel[axis].saturating_sub(1);
+            gaps.saturating_mul(self.dilation[axis]).saturating_add(1)
+        })
+    }
+
+    /// Height and width of the output for an input of `extent`; `None` if no window fits.
+    #[must_use]
+    pub fn positions(&self, extent: [usize; 2], kernel: [usize; 2]) -> Option<[usize; 2]> {
+        if kernel.contains(&0) || self.dilation.contains(&0) {
+            return None;
+        }
+        let span = self.span(kernel);
+        let along =
+            |axis: usize| window_positions(extent[axis], span[axis], self.stride[axis], self.pad[axis]);
+        Some([along(0)?, along(1)?])
     }
 }
 
 /// Attributes of [`Op::ConvTranspose`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConvTranspose2d {
-    /// Stride and padding of the convolution this is the transpose of.
+    /// The convolution this is the transpose of.
     pub conv: Conv2d,
     /// Rows and columns at the end of that convolution's input that no window covers.
     pub output_padding: [usize; 2],
-}
-
-/// Attributes of [`Op::GroupConv`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct GroupConv2d {
-    /// Stride and padding.
-    pub conv: Conv2d,
-    /// Number of groups, at least one; divides the input and output channels.
-    pub groups: usize,
-}
-
-/// Attributes of [`Op::GroupConvTranspose`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct GroupConvTranspose2d {
-    /// Attributes of the transposed convolution of one group.
-    pub transpose: ConvTranspose2d,
-    /// Number of groups of the convolution this is the transpose of.
-    pub groups: usize,
 }
 
 /// Attributes of [`Op::MaxPool`].

@@ -35,7 +35,7 @@ fn compile(
     model.check()?;
     let [graph, resized] = [batch, batch + 1].map(|batch| build_graph(model, state, batch));
     let ((graph, images, outputs), (resized, ..)) = (graph?, resized?);
-    let resized = lower::lower(&resized)?;
+    let resized = lower::lower_inference(&resized)?;
     let options = ExportOptions {
         name: "inference",
         fixed: Some(state),
@@ -55,7 +55,7 @@ fn compile(
         ..Signature::default()
     };
     Ok(Program {
-        model: export::export(&lower::lower(&graph)?, &options)?,
+        model: export::export(&lower::lower_inference(&graph)?, &options)?,
         signature,
     })
 }

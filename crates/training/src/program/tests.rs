@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::graph::export::{ExportOptions, export};
-use crate::graph::op::{BatchNormalization, Clip, Gemm};
+use crate::graph::op::{BatchNormalization, Clip, Conv2d, Gemm};
 use crate::graph::{Constant, Op, Value};
 
 /// BLAKE3 of a model without its `producer_version`, the first 16 hexadecimal digits.
@@ -133,13 +133,10 @@ fn mixed_network() -> OnnxModel {
 }
 
 fn conv(stride: usize, pad: usize, groups: usize) -> Op {
-    use crate::graph::op::{Conv2d, GroupConv2d};
-    let conv = Conv2d::square(stride, pad);
-    if groups == 1 {
-        Op::Conv(conv)
-    } else {
-        Op::GroupConv(GroupConv2d { conv, groups })
-    }
+    Op::Conv(Conv2d {
+        groups,
+        ..Conv2d::square(stride, pad)
+    })
 }
 
 #[test]

@@ -55,8 +55,20 @@ impl NodeEncoding {
 
     fn window(self, window: Conv2d) -> Self {
         let [vertical, horizontal] = window.pad;
-        self.ints("pads", &[vertical, horizontal, vertical, horizontal])
-            .ints("strides", &window.stride)
+        let encoding = self
+            .ints("pads", &[vertical, horizontal, vertical, horizontal])
+            .ints("strides", &window.stride);
+        match window.dilation {
+            [1, 1] => encoding,
+            dilation => encoding.ints("dilations", &dilation),
+        }
+    }
+
+    fn group(self, conv: Conv2d) -> Self {
+        match conv.groups {
+            1 => self,
+            groups => self.int("group", signed(groups)),
+        }
     }
 
     fn list(self, numbers: &[usize]) -> Self {
@@ -188,15 +200,11 @@ pub(super) fn encode(op: &Op, context: NodeContext<'_>) -> Option<NodeEncoding> 
         Op::Gemm(gemm) => plain
             .int("transA", i64::from(gemm.transpose_a))
             .int("transB", i64::from(gemm.transpose_b)),
-        Op::Conv(conv) => plain.window(*conv),
-        Op::GroupConv(conv) => plain.window(conv.conv).int("group", signed(conv.groups)),
-        Op::GroupConvTranspose(transpose) => plain
-            .window(transpose.transpose.conv)
-            .ints("output_padding", &transpose.transpose.output_padding)
-            .int("group", signed(transpose.groups)),
-        Op::ConvTranspose(conv) => plain
-            .window(conv.conv)
-            .ints("output_padding", &conv.output_padding),
+        Op::Conv(conv) => plain.window(*conv).group(*conv),
+        Op::ConvTranspose(transpose) => plain
+            .window(transpose.conv)
+            .ints("output_padding", &transpose.output_padding)
+            .group(transpose.conv),
         Op::MaxPool(pool) => plain.pool(*pool),
         Op::ScatterElementsAdd => plain.int("axis", 0).text("reduction", "add"),
         Op::BatchNormalization(attributes) => plain.float("epsilon", attributes.epsilon),
@@ -244,6 +252,7 @@ impl NodeEncoding {
         self.ints(attribute::KERNEL, &pool.kernel).window(Conv2d {
             stride: pool.stride,
             pad: pool.pad,
+            ..Conv2d::default()
         })
     }
 

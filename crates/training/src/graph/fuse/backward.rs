@@ -14,7 +14,7 @@ impl Fusion<'_> {
         (conv, extent): (Conv2d, [usize; 2]),
         [w, dy]: [Value; 2],
     ) -> Result<bool, Error> {
-        if !self.fits_nchwc(first(node)) || !self.fits_nchwc(dy) {
+        if !conv.is_dense() || !self.fits_nchwc(first(node)) || !self.fits_nchwc(dy) {
             return Ok(false);
         }
         let (w, dy) = (self.nchw(w)?, self.nchwc(dy)?);
@@ -29,7 +29,7 @@ impl Fusion<'_> {
         (conv, kernel): (Conv2d, [usize; 2]),
         [x, dy]: [Value; 2],
     ) -> Result<bool, Error> {
-        if !self.fits_nchwc(dy) || !(self.is_image(x) || self.fits_nchwc(x)) {
+        if !conv.is_dense() || !self.fits_nchwc(dy) || !(self.is_image(x) || self.fits_nchwc(x)) {
             return Ok(false);
         }
         let (input, mut operands) = self.conv_input(x)?;

@@ -9,7 +9,7 @@ impl Fusion<'_> {
     /// Deferred: a following batch norm may need the statistics of its output.
     pub(super) fn conv(&mut self, node: &Node, conv: Conv2d, [x, w]: [Value; 2]) -> Result<bool, Error> {
         let output = first(node);
-        if !self.fits_nchwc(output) || !(self.is_image(x) || self.fits_nchwc(x)) {
+        if !conv.is_dense() || !self.fits_nchwc(output) || !(self.is_image(x) || self.fits_nchwc(x)) {
             return Ok(false);
         }
         let w = self.nchw(w)?;

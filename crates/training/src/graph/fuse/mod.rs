@@ -71,7 +71,7 @@ struct Fusion<'g> {
 impl Fusion<'_> {
     fn node(&mut self, node: &Node) -> Result<(), Error> {
         let is_done = match (&node.op, &*node.inputs) {
-            (Op::Composite(Composite::Conv(conv)), &[x, w]) => self.conv(node, *conv, [x, w])?,
+            (Op::Conv(conv), &[x, w]) => self.conv(node, *conv, [x, w])?,
             (Op::Composite(Composite::BatchNorm(norm)), &[x, scale, bias]) => {
                 self.batch_norm(node, *norm, [x, scale, bias])?
             }

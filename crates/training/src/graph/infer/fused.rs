@@ -2,7 +2,6 @@ use super::super::error::InferError;
 use super::super::fused::{ConvInput, Fused, GradEpilogue, ReluMask, Shortcut};
 use super::super::op::{Conv2d, MaxPool2d};
 use super::super::{Shape, TensorType};
-use super::convolution::positions;
 use super::{Operands, Types, expect_shape, extents, float};
 
 pub(super) fn infer(operands: &Operands<'_>, fused: &Fused) -> Types {
@@ -132,6 +131,22 @@ fn grad_epilogue(operands: &mut Cursor<'_>, dy: Shape, channels: usize, epilogue
     operands.expect(dy.clone())?;
     operands.expect([channels])?;
     Ok(vec![TensorType::f32([2, channels]), TensorType::f32(dy)])
+}
+
+/// Height and width of a convolution's output. Fused convolutions have one group and no dilation.
+fn positions(
+    shape: &Shape,
+    extent: [usize; 2],
+    kernel: [usize; 2],
+    conv: Conv2d,
+) -> Result<[usize; 2], InferError> {
+    if !conv.is_dense() {
+        return Err(InferError::Attribute {
+            name: "groups, dilation",
+            shape: shape.clone(),
+        });
+    }
+    super::convolution::positions(shape, extent, kernel, conv)
 }
 
 fn pooled(x: &Shape, pool: MaxPool2d) -> Result<Shape, InferError> {

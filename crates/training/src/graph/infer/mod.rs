@@ -48,8 +48,6 @@ pub(super) fn infer(op: &Op, operands: &[&TensorType]) -> Types {
         Op::Gemm(gemm) => linear::gemm(&operands, *gemm),
         Op::Conv(conv) => convolution::conv(&operands, *conv),
         Op::ConvTranspose(conv) => convolution::conv_transpose(&operands, *conv),
-        Op::GroupConv(conv) => convolution::group_conv(&operands, *conv),
-        Op::GroupConvTranspose(transpose) => convolution::group_conv_transpose(&operands, *transpose),
         Op::MaxPool(pool) => convolution::max_pool(&operands, *pool),
         Op::GlobalAveragePool => convolution::global_average_pool(&operands),
         Op::ScatterElementsAdd => layout::scatter(&operands),
