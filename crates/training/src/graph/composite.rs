@@ -1,5 +1,5 @@
 use super::Shape;
-use super::op::{AdamW, BatchNormalization, Conv2d};
+use super::op_attributes::{AdamW, BatchNormalization, Conv2d};
 
 /// Operations that ONNX's default domain lacks, or that have several equivalent decompositions.
 ///

@@ -4,7 +4,8 @@
 //! (zero at positions of `x` that no window covers), and the gradient of `w` is the cross-correlation of `x` with `dy`, with stride one and
 //! `dy` dilated by `s`.
 
-use super::{Backward, Error, Gradients};
+use crate::autodiff::Error;
+use crate::autodiff::backward::{Backward, Gradients};
 use crate::graph::op::{Conv2d, ConvTranspose2d, Reduce};
 use crate::graph::{Composite, Op, Value};
 

@@ -1,6 +1,7 @@
 //! Operators that rearrange elements.
 
-use super::{Backward, Error, Gradients};
+use crate::autodiff::Error;
+use crate::autodiff::backward::{Backward, Gradients};
 use crate::graph::op::{Pad, Slice};
 use crate::graph::{Op, Shape};
 

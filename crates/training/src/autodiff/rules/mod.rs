@@ -7,7 +7,8 @@ mod linear;
 mod normalize;
 mod reduce;
 
-use super::{Backward, Error, Gradients};
+use crate::autodiff::Error;
+use crate::autodiff::backward::{Backward, Gradients};
 use crate::graph::{Composite, Op};
 
 /// How an operator is differentiated.

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 
 use super::super::onnx::{AttributeProto, attribute_type};
 use super::dynamic_batch::{ResizedNode, is_whole};
+use super::tensor::{data_type_of, signed};
 use crate::graph::fused::AttributeVisitor;
 use crate::graph::op::Conv2d;
 use crate::graph::{Constant, Op, Shape};
@@ -84,11 +85,6 @@ impl NodeEncoding {
     }
 }
 
-/// An extent, axis or index as ONNX's signed integer.
-pub(super) fn signed(number: usize) -> i64 {
-    i64::try_from(number).expect("extents fit in memory")
-}
-
 /// What the encoding depends on besides the operator.
 #[derive(Clone, Copy)]
 pub(super) struct NodeContext<'g> {
@@ -158,7 +154,7 @@ pub(super) fn encode(op: &Op, context: NodeContext<'_>) -> Option<NodeEncoding> 
             }
             encoding
         }
-        Op::Cast(to) => plain.int("to", i64::from(super::data_type_of(*to))),
+        Op::Cast(to) => plain.int("to", i64::from(data_type_of(*to))),
         // `axes` became an operand in opset 13 for ReduceSum, and in 18 for the other reductions.
         Op::ReduceMean(reduce) | Op::ReduceSumSquare(reduce) if context.opset < 18 => plain
             .ints("axes", &reduce.axes)

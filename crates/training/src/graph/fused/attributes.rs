@@ -1,7 +1,7 @@
 //! Names of the fused operators, and of their attributes and the values of these, in model files. The strings are those of earlier releases.
 
 use super::{ConvInput, Fused, GradEpilogue, ReluMask, Shortcut};
-use crate::graph::op::{AdamW, BatchNormalization, Conv2d, MaxPool2d};
+use crate::graph::op_attributes::{AdamW, BatchNormalization, Conv2d, MaxPool2d};
 
 /// Name of the operator domain of [`Fused`] operators.
 pub const DOMAIN: &str = "equibatch";

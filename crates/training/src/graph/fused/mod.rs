@@ -8,7 +8,7 @@ mod attributes;
 
 pub use attributes::{AttributeVisitor, DOMAIN, shape_attribute};
 
-use super::op::{AdamW, BatchNormalization, Conv2d, MaxPool2d};
+use super::op_attributes::{AdamW, BatchNormalization, Conv2d, MaxPool2d};
 
 /// Operators of our own domain, each of which computes several ONNX operators in one pass over the activations.
 ///

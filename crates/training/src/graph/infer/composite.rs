@@ -2,7 +2,7 @@ use super::super::op::Conv2d;
 use super::super::{Composite, ElementType, Shape, TensorType};
 use super::convolution::{divided, positions};
 use super::normalize::channels;
-use super::{Operands, Types, expect_elements, expect_shape, extents, float, one};
+use super::operands::{Operands, Types, expect_elements, expect_shape, extents, float, one};
 
 pub(super) fn infer(operands: &Operands<'_>, composite: &Composite) -> Types {
     match composite {

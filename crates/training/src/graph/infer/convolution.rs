@@ -1,7 +1,7 @@
 use super::super::error::InferError;
 use super::super::op::{Conv2d, ConvTranspose2d, MaxPool2d};
 use super::super::{ElementType, Shape, TensorType};
-use super::{Operands, Types, expect_shape, extents, float, one};
+use super::operands::{Operands, Types, expect_shape, extents, float, one};
 
 /// Height and width of a convolution's output.
 pub(super) fn positions(

@@ -1,8 +1,8 @@
 use super::super::error::InferError;
 use super::super::fused::{ConvInput, Fused, GradEpilogue, ReluMask, Shortcut};
 use super::super::op::{Conv2d, MaxPool2d};
-use super::super::{Shape, TensorType};
-use super::{Operands, Types, expect_shape, extents, float};
+use super::super::{ElementType, Shape, TensorType};
+use super::operands::{Operands, Types, expect_elements, expect_shape, extents, float};
 
 pub(super) fn infer(operands: &Operands<'_>, fused: &Fused) -> Types {
     let mut operands = Cursor::of(operands, fused)?;
@@ -205,7 +205,7 @@ impl<'a> Cursor<'a> {
             expected: position + 1,
             found: position,
         })?;
-        super::expect_elements(position, operand, super::ElementType::F32)?;
+        expect_elements(position, operand, ElementType::F32)?;
         self.position += 1;
         Ok(&operand.shape)
     }

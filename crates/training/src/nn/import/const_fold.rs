@@ -1,8 +1,10 @@
 //! Constant folding: values computed from constants and shapes alone, such as the target of a Reshape. All shapes are static here.
 
 use super::Error;
-use super::importer::{FoldBudget, Importer, Item, axis_of, node_error};
+use super::fold_budget::FoldBudget;
+use super::importer::{Importer, Item};
 use super::layout::{Ranges, permutation, reshaped, sliced, unsqueezed};
+use super::node::{axis_of, node_error};
 use crate::graph::Shape;
 use crate::graph::import::{Elements, HostTensor, ModelNode};
 

@@ -1,6 +1,7 @@
 use super::Error;
 use super::elementwise::per_channel;
-use super::importer::{Importer, check_attributes, node_error};
+use super::importer::Importer;
+use super::node::{check_attributes, node_error};
 use crate::graph::import::ModelNode;
 use crate::graph::op::{Conv2d, MaxPool2d, Pad};
 use crate::graph::{Constant, Op, Shape, Value, window_positions};

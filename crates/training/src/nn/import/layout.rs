@@ -1,5 +1,6 @@
 use super::Error;
-use super::importer::{Importer, axis_of, check_attributes, node_error};
+use super::importer::Importer;
+use super::node::{axis_of, check_attributes, node_error};
 use crate::graph::import::ModelNode;
 use crate::graph::op::{Pad, Slice};
 use crate::graph::{ElementType, Op, Shape, Value};
