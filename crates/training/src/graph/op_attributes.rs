@@ -31,6 +31,18 @@ pub struct Slice {
     pub steps: Vec<usize>,
 }
 
+impl Slice {
+    /// The slice that keeps a whole operand.
+    #[must_use]
+    pub fn whole(shape: &[usize]) -> Self {
+        Self {
+            starts: vec![0; shape.len()],
+            ends: shape.to_vec(),
+            steps: vec![1; shape.len()],
+        }
+    }
+}
+
 /// Attributes of [`Op::Pad`](super::Op::Pad): number of zeros per axis of the operand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pad {

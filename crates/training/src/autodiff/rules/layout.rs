@@ -41,11 +41,7 @@ pub(super) fn concat(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     let mut gradients = Vec::new();
     for position in 0..b.node.inputs.len() {
         let end = start + b.shape(b.input(position))[axis];
-        let mut part = Slice {
-            starts: vec![0; whole.len()],
-            ends: whole.clone(),
-            steps: vec![1; whole.len()],
-        };
+        let mut part = Slice::whole(&whole);
         (part.starts[axis], part.ends[axis]) = (start, end);
         gradients.push(if b.wants(position) {
             Some(b.slice(dy, part)?)

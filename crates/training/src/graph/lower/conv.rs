@@ -2,8 +2,8 @@
 
 use super::algorithm::{self, Forward, Sizes};
 use super::bf16;
-use super::im2col::{Order, Window, channels_first, im2col};
-use crate::graph::op::{Conv2d, Gemm};
+use super::im2col::{Order, Window, im2col, product};
+use crate::graph::op::Conv2d;
 use crate::graph::{Error, Graph, Op, Shape, Value};
 
 /// `(x, w[, b])`.
@@ -32,14 +32,5 @@ fn by_im2col(g: &mut Graph, x: Value, w: Value, window: Window) -> Result<Value,
     let patches = im2col(g, x, window, Order::RowMajor)?;
     let channels_last = g.transpose(w, &[0, 2, 3, 1])?;
     let matrix = g.reshape(channels_last, Shape::from([k, window.taps() * c]))?;
-    let rows = g.gemm(
-        patches,
-        matrix,
-        None,
-        Gemm {
-            transpose_a: false,
-            transpose_b: true,
-        },
-    )?;
-    channels_first(g, rows, n, window.positions)
+    product(g, patches, matrix, n, window.positions)
 }

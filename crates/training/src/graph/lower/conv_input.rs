@@ -2,8 +2,8 @@
 
 use super::algorithm::{self, Input, Sizes};
 use super::bf16;
-use super::im2col::{Order, Window, channels_first, im2col};
-use crate::graph::op::{Conv2d, ConvTranspose2d, Gemm};
+use super::im2col::{Order, Window, im2col, product};
+use crate::graph::op::{Conv2d, ConvTranspose2d};
 use crate::graph::{Error, Graph, Op, Shape, Value};
 
 pub(super) fn decompose(
@@ -76,14 +76,5 @@ fn by_im2col(g: &mut Graph, w: Value, dy: Value, window: Window) -> Result<Value
     let patches = im2col(g, dy, window, Order::Reversed)?;
     let by_channel = g.transpose(w, &[1, 2, 3, 0])?;
     let matrix = g.reshape(by_channel, Shape::from([c, window.taps() * k]))?;
-    let rows = g.gemm(
-        patches,
-        matrix,
-        None,
-        Gemm {
-            transpose_a: false,
-            transpose_b: true,
-        },
-    )?;
-    channels_first(g, rows, n, window.positions)
+    product(g, patches, matrix, n, window.positions)
 }

@@ -1,7 +1,7 @@
 //! im2col: rearranges an image so that a convolution becomes one matrix multiplication.
 
 use super::bf16;
-use crate::graph::op::{Conv2d, Pad, Slice};
+use crate::graph::op::{Conv2d, Gemm, Pad, Slice};
 use crate::graph::{Error, Graph, Op, Shape, Value};
 
 /// Positions of the height and width axes in a layout of four axes.
@@ -101,11 +101,8 @@ fn part(
     (count, step): (Option<[usize; 2]>, [usize; 2]),
 ) -> Result<Value, Error> {
     let shape = g.shape(x).clone();
-    let mut slice = Slice {
-        starts: layout.spatial(start),
-        ends: shape.to_vec(),
-        steps: vec![1; 4],
-    };
+    let mut slice = Slice::whole(&shape);
+    slice.starts = layout.spatial(start);
     for (axis, which) in [(layout.rows, 0), (layout.columns, 1)] {
         slice.steps[axis] = step[which];
         if let Some(count) = count {
@@ -148,13 +145,19 @@ pub(super) enum Order {
     Reversed,
 }
 
-/// `[N·H·W, C]` as `[N, C, H, W]`.
-pub(super) fn channels_first(
+/// `patches · matrixᵀ` for [`im2col`] patches `[N·H·W, M]` and a weight `[C, M]`, as `[N, C, H, W]`.
+pub(super) fn product(
     g: &mut Graph,
-    rows: Value,
+    patches: Value,
+    matrix: Value,
     n: usize,
     [height, width]: [usize; 2],
 ) -> Result<Value, Error> {
+    let gemm = Gemm {
+        transpose_a: false,
+        transpose_b: true,
+    };
+    let rows = g.gemm(patches, matrix, None, gemm)?;
     let c = g.shape(rows)[1];
     let channels_last = g.reshape(rows, Shape::from([n, height, width, c]))?;
     g.transpose(channels_last, &[0, 3, 1, 2])

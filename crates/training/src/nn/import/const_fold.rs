@@ -3,7 +3,7 @@
 use super::Error;
 use super::fold_budget::FoldBudget;
 use super::importer::{Importer, Item};
-use super::layout::{Ranges, permutation, reshaped, sliced, unsqueezed};
+use super::layout::{permutation, reshaped, sliced, unsqueezed};
 use super::node::{axis_of, node_error};
 use crate::graph::Shape;
 use crate::graph::import::{Elements, HostTensor, ModelNode};
@@ -122,17 +122,7 @@ fn compute(budget: &FoldBudget<'_>, operands: &[&HostTensor]) -> Result<Option<H
             let (Some(starts), Some(ends)) = (list(1), list(2)) else {
                 return Ok(None);
             };
-            let (axes, steps) = (list(3), list(4));
-            let slice = sliced(
-                node,
-                &x.shape,
-                &Ranges {
-                    starts,
-                    ends,
-                    axes,
-                    steps,
-                },
-            )?;
+            let slice = sliced(node, &x.shape, [starts, ends], [list(3), list(4)])?;
             let shape: Shape = (0..rank)
                 .map(|axis| {
                     (slice.starts[axis]..slice.ends[axis])
