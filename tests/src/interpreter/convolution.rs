@@ -4,7 +4,7 @@ use super::array::Array;
 
 /// The row or column of the input under a kernel tap at a window position; `None` in the padding.
 fn source(position: usize, tap: usize, axis: usize, conv: Conv2d, extent: usize) -> Option<usize> {
-    (position * conv.stride[axis] + tap)
+    (position * conv.stride[axis] + tap * conv.dilation[axis])
         .checked_sub(conv.pad[axis])
         .filter(|&source| source < extent)
 }
@@ -19,6 +19,7 @@ fn products(
 ) {
     for n in 0..y[0] {
         for k in 0..y[1] {
+            let first = k / (y[1] / conv.groups) * w[1];
             for row in 0..y[2] {
                 for column in 0..y[3] {
                     for c in 0..w[1] {
@@ -30,7 +31,8 @@ fn products(
                                 let Some(from_column) = source(column, j, 1, conv, x[3]) else {
                                     continue;
                                 };
-                                product([n, c, from_row, from_column], [k, c, i, j], [n, k, row, column]);
+                                let at_x = [n, first + c, from_row, from_column];
+                                product(at_x, [k, c, i, j], [n, k, row, column]);
                             }
                         }
                     }
@@ -41,7 +43,8 @@ fn products(
 }
 
 fn positions(extent: usize, kernel: usize, axis: usize, conv: Conv2d) -> usize {
-    (extent + 2 * conv.pad[axis] - kernel) / conv.stride[axis] + 1
+    let span = (kernel - 1) * conv.dilation[axis] + 1;
+    (extent + 2 * conv.pad[axis] - span) / conv.stride[axis] + 1
 }
 
 pub(super) fn conv(operands: &[&Array], conv: Conv2d) -> Array {
@@ -60,7 +63,7 @@ pub(super) fn conv(operands: &[&Array], conv: Conv2d) -> Array {
 }
 
 pub(super) fn input_gradient(w: &Array, dy: &Array, conv: Conv2d, extent: [usize; 2]) -> Array {
-    let shape = [dy.shape[0], w.shape[1], extent[0], extent[1]];
+    let shape = [dy.shape[0], w.shape[1] * conv.groups, extent[0], extent[1]];
     let mut dx = Array::zeros(&shape);
     products(&shape, &w.shape, &dy.shape, conv, |at_x, at_w, at_y| {
         dx.add(&at_x, w.at(&at_w) * dy.at(&at_y));
@@ -69,7 +72,7 @@ pub(super) fn input_gradient(w: &Array, dy: &Array, conv: Conv2d, extent: [usize
 }
 
 pub(super) fn weight_gradient(x: &Array, dy: &Array, conv: Conv2d, kernel: [usize; 2]) -> Array {
-    let shape = [dy.shape[1], x.shape[1], kernel[0], kernel[1]];
+    let shape = [dy.shape[1], x.shape[1] / conv.groups, kernel[0], kernel[1]];
     let mut dw = Array::zeros(&shape);
     products(&x.shape, &shape, &dy.shape, conv, |at_x, at_w, at_y| {
         dw.add(&at_w, x.at(&at_x) * dy.at(&at_y));
@@ -79,18 +82,19 @@ pub(super) fn weight_gradient(x: &Array, dy: &Array, conv: Conv2d, kernel: [usiz
 
 pub(super) fn conv_transpose(operands: &[&Array], attributes: ConvTranspose2d) -> Array {
     let (x, w) = (operands[0], operands[1]);
+    let ConvTranspose2d { conv, output_padding } = attributes;
     let extent = [0, 1].map(|axis| {
-        let conv = attributes.conv;
-        (x.shape[2 + axis] - 1) * conv.stride[axis] + w.shape[2 + axis] + attributes.output_padding[axis]
-            - 2 * conv.pad[axis]
+        let span = (w.shape[2 + axis] - 1) * conv.dilation[axis] + 1;
+        (x.shape[2 + axis] - 1) * conv.stride[axis] + span + output_padding[axis] - 2 * conv.pad[axis]
     });
-    input_gradient(w, x, attributes.conv, extent)
+    input_gradient(w, x, conv, extent)
 }
 
 pub(super) fn max_pool(x: &Array, pool: MaxPool2d) -> Vec<Array> {
     let window = Conv2d {
         stride: pool.stride,
         pad: pool.pad,
+        ..Conv2d::default()
     };
     let rows = positions(x.shape[2], pool.kernel[0], 0, window);
     let columns = positions(x.shape[3], pool.kernel[1], 1, window);

@@ -6,7 +6,6 @@ mod composite;
 mod convolution;
 mod elementwise;
 mod fused;
-mod group_convolution;
 mod layout;
 mod linear;
 mod normalize;
@@ -142,8 +141,6 @@ fn apply(node: &Node, operands: &[&Array]) -> Vec<Array> {
         Op::Gemm(gemm) => one(linear::gemm(operands, *gemm)),
         Op::Conv(conv) => one(convolution::conv(operands, *conv)),
         Op::ConvTranspose(conv) => one(convolution::conv_transpose(operands, *conv)),
-        Op::GroupConv(conv) => one(group_convolution::conv(operands, *conv)),
-        Op::GroupConvTranspose(transpose) => one(group_convolution::conv_transpose(operands, *transpose)),
         Op::MaxPool(pool) => convolution::max_pool(operands[0], *pool),
         Op::GlobalAveragePool => one(convolution::global_average_pool(operands[0])),
         Op::BatchNormalization(attributes) => {
@@ -152,37 +149,31 @@ fn apply(node: &Node, operands: &[&Array]) -> Vec<Array> {
         Op::Softmax => one(normalize::softmax(operands[0])),
         Op::LogSoftmax => one(normalize::log_softmax(operands[0])),
         Op::OneHot(width) => one(normalize::one_hot(operands[0], *width)),
-        Op::Composite(composite) => {
-            match composite {
-                Composite::BatchNorm(attributes) => composite::batch_norm(operands, attributes.epsilon),
-                Composite::BatchNormGradient(attributes) => {
-                    composite::batch_norm_gradient(operands, attributes.epsilon)
-                }
-                Composite::CrossEntropy => one(composite::cross_entropy(operands)),
-                Composite::Conv(conv) => one(convolution::conv(operands, *conv)),
-                Composite::ConvInputGradient { conv, extent } => one(convolution::input_gradient(
-                    operands[0],
-                    operands[1],
-                    *conv,
-                    *extent,
-                )),
-                Composite::ConvWeightGradient { conv, kernel } => one(convolution::weight_gradient(
-                    operands[0],
-                    operands[1],
-                    *conv,
-                    *kernel,
-                )),
-                Composite::GroupConvWeightGradient { conv, kernel } => one(
-                    group_convolution::weight_gradient(operands[0], operands[1], *conv, *kernel),
-                ),
-                Composite::MaxPoolGradient(shape) => one(composite::max_pool_gradient(operands, shape)),
-                Composite::ReluGradient => one(elementwise::binary(
-                    operands,
-                    |y, dy| if y > 0.0 { dy } else { 0.0 },
-                )),
-                Composite::AdamW(attributes) => composite::adamw(operands, *attributes),
+        Op::Composite(composite) => match composite {
+            Composite::BatchNorm(attributes) => composite::batch_norm(operands, attributes.epsilon),
+            Composite::BatchNormGradient(attributes) => {
+                composite::batch_norm_gradient(operands, attributes.epsilon)
             }
-        }
+            Composite::CrossEntropy => one(composite::cross_entropy(operands)),
+            Composite::ConvInputGradient { conv, extent } => one(convolution::input_gradient(
+                operands[0],
+                operands[1],
+                *conv,
+                *extent,
+            )),
+            Composite::ConvWeightGradient { conv, kernel } => one(convolution::weight_gradient(
+                operands[0],
+                operands[1],
+                *conv,
+                *kernel,
+            )),
+            Composite::MaxPoolGradient(shape) => one(composite::max_pool_gradient(operands, shape)),
+            Composite::ReluGradient => one(elementwise::binary(
+                operands,
+                |y, dy| if y > 0.0 { dy } else { 0.0 },
+            )),
+            Composite::AdamW(attributes) => composite::adamw(operands, *attributes),
+        },
         Op::Fused(fused) => fused::apply(fused, operands),
     }
 }

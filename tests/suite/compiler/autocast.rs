@@ -6,8 +6,8 @@ use equibatch_tests::interpreter::{Array, evaluate};
 use equibatch_tests::onnx_runtime;
 use equibatch_training::autodiff::gradients;
 use equibatch_training::graph::autocast::{Format, autocast, merge_casts};
-use equibatch_training::graph::op::{BatchNormalization, Conv2d, Gemm, GroupConv2d, MaxPool2d, Reduce};
-use equibatch_training::graph::{Composite, ElementType, Graph, Op, Shape, TensorType, Value, lower::lower};
+use equibatch_training::graph::op::{BatchNormalization, Conv2d, Gemm, MaxPool2d, Reduce};
+use equibatch_training::graph::{ElementType, Graph, Op, Shape, TensorType, Value, lower::lower};
 use equibatch_training::nn::Backbone;
 use equibatch_training::program::{ModelSpec, Precision, ResNet, Role, TrainSpec, parts_graphs, train_graph};
 
@@ -34,7 +34,7 @@ impl Network {
             parameters.push((name.to_owned(), value));
             value
         };
-        let conv = |stride, pad| Op::Composite(Composite::Conv(Conv2d::square(stride, pad)));
+        let conv = |stride, pad| Op::Conv(Conv2d::square(stride, pad));
         let fits = "it fits";
         let x = g.input("x", TensorType::f32([4, 3, 8, 8])).expect("an input");
         let w = parameter(g, "first", &[6, 3, 3, 3]);
@@ -55,11 +55,11 @@ impl Network {
         let b = g.reshape(b, Shape::from([6, 1, 1])).expect(fits);
         let x = g.add(x, b).expect(fits);
         let w = parameter(g, "grouped", &[6, 2, 3, 3]);
-        let groups = GroupConv2d {
-            conv: Conv2d::square(1, 1),
+        let grouped = Conv2d {
             groups: 3,
+            ..Conv2d::square(1, 1)
         };
-        let x = g.single(Op::GroupConv(groups), &[x, w]).expect(fits);
+        let x = g.conv(x, w, grouped).expect(fits);
         let x = g.add(x, short).expect(fits);
         let gate = g.sigmoid(x).expect(fits);
         let x = g.mul(x, gate).expect(fits);
@@ -239,7 +239,7 @@ fn a_step_keeps_all_of_its_state_in_single_precision() {
         }
         let (graph, _) = &whole;
         let convolutions = graph.nodes().iter();
-        let convolutions = convolutions.filter(|node| matches!(node.op, Op::Composite(Composite::Conv(_))));
+        let convolutions = convolutions.filter(|node| matches!(node.op, Op::Conv(_)));
         let types = convolutions.map(|node| graph.tensor_type(node.inputs[0]).element_type);
         assert!(types.clone().count() == 20 && { types }.all(|found| found == format));
     }

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use equibatch_engine::random::{Purpose, generator};
 use equibatch_tests::interpreter::Array;
 use equibatch_training::graph::op::{
-    AdamW, BatchNormalization, Clip, Conv2d, ConvTranspose2d, Gemm, GroupConv2d, GroupConvTranspose2d,
-    MaxPool2d, Pad, Reduce, Slice,
+    AdamW, BatchNormalization, Clip, Conv2d, ConvTranspose2d, Gemm, MaxPool2d, Pad, Reduce, Slice,
 };
 use equibatch_training::graph::{Composite, ElementType, Graph, Op, Shape, TensorType, Value};
 use rand::Rng as _;
@@ -308,10 +307,11 @@ pub(super) fn cases() -> Vec<Case> {
     }
     for (extent, size, conv, channels) in windows() {
         let (x, w) = ([2, channels, extent[0], extent[1]], [4, channels, size, size]);
-        let positions = [0, 1].map(|axis| (extent[axis] + 2 * conv.pad[axis] - size) / conv.stride[axis] + 1);
+        let span = conv.dilation.map(|dilation| (size - 1) * dilation + 1);
+        let positions =
+            [0, 1].map(|axis| (extent[axis] + 2 * conv.pad[axis] - span[axis]) / conv.stride[axis] + 1);
         let y = [2, 4, positions[0], positions[1]];
         cases.push(Case::linear(Op::Conv(conv), &[&x, &w]));
-        cases.push(Case::linear(Op::Composite(Composite::Conv(conv)), &[&x, &w]));
         cases.push(Case::linear(
             Op::Composite(Composite::ConvInputGradient { conv, extent }),
             &[&w, &y],
@@ -321,7 +321,7 @@ pub(super) fn cases() -> Vec<Case> {
             Op::Composite(Composite::ConvWeightGradient { conv, kernel }),
             &[&x, &y],
         ));
-        let rest = |axis: usize| (extent[axis] + 2 * conv.pad[axis] - size) % conv.stride[axis];
+        let rest = |axis: usize| (extent[axis] + 2 * conv.pad[axis] - span[axis]) % conv.stride[axis];
         let transposed = ConvTranspose2d {
             conv,
             output_padding: [rest(0), rest(1)],
@@ -340,9 +340,9 @@ pub(super) fn cases() -> Vec<Case> {
     }
     // Depthwise, more filters than channels, several channels per group; strides that leave rows and columns uncovered.
     for (channels, filters, groups, stride) in [(4, 4, 4, 1), (3, 6, 3, 2), (6, 4, 2, 2), (4, 4, 1, 1)] {
-        let conv = GroupConv2d {
-            conv: Conv2d::square(stride, 1),
+        let conv = Conv2d {
             groups,
+            ..Conv2d::square(stride, 1)
         };
         let extent = [6, 5];
         let positions = extent.map(|extent| (extent + 2 - 3) / stride + 1);
@@ -351,18 +351,21 @@ pub(super) fn cases() -> Vec<Case> {
             [filters, channels / groups, 3, 3],
         );
         let y = [2, filters, positions[0], positions[1]];
-        cases.push(Case::linear(Op::GroupConv(conv), &[&x, &w]));
-        cases.push(Case::linear(Op::GroupConv(conv), &[&x, &w, &[filters]]));
+        cases.push(Case::linear(Op::Conv(conv), &[&x, &w]));
+        cases.push(Case::linear(Op::Conv(conv), &[&x, &w, &[filters]]));
         let rest = extent.map(|extent| (extent + 2 - 3) % stride);
-        let transpose = ConvTranspose2d {
-            conv: conv.conv,
+        let transposed = ConvTranspose2d {
+            conv,
             output_padding: rest,
         };
-        let transposed = GroupConvTranspose2d { transpose, groups };
-        cases.push(Case::linear(Op::GroupConvTranspose(transposed), &[&y, &w]));
+        cases.push(Case::linear(Op::ConvTranspose(transposed), &[&y, &w]));
+        cases.push(Case::linear(
+            Op::Composite(Composite::ConvInputGradient { conv, extent }),
+            &[&w, &y],
+        ));
         let kernel = [3, 3];
         cases.push(Case::linear(
-            Op::Composite(Composite::GroupConvWeightGradient { conv, kernel }),
+            Op::Composite(Composite::ConvWeightGradient { conv, kernel }),
             &[&x, &y],
         ));
     }
@@ -398,10 +401,24 @@ fn windows() -> Vec<([usize; 2], usize, Conv2d, usize)> {
             Conv2d {
                 stride: [2, 1],
                 pad: [0, 1],
+                ..Conv2d::default()
             },
             16,
         ),
+        ([7, 9], 3, dilated(1, 2, [2, 3]), 3),
+        ([9, 8], 3, dilated(2, 1, [2, 2]), 3),
+        ([9, 10], 2, dilated(2, 1, [3, 1]), 3),
+        ([7, 6], 3, dilated(1, 2, [2, 2]), 16),
+        ([20, 15], 3, dilated(1, 2, [2, 2]), 3),
+        ([33, 32], 3, dilated(1, 0, [2, 2]), 16),
     ]
+}
+
+fn dilated(stride: usize, pad: usize, dilation: [usize; 2]) -> Conv2d {
+    Conv2d {
+        dilation,
+        ..Conv2d::square(stride, pad)
+    }
 }
 
 /// Index of an operator's variant. The match is exhaustive, so a new variant must be given an index here, and `every_operator_has_a_case`
@@ -451,15 +468,11 @@ fn variant(op: &Op) -> usize {
         Op::Composite(Composite::ConvWeightGradient { .. }) => 40,
         Op::Composite(Composite::MaxPoolGradient(_)) => 41,
         Op::Composite(Composite::ReluGradient) => 42,
-        Op::Composite(Composite::Conv(_)) => 43,
+        Op::Composite(Composite::AdamW(_)) => 43,
         Op::Sigmoid => 44,
         Op::Tanh => 45,
         Op::Erf => 46,
-        Op::GroupConv(_) => 47,
-        Op::GroupConvTranspose(_) => 48,
-        Op::Composite(Composite::GroupConvWeightGradient { .. }) => 49,
-        Op::Composite(Composite::AdamW(_)) => 50,
-        Op::Clip(_) => 51,
+        Op::Clip(_) => 47,
         // Their operands have NCHWc layout; they are tested in `fused`.
         Op::Fused(_) => unreachable!("fused operators have cases of their own"),
     }
@@ -468,5 +481,5 @@ fn variant(op: &Op) -> usize {
 #[test]
 fn every_operator_has_a_case() {
     let found: BTreeSet<usize> = cases().iter().map(|case| variant(&case.op)).collect();
-    assert_eq!(found, (0..52).collect());
+    assert_eq!(found, (0..48).collect());
 }

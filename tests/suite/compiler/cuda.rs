@@ -44,7 +44,7 @@ fn documented(op: &Op, port: Port) -> &'static [ElementType] {
         (Op::Sum | Op::MatMul | Op::Gemm(_) | Op::Softmax, _) => FLOATS,
         (Op::Reciprocal | Op::Log | Op::LogSoftmax | Op::Clip(_), _) => F32_F16,
         (Op::ReduceMean(_) | Op::ReduceSumSquare(_) | Op::GlobalAveragePool, _) => F32_F16,
-        (Op::Conv(_) | Op::GroupConv(_) | Op::ConvTranspose(_) | Op::GroupConvTranspose(_), _) => F32_F16,
+        (Op::Conv(_) | Op::ConvTranspose(_), _) => F32_F16,
         (Op::BatchNormalization(_), _) => F32_F16,
         (Op::Pad(_), _) => &[F32, F16, Bool],
         (Op::Cast(_) | Op::Reshape(_) | Op::Flatten | Op::Transpose(_) | Op::Expand(_), _) => ALL,

@@ -7,7 +7,7 @@ use equibatch_tests::onnx_runtime;
 use equibatch_training::autodiff::gradients;
 use equibatch_training::graph::fuse::fuse;
 use equibatch_training::graph::op::{BatchNormalization, Conv2d, Reduce};
-use equibatch_training::graph::{Composite, Fused, Graph, Op, TensorType};
+use equibatch_training::graph::{Fused, Graph, Op, TensorType};
 
 use super::cases::{Fill, filled};
 
@@ -23,7 +23,7 @@ fn graph() -> Graph {
         .expect("a new name");
     let [scale, bias] = ["scale", "bias"].map(|name| g.parameter(name, [channels]).expect("a new name"));
     let weights = g.input("weights", TensorType::f32(SHAPE)).expect("a new name");
-    let conv = Op::Composite(Composite::Conv(Conv2d::square(1, 0)));
+    let conv = Op::Conv(Conv2d::square(1, 0));
     let x = g.single(conv, &[images, kernel]).expect("channels fit");
     let attributes = BatchNormalization { epsilon: 1e-5 };
     let [y, mean, variance] = g.batch_norm(x, scale, bias, attributes).expect("channels fit");

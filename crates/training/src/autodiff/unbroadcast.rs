@@ -1,4 +1,4 @@
-use super::Error;
+use super::error::Error;
 use crate::graph::op::Reduce;
 use crate::graph::{Graph, Value};
 

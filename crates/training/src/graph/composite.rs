@@ -1,5 +1,5 @@
 use super::Shape;
-use super::op::{AdamW, BatchNormalization, Conv2d, GroupConv2d};
+use super::op_attributes::{AdamW, BatchNormalization, Conv2d};
 
 /// Operations that ONNX's default domain lacks, or that have several equivalent decompositions.
 ///
@@ -13,8 +13,6 @@ pub enum Composite {
     BatchNormGradient(BatchNormalization),
     /// `(logits, targets) → loss`: `−Σ targets · log softmax(logits)`. `targets` holds one probability per class and sample.
     CrossEntropy,
-    /// A convolution `(x, w)` without bias whose weight is trained, so that a runtime cannot prepack it.
-    Conv(Conv2d),
     /// Gradient of a convolution with respect to its input: `(w, dy) → dx`.
     ConvInputGradient {
         /// The convolution.
@@ -26,13 +24,6 @@ pub enum Composite {
     ConvWeightGradient {
         /// The convolution.
         conv: Conv2d,
-        /// Height and width of its kernel.
-        kernel: [usize; 2],
-    },
-    /// Gradient of a grouped convolution with respect to its weight: `(x, dy) → dw`.
-    GroupConvWeightGradient {
-        /// The convolution.
-        conv: GroupConv2d,
         /// Height and width of its kernel.
         kernel: [usize; 2],
     },

@@ -1,6 +1,6 @@
 use thiserror::Error;
 
-use super::export::OPSETS;
+use super::onnx::OPSETS;
 use super::{ElementType, Shape};
 
 /// Why type inference rejects an operator's operands.

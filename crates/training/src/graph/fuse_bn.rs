@@ -182,7 +182,7 @@ fn along(shape: &Shape, axis: usize, index: usize) -> usize {
 /// The axis of a layer's weight that its output channels correspond to; `None` if the operator is not such a layer.
 fn output_axis(op: &Op) -> Option<usize> {
     match op {
-        Op::Conv(_) | Op::GroupConv(_) => Some(0),
+        Op::Conv(_) => Some(0),
         Op::Gemm(Gemm { transpose_b, .. }) => Some(usize::from(!transpose_b)),
         _ => None,
     }

@@ -27,6 +27,7 @@ pub mod lower;
 mod names;
 mod onnx;
 pub mod op;
+mod op_attributes;
 mod shape;
 mod tensor;
 mod tensor_type;

@@ -2,6 +2,12 @@
 
 use prost::{Message, Oneof};
 
+/// The default operator set version of ONNX's default domain in exported models.
+pub const OPSET: i64 = 18;
+
+/// The operator set versions that exported models may have.
+pub const OPSETS: std::ops::RangeInclusive<i64> = 13..=23;
+
 /// The IR version released together with a version of the operator set; older runtimes reject newer IR versions.
 ///
 /// # Source

@@ -1,5 +1,8 @@
 //! Operators and their attributes.
 
+pub use super::op_attributes::{
+    AdamW, BatchNormalization, Clip, Conv2d, ConvTranspose2d, Gemm, MaxPool2d, Pad, Reduce, Slice,
+};
 use super::{Composite, ElementType, Fused, Shape};
 
 /// The operators of a graph: a closed subset of ONNX's default domain, [`Composite`]s that are decomposed into it, and the [`Fused`]
@@ -71,14 +74,10 @@ pub enum Op {
     MatMul,
     /// `a′ · b′ (+ c)` for matrices, each optionally transposed; `c` broadcasts to the output.
     Gemm(Gemm),
-    /// Two-dimensional cross-correlation `(x, w[, b])`, one group, no dilation.
+    /// Two-dimensional cross-correlation `(x, w[, b])`.
     Conv(Conv2d),
     /// The transpose of [`Op::Conv`] `(x, w)`.
     ConvTranspose(ConvTranspose2d),
-    /// Grouped convolution `(x, w[, b])`: ONNX's Conv with `group` > 1.
-    GroupConv(GroupConv2d),
-    /// Grouped transposed convolution `(x, w)`: the transpose of [`Op::GroupConv`].
-    GroupConvTranspose(GroupConvTranspose2d),
     /// The maximum of each window, and its flat index in the operand (of the first maximum if several are equal).
     MaxPool(MaxPool2d),
     /// The mean over all axes after the second; these are kept with extent one.
@@ -97,125 +96,4 @@ pub enum Op {
     Composite(Composite),
     /// A fused operator of our own domain.
     Fused(Fused),
-}
-
-/// Attributes of [`Op::Clip`].
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Clip {
-    /// Lower bound; −∞ for none.
-    pub low: f32,
-    /// Upper bound, at least `low`; ∞ for none.
-    pub high: f32,
-}
-
-/// Attributes of a reduction.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reduce {
-    /// The reduced axes, ascending.
-    pub axes: Vec<usize>,
-    /// Whether reduced axes are kept, with extent one.
-    pub keep_axes: bool,
-}
-
-/// Attributes of [`Op::Slice`]: one entry per axis of the operand.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Slice {
-    /// First index, per axis.
-    pub starts: Vec<usize>,
-    /// End of the index range (exclusive), per axis.
-    pub ends: Vec<usize>,
-    /// Step between indices, at least one, per axis.
-    pub steps: Vec<usize>,
-}
-
-/// Attributes of [`Op::Pad`]: number of zeros per axis of the operand.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pad {
-    /// Before the first element.
-    pub before: Vec<usize>,
-    /// After the last element.
-    pub after: Vec<usize>,
-}
-
-/// Attributes of [`Op::Gemm`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Gemm {
-    /// Whether the first operand is transposed.
-    pub transpose_a: bool,
-    /// Whether the second operand is transposed.
-    pub transpose_b: bool,
-}
-
-/// Attributes of [`Op::Conv`]: `[height, width]`. The kernel size is that of the weight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Conv2d {
-    /// Step between windows.
-    pub stride: [usize; 2],
-    /// Zero padding on both sides.
-    pub pad: [usize; 2],
-}
-
-impl Conv2d {
-    /// The same stride and padding for height and width.
-    #[must_use]
-    pub fn square(stride: usize, pad: usize) -> Self {
-        Self {
-            stride: [stride; 2],
-            pad: [pad; 2],
-        }
-    }
-}
-
-/// Attributes of [`Op::ConvTranspose`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ConvTranspose2d {
-    /// Stride and padding of the convolution this is the transpose of.
-    pub conv: Conv2d,
-    /// Rows and columns at the end of that convolution's input that no window covers.
-    pub output_padding: [usize; 2],
-}
-
-/// Attributes of [`Op::GroupConv`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct GroupConv2d {
-    /// Stride and padding.
-    pub conv: Conv2d,
-    /// Number of groups, at least one; divides the input and output channels.
-    pub groups: usize,
-}
-
-/// Attributes of [`Op::GroupConvTranspose`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct GroupConvTranspose2d {
-    /// Attributes of the transposed convolution of one group.
-    pub transpose: ConvTranspose2d,
-    /// Number of groups of the convolution this is the transpose of.
-    pub groups: usize,
-}
-
-/// Attributes of [`Op::MaxPool`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct MaxPool2d {
-    /// Height and width of a window.
-    pub kernel: [usize; 2],
-    /// Step between windows.
-    pub stride: [usize; 2],
-    /// Padding on both sides; padding elements are never the maximum.
-    pub pad: [usize; 2],
-}
-
-/// Attributes of [`Op::BatchNormalization`].
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct BatchNormalization {
-    /// ε, added to the variance.
-    pub epsilon: f32,
-}
-
-/// Attributes of [`Composite::AdamW`].
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AdamW {
-    /// β₂.
-    pub beta2: f32,
-    /// ε.
-    pub epsilon: f32,
 }

@@ -5,6 +5,7 @@ use super::epilogue::{Epilogue, GradEpilogue, GradWriter, StatsWriter};
 use super::exec_context::ExecContext;
 use super::prologue::{Identity, Prologue, ScaleShiftRelu};
 use super::unsafe_slice::UnsafeSlice;
+use super::weight_gradient::WeightGradient;
 use super::winograd;
 use super::{Extent, Window};
 
@@ -229,27 +230,18 @@ fn weight_gradient_blocks<S: Prologue>(
 ) {
     let ExecContext { set, pool, workspace } = exec;
     let (input, output, window) = (conv_shape.input(), conv_shape.output(), conv_shape.window);
-    let dw = UnsafeSlice::new(dw);
+    let gradient = WeightGradient {
+        x,
+        input,
+        prologue,
+        dy,
+        output,
+        window,
+        dw: UnsafeSlice::new(dw),
+    };
     if window.is_three_by_three() {
-        let gradient = winograd::WeightGradient {
-            x,
-            extent: input,
-            prologue,
-            dy,
-            blocks: output.blocks,
-            dw,
-        };
         winograd::weight_gradient(*set, *pool, workspace, &gradient);
     } else {
-        let gradient = direct::WeightGradient {
-            x,
-            input,
-            prologue,
-            dy,
-            output,
-            window,
-            dw,
-        };
         direct::weight_gradient(*set, *pool, workspace, &gradient);
     }
 }

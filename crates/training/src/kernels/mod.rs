@@ -52,6 +52,7 @@ mod prologue;
 mod scratch;
 mod unsafe_slice;
 mod vector;
+mod weight_gradient;
 mod window;
 mod winograd;
 

@@ -1,6 +1,6 @@
-use super::{Builder, Mode, ParameterKind};
+use super::{Builder, ParameterKind};
 use crate::graph::op::Conv2d;
-use crate::graph::{Composite, Error, Op, Value};
+use crate::graph::{Error, Value};
 
 /// Attributes of a square convolution without bias.
 #[derive(Clone, Copy, Debug)]
@@ -23,10 +23,6 @@ impl Builder<'_> {
         let shape = [conv.channels, inputs, conv.kernel, conv.kernel];
         let weight = self.parameter(name, "weight", ParameterKind::ConvWeight, shape)?;
         let attributes = Conv2d::square(conv.stride, conv.kernel / 2);
-        let op = match self.mode {
-            Mode::Train => Op::Composite(Composite::Conv(attributes)),
-            Mode::Inference => Op::Conv(attributes),
-        };
-        self.layer(name, |g| g.single(op, &[x, weight]))
+        self.layer(name, |g| g.conv(x, weight, attributes))
     }
 }

@@ -36,7 +36,7 @@ pub struct DeploySpec<'a> {
 pub fn deploy(network: &OnnxModel, spec: &DeploySpec<'_>) -> Result<Program, Error> {
     let [graph, resized] = [1, 2].map(|batch| build_graph(network, spec, batch));
     let ((graph, state), (resized, _)) = (graph?, resized?);
-    let resized = lower::lower(&resized)?;
+    let resized = lower::lower_inference(&resized)?;
     let options = ExportOptions {
         name: "inference",
         fixed: Some(&state),
@@ -55,7 +55,7 @@ pub fn deploy(network: &OnnxModel, spec: &DeploySpec<'_>) -> Result<Program, Err
         ..Signature::default()
     };
     Ok(Program {
-        model: export::export(&lower::lower(&graph)?, &options)?,
+        model: export::export(&lower::lower_inference(&graph)?, &options)?,
         signature,
     })
 }

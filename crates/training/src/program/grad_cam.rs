@@ -33,7 +33,7 @@ pub fn grad_cam(network: &OnnxModel, classes: usize, image_size: usize) -> Resul
         ..Signature::default()
     };
     Ok(Program {
-        model: export::export(&lower::lower(&graph)?, &options)?,
+        model: export::export(&lower::lower_inference(&graph)?, &options)?,
         signature,
     })
 }

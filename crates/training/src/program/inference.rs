@@ -33,7 +33,7 @@ fn compile(
     batch: usize,
 ) -> Result<Program, Error> {
     let [graph, resized] = [batch, batch + 1].map(|batch| build_graph(model, state, batch));
-    let (graph, resized) = (graph?, lower::lower(&resized?)?);
+    let (graph, resized) = (graph?, lower::lower_inference(&resized?)?);
     let options = ExportOptions {
         name: "inference",
         fixed: Some(state),
@@ -53,7 +53,7 @@ fn compile(
         ..Signature::default()
     };
     Ok(Program {
-        model: export::export(&lower::lower(&graph)?, &options)?,
+        model: export::export(&lower::lower_inference(&graph)?, &options)?,
         signature,
     })
 }

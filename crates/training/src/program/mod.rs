@@ -13,6 +13,8 @@ mod loss;
 mod precision;
 mod signature;
 mod spec;
+#[cfg(test)]
+mod tests;
 mod train_parts;
 mod train_step;
 mod update;

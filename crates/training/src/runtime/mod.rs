@@ -4,7 +4,7 @@
 //!
 //! - [`library`]: locates the shared library.
 //! - [`device`]: `cpu`, `cuda`, `cuda:N`.
-//! - `placement`: the execution provider of each node of a session.
+//! - `provider`: execution providers and memory of a device; `placement`: the execution provider of each node of a session.
 //! - [`session`]: the loaded library, and session options.
 //! - [`operators`]: custom operators of CPU sessions.
 //! - `profile`: run time by operator.
@@ -23,6 +23,7 @@ pub mod library;
 pub mod operators;
 mod placement;
 mod profile;
+mod provider;
 pub mod session;
 pub mod staging;
 pub mod state;

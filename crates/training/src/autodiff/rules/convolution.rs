@@ -4,129 +4,56 @@
 //! (zero at positions of `x` that no window covers), and the gradient of `w` is the cross-correlation of `x` with `dy`, with stride one and
 //! `dy` dilated by `s`.
 
-use super::{Backward, Error, Gradients};
-use crate::graph::op::{ConvTranspose2d, GroupConvTranspose2d, Reduce};
-use crate::graph::{Composite, Op};
+use crate::autodiff::Error;
+use crate::autodiff::backward::{Backward, Gradients};
+use crate::graph::op::{Conv2d, ConvTranspose2d, Reduce};
+use crate::graph::{Composite, Op, Value};
 
-/// `y = x ⋆ w (+ b)` ⟹ `dx = dy ⋆ᵀ w`, `dw = Σ_n x ⋆ dy`, `db = Σ_{n, p} dy`.
-///
-/// # Shapes
-/// `x: [N, C, H, W]`, `w: [K, C, R, S]`, `b: [K]`, `y: [N, K, H′, W′]`.
-pub(super) fn conv(b: &mut Backward<'_>) -> Result<Gradients, Error> {
-    let (Op::Conv(conv) | Op::Composite(Composite::Conv(conv))) = b.node.op else {
-        unreachable!("the table gives this rule to Conv only")
-    };
-    let (x, w, dy) = (b.input(0), b.input(1), b.upstream()?);
-    let to_operand = if b.wants(0) {
-        let extent = [b.shape(x)[2], b.shape(x)[3]];
-        Some(b.single(
-            Op::Composite(Composite::ConvInputGradient { conv, extent }),
-            &[w, dy],
-        )?)
-    } else {
-        None
-    };
-    let to_weight = if b.wants(1) {
-        let kernel = [b.shape(w)[2], b.shape(w)[3]];
-        Some(b.single(
-            Op::Composite(Composite::ConvWeightGradient { conv, kernel }),
-            &[x, dy],
-        )?)
-    } else {
-        None
-    };
-    let to_bias = match b.node.inputs.get(2) {
-        Some(_) => Some(b.sum_along(
-            dy,
-            Reduce {
-                axes: vec![0, 2, 3],
-                keep_axes: false,
-            },
-        )?),
-        None => None,
-    };
-    Ok([to_operand, to_weight]
-        .into_iter()
-        .chain(to_bias.map(Some))
-        .collect())
-}
-
-/// [`conv`] per group: `dx = dy ⋆ᵀ w`, `dw = Σ_n x ⋆ dy`, `db = Σ_{n, p} dy`.
+/// `y = x ⋆ w (+ b)` ⟹ `dx = dy ⋆ᵀ w`, `dw = Σ_n x ⋆ dy`, `db = Σ_{n, p} dy`, per group.
 ///
 /// # Shapes
 /// `x: [N, C, H, W]`, `w: [K, C/G, R, S]`, `b: [K]`, `y: [N, K, H′, W′]`.
-pub(super) fn group_conv(b: &mut Backward<'_>) -> Result<Gradients, Error> {
-    let Op::GroupConv(attributes) = b.node.op else {
-        unreachable!("the table gives this rule to GroupConv only")
+pub(super) fn conv(b: &mut Backward<'_>) -> Result<Gradients, Error> {
+    let Op::Conv(conv) = b.node.op else {
+        unreachable!("the table gives this rule to Conv only")
     };
     let (x, w, dy) = (b.input(0), b.input(1), b.upstream()?);
-    let to_operand = if b.wants(0) {
-        let conv = attributes.conv;
-        let rest = |axis: usize| {
-            (b.shape(x)[2 + axis] + 2 * conv.pad[axis] - b.shape(w)[2 + axis]) % conv.stride[axis]
+    let extent = [b.shape(x)[2], b.shape(x)[3]];
+    let to_operand = Composite::ConvInputGradient { conv, extent };
+    let to_operand = b.wants(0).then(|| b.single(Op::Composite(to_operand), &[w, dy]));
+    let mut gradients = vec![to_operand.transpose()?, weight_gradient(b, conv, [x, dy])?];
+    if b.node.inputs.len() == 3 {
+        let reduce = Reduce {
+            axes: vec![0, 2, 3],
+            keep_axes: false,
         };
-        let transpose = GroupConvTranspose2d {
-            transpose: ConvTranspose2d {
-                conv,
-                output_padding: [rest(0), rest(1)],
-            },
-            groups: attributes.groups,
-        };
-        Some(b.single(Op::GroupConvTranspose(transpose), &[dy, w])?)
-    } else {
-        None
-    };
-    let to_weight = if b.wants(1) {
-        let kernel = [b.shape(w)[2], b.shape(w)[3]];
-        let gradient = Composite::GroupConvWeightGradient {
-            conv: attributes,
-            kernel,
-        };
-        Some(b.single(Op::Composite(gradient), &[x, dy])?)
-    } else {
-        None
-    };
-    let to_bias = match b.node.inputs.get(2) {
-        Some(_) => Some(b.sum_along(
-            dy,
-            Reduce {
-                axes: vec![0, 2, 3],
-                keep_axes: false,
-            },
-        )?),
-        None => None,
-    };
-    Ok([to_operand, to_weight]
-        .into_iter()
-        .chain(to_bias.map(Some))
-        .collect())
+        gradients.push(Some(b.sum_along(dy, reduce)?));
+    }
+    Ok(gradients)
 }
 
 /// `y = x ⋆ᵀ w`, the transpose of a convolution ⟹ `dx = dy ⋆ w`, that convolution itself; `dw = Σ_n dy ⋆ x`.
 ///
 /// # Shapes
-/// `x: [N, K, H′, W′]`, `w: [K, C, R, S]`, `y: [N, C, H, W]`.
+/// `x: [N, K, H′, W′]`, `w: [K, C/G, R, S]`, `y: [N, C, H, W]`.
 pub(super) fn conv_transpose(b: &mut Backward<'_>) -> Result<Gradients, Error> {
-    let Op::ConvTranspose(attributes) = b.node.op else {
+    let Op::ConvTranspose(ConvTranspose2d { conv, .. }) = b.node.op else {
         unreachable!("the table gives this rule to ConvTranspose only");
     };
     let (x, w, dy) = (b.input(0), b.input(1), b.upstream()?);
-    let conv = attributes.conv;
-    let to_operand = if b.wants(0) {
-        Some(b.conv(dy, w, conv)?)
-    } else {
-        None
-    };
-    let to_weight = if b.wants(1) {
-        let kernel = [b.shape(w)[2], b.shape(w)[3]];
-        Some(b.single(
-            Op::Composite(Composite::ConvWeightGradient { conv, kernel }),
-            &[dy, x],
-        )?)
-    } else {
-        None
-    };
-    Ok(vec![to_operand, to_weight])
+    let to_operand = b.wants(0).then(|| b.conv(dy, w, conv)).transpose()?;
+    Ok(vec![to_operand, weight_gradient(b, conv, [dy, x])?])
+}
+
+/// The gradient of operand 1, the weight of a convolution, from the convolution's input and the gradient of its output.
+fn weight_gradient(b: &mut Backward<'_>, conv: Conv2d, operands: [Value; 2]) -> Result<Option<Value>, Error> {
+    if !b.wants(1) {
+        return Ok(None);
+    }
+    let w = b.shape(b.input(1));
+    let kernel = [w[2], w[3]];
+    let gradient = Composite::ConvWeightGradient { conv, kernel };
+    Ok(Some(b.single(Op::Composite(gradient), &operands)?))
 }
 
 /// `y[p] = max_t x[p·s + t − pad]` ⟹ `dx[i] = Σ dy[p]` over the windows `p` whose maximum is at `i`.

@@ -1,6 +1,7 @@
 //! Elementwise operators. Gradients may have the broadcast shape; `unbroadcast` reduces them.
 
-use super::{Backward, Error, Gradients};
+use crate::autodiff::Error;
+use crate::autodiff::backward::{Backward, Gradients};
 use crate::graph::Op;
 use crate::graph::op::Clip;
 

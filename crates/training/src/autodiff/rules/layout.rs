@@ -1,6 +1,7 @@
 //! Operators that rearrange elements.
 
-use super::{Backward, Error, Gradients};
+use crate::autodiff::Error;
+use crate::autodiff::backward::{Backward, Gradients};
 use crate::graph::op::{Pad, Slice};
 use crate::graph::{Op, Shape};
 
@@ -40,11 +41,7 @@ pub(super) fn concat(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     let mut gradients = Vec::new();
     for position in 0..b.node.inputs.len() {
         let end = start + b.shape(b.input(position))[axis];
-        let mut part = Slice {
-            starts: vec![0; whole.len()],
-            ends: whole.clone(),
-            steps: vec![1; whole.len()],
-        };
+        let mut part = Slice::whole(&whole);
         (part.starts[axis], part.ends[axis]) = (start, end);
         gradients.push(if b.wants(position) {
             Some(b.slice(dy, part)?)

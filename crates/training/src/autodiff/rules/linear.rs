@@ -1,6 +1,7 @@
 //! Matrix multiplications.
 
-use super::{Backward, Error, Gradients};
+use crate::autodiff::Error;
+use crate::autodiff::backward::{Backward, Gradients};
 use crate::graph::op::Gemm;
 use crate::graph::{Op, Value};
 

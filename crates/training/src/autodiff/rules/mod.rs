@@ -7,7 +7,8 @@ mod linear;
 mod normalize;
 mod reduce;
 
-use super::{Backward, Error, Gradients};
+use crate::autodiff::Error;
+use crate::autodiff::backward::{Backward, Gradients};
 use crate::graph::{Composite, Op};
 
 /// How an operator is differentiated.
@@ -58,8 +59,6 @@ pub(super) fn vjp(op: &Op) -> Vjp {
         Op::Gemm(_) => Rule(linear::gemm),
         Op::Conv(_) => Rule(convolution::conv),
         Op::ConvTranspose(_) => Rule(convolution::conv_transpose),
-        Op::GroupConv(_) => Rule(convolution::group_conv),
-        Op::GroupConvTranspose(_) => NotDifferentiable("it is used only in gradients"),
         Op::MaxPool(_) => Rule(convolution::max_pool),
         Op::GlobalAveragePool => Rule(convolution::global_average_pool),
         Op::ScatterElementsAdd => NotDifferentiable("it is used only in gradients"),
@@ -69,12 +68,10 @@ pub(super) fn vjp(op: &Op) -> Vjp {
         Op::OneHot(_) => Zero,
         Op::Composite(composite) => match composite {
             Composite::BatchNorm(_) => Rule(normalize::batch_norm),
-            Composite::Conv(_) => Rule(convolution::conv),
             Composite::CrossEntropy => Rule(normalize::cross_entropy),
             Composite::BatchNormGradient(_)
             | Composite::ConvInputGradient { .. }
             | Composite::ConvWeightGradient { .. }
-            | Composite::GroupConvWeightGradient { .. }
             | Composite::MaxPoolGradient(_)
             | Composite::ReluGradient => NotDifferentiable(FIRST_ORDER),
             Composite::AdamW(_) => NotDifferentiable("it is an optimizer update, not part of the model"),

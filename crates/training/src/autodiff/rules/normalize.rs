@@ -1,6 +1,7 @@
 //! Batch normalisation, softmax, and the loss.
 
-use super::{Backward, Error, Gradients};
+use crate::autodiff::Error;
+use crate::autodiff::backward::{Backward, Gradients};
 use crate::graph::op::Reduce;
 use crate::graph::{Composite, Op, Shape, Value};
 

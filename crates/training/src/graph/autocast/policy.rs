@@ -29,20 +29,18 @@ pub(super) fn cast_policy(op: &Op) -> CastPolicy {
         Op::Reshape(_) | Op::Flatten | Op::Transpose(_) | Op::Expand(_) => Propagate,
         Op::Concat(_) | Op::Slice(_) | Op::Flip(_) | Op::Pad(_) => Propagate,
         Op::MatMul | Op::Gemm(_) => Low,
-        Op::Conv(_) | Op::ConvTranspose(_) | Op::GroupConv(_) | Op::GroupConvTranspose(_) => Low,
+        Op::Conv(_) | Op::ConvTranspose(_) => Low,
         Op::MaxPool(_) => Propagate,
         Op::GlobalAveragePool | Op::ScatterElementsAdd => Fp32,
         Op::BatchNormalization(_) => Internal,
         Op::Softmax | Op::LogSoftmax | Op::OneHot(_) => Fp32,
         Op::Composite(composite) => match composite {
-            Composite::Conv(_) => Low,
             Composite::BatchNorm(_) => Internal,
             // The loss; gradients and updates are not in the graph yet when it is rewritten.
             Composite::CrossEntropy
             | Composite::BatchNormGradient(_)
             | Composite::ConvInputGradient { .. }
             | Composite::ConvWeightGradient { .. }
-            | Composite::GroupConvWeightGradient { .. }
             | Composite::MaxPoolGradient(_)
             | Composite::ReluGradient
             | Composite::AdamW(_) => Fp32,

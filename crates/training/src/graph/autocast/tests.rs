@@ -9,7 +9,7 @@ fn block() -> (Graph, [Value; 3]) {
     let x = g.input("x", TensorType::f32([2, 4, 5, 5])).expect("an input");
     let w = g.parameter("w", [4, 4, 3, 3]).expect("a parameter");
     let [scale, bias] = ["scale", "bias"].map(|name| g.parameter(name, [4]).expect("a parameter"));
-    let conv = Op::Composite(Composite::Conv(Conv2d::square(1, 1)));
+    let conv = Op::Conv(Conv2d::square(1, 1));
     let y = g.single(conv, &[x, w]).expect("it fits");
     let norm = BatchNormalization { epsilon: 1e-5 };
     let [y, _, _] = g.batch_norm(y, scale, bias, norm).expect("it fits");

@@ -1,9 +1,12 @@
 //! Encoding of operator attributes: as ONNX attributes, or as constant operands where ONNX has operands.
 
+use std::convert::Infallible;
+
 use super::super::onnx::{AttributeProto, attribute_type};
 use super::dynamic_batch::{ResizedNode, is_whole};
-use crate::graph::fused::{ConvInput, Fused, GradEpilogue, ReluMask, Shortcut, attribute};
-use crate::graph::op::{Conv2d, MaxPool2d};
+use super::tensor::{data_type_of, signed};
+use crate::graph::fused::AttributeVisitor;
+use crate::graph::op::Conv2d;
 use crate::graph::{Constant, Op, Shape};
 
 /// The parts of an exported node that follow from its operator.
@@ -55,8 +58,20 @@ impl NodeEncoding {
 
     fn window(self, window: Conv2d) -> Self {
         let [vertical, horizontal] = window.pad;
-        self.ints("pads", &[vertical, horizontal, vertical, horizontal])
-            .ints("strides", &window.stride)
+        let encoding = self
+            .ints("pads", &[vertical, horizontal, vertical, horizontal])
+            .ints("strides", &window.stride);
+        match window.dilation {
+            [1, 1] => encoding,
+            dilation => encoding.ints("dilations", &dilation),
+        }
+    }
+
+    fn group(self, conv: Conv2d) -> Self {
+        match conv.groups {
+            1 => self,
+            groups => self.int("group", signed(groups)),
+        }
     }
 
     fn list(self, numbers: &[usize]) -> Self {
@@ -68,11 +83,6 @@ impl NodeEncoding {
             .push((Shape::from([numbers.len()]), Constant::I64(numbers)));
         self
     }
-}
-
-/// An extent, axis or index as ONNX's signed integer.
-pub(super) fn signed(number: usize) -> i64 {
-    i64::try_from(number).expect("extents fit in memory")
 }
 
 /// What the encoding depends on besides the operator.
@@ -112,7 +122,11 @@ pub(super) fn encode(op: &Op, context: NodeContext<'_>) -> Option<NodeEncoding> 
     let plain = NodeEncoding::default();
     Some(match op {
         Op::Composite(_) => return None,
-        Op::Fused(fused) => encode_fused(fused, plain),
+        Op::Fused(fused) => {
+            let mut encoding = plain;
+            let Ok(()) = fused.clone().visit(&mut encoding);
+            encoding
+        }
         Op::Add
         | Op::Sub
         | Op::Mul
@@ -140,7 +154,7 @@ pub(super) fn encode(op: &Op, context: NodeContext<'_>) -> Option<NodeEncoding> 
             }
             encoding
         }
-        Op::Cast(to) => plain.int("to", i64::from(super::data_type_of(*to))),
+        Op::Cast(to) => plain.int("to", i64::from(data_type_of(*to))),
         // `axes` became an operand in opset 13 for ReduceSum, and in 18 for the other reductions.
         Op::ReduceMean(reduce) | Op::ReduceSumSquare(reduce) if context.opset < 18 => plain
             .ints("axes", &reduce.axes)
@@ -188,16 +202,16 @@ pub(super) fn encode(op: &Op, context: NodeContext<'_>) -> Option<NodeEncoding> 
         Op::Gemm(gemm) => plain
             .int("transA", i64::from(gemm.transpose_a))
             .int("transB", i64::from(gemm.transpose_b)),
-        Op::Conv(conv) => plain.window(*conv),
-        Op::GroupConv(conv) => plain.window(conv.conv).int("group", signed(conv.groups)),
-        Op::GroupConvTranspose(transpose) => plain
-            .window(transpose.transpose.conv)
-            .ints("output_padding", &transpose.transpose.output_padding)
-            .int("group", signed(transpose.groups)),
-        Op::ConvTranspose(conv) => plain
-            .window(conv.conv)
-            .ints("output_padding", &conv.output_padding),
-        Op::MaxPool(pool) => plain.pool(*pool),
+        Op::Conv(conv) => plain.window(*conv).group(*conv),
+        Op::ConvTranspose(transpose) => plain
+            .window(transpose.conv)
+            .ints("output_padding", &transpose.output_padding)
+            .group(transpose.conv),
+        Op::MaxPool(pool) => plain.ints("kernel_shape", &pool.kernel).window(Conv2d {
+            stride: pool.stride,
+            pad: pool.pad,
+            ..Conv2d::default()
+        }),
         Op::ScatterElementsAdd => plain.int("axis", 0).text("reduction", "add"),
         Op::BatchNormalization(attributes) => plain.float("epsilon", attributes.epsilon),
         Op::Softmax | Op::LogSoftmax => plain.int("axis", -1),
@@ -211,63 +225,37 @@ pub(super) fn encode(op: &Op, context: NodeContext<'_>) -> Option<NodeEncoding> 
     })
 }
 
-fn encode_fused(fused: &Fused, plain: NodeEncoding) -> NodeEncoding {
-    match *fused {
-        Fused::ToBlocks | Fused::FromBlocks => plain,
-        Fused::Conv { conv, input } | Fused::ConvWeightGradient { conv, input, .. } => {
-            plain.window(conv).conv_input(input)
-        }
-        Fused::ConvInputGradient { conv, epilogue, .. } => plain.window(conv).epilogue(epilogue),
-        Fused::ScaleShift(norm) | Fused::BatchNormGradient(norm) => {
-            plain.float(attribute::EPSILON, norm.epsilon)
-        }
-        Fused::Normalize { shortcut, has_relu } => plain
-            .text(
-                attribute::SHORTCUT,
-                match shortcut {
-                    Shortcut::None => attribute::NONE,
-                    Shortcut::Raw => attribute::RAW,
-                    Shortcut::ScaleShift => attribute::SCALE_SHIFT,
-                },
-            )
-            .int(attribute::RELU, i64::from(has_relu)),
-        Fused::GradEpilogue(epilogue) => plain.epilogue(epilogue),
-        Fused::MaxPool(pool) | Fused::MaxPoolGradient(pool) => plain.pool(pool),
-        Fused::AdamW(adamw) => plain
-            .float(attribute::BETA2, adamw.beta2)
-            .float(attribute::EPSILON, adamw.epsilon),
-    }
-}
+impl AttributeVisitor for NodeEncoding {
+    type Error = Infallible;
 
-impl NodeEncoding {
-    fn pool(self, pool: MaxPool2d) -> Self {
-        self.ints(attribute::KERNEL, &pool.kernel).window(Conv2d {
-            stride: pool.stride,
-            pad: pool.pad,
-        })
+    fn visit_float(&mut self, name: &'static str, number: &mut f32) -> Result<(), Infallible> {
+        *self = std::mem::take(self).float(name, *number);
+        Ok(())
     }
 
-    fn conv_input(self, input: ConvInput) -> Self {
-        self.text(
-            attribute::CONV_INPUT,
-            match input {
-                ConvInput::Nchw => attribute::NCHW,
-                ConvInput::NchwC => attribute::NCHWC,
-                ConvInput::NchwCRelu => attribute::RELU,
-            },
-        )
+    fn visit_flag(&mut self, name: &'static str, flag: &mut bool) -> Result<(), Infallible> {
+        *self = std::mem::take(self).int(name, i64::from(*flag));
+        Ok(())
     }
 
-    fn epilogue(self, epilogue: GradEpilogue) -> Self {
-        self.int(attribute::ADDEND, i64::from(epilogue.has_addend))
-            .text(
-                attribute::RELU_MASK,
-                match epilogue.mask {
-                    ReluMask::None => attribute::NONE,
-                    ReluMask::Output => attribute::OUTPUT,
-                    ReluMask::ScaleShift => attribute::SCALE_SHIFT,
-                },
-            )
-            .int(attribute::BATCH_MEAN, i64::from(epilogue.has_batch_mean))
+    fn visit_extents(&mut self, name: &'static str, extents: &mut [usize]) -> Result<(), Infallible> {
+        *self = std::mem::take(self).ints(name, extents);
+        Ok(())
+    }
+
+    fn visit_choice<T: Copy + PartialEq>(
+        &mut self,
+        name: &'static str,
+        choice: &mut T,
+        named: &[(&'static str, T)],
+    ) -> Result<(), Infallible> {
+        let text = named.iter().find(|(_, value)| value == choice);
+        *self = std::mem::take(self).text(name, text.expect("every value has a name").0);
+        Ok(())
+    }
+
+    /// The shapes of outputs are written for every operator.
+    fn visit_output_extent(&mut self, _: &mut [usize; 2]) -> Result<(), Infallible> {
+        Ok(())
     }
 }

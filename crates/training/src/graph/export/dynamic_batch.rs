@@ -1,8 +1,7 @@
 //! Models with a dynamic batch size. The extents that depend on it are found by comparing the graphs of two batch sizes.
 
-use super::{NodeProto, Writer, signed};
-use crate::graph::onnx::AttributeProto;
-use crate::graph::{Constant, Error, Graph, Node, Op, Origin, Shape};
+use crate::graph::op::Slice;
+use crate::graph::{Error, Graph, Node, Op, Origin, Shape};
 
 /// The dynamic batch axis of an exported model.
 #[derive(Clone, Copy, Debug)]
@@ -44,9 +43,7 @@ pub(super) fn check(graph: &Graph, resized: &Graph) -> Result<(), Error> {
                 let whole =
                     |graph: &Graph, node: &Node, axis| is_whole(graph.shape(node.inputs[0]), &node.op, axis);
                 (0..slice.starts.len()).all(|axis| {
-                    let range = |slice: &crate::graph::op::Slice| {
-                        (slice.starts[axis], slice.ends[axis], slice.steps[axis])
-                    };
+                    let range = |slice: &Slice| (slice.starts[axis], slice.ends[axis], slice.steps[axis]);
                     range(slice) == range(of_other) || whole(graph, node, axis) && whole(resized, other, axis)
                 })
             }
@@ -88,55 +85,9 @@ pub(super) fn missing<'g>(
 }
 
 /// Names and shapes of the inputs.
-fn inputs(graph: &Graph) -> impl Iterator<Item = (&str, &Shape)> {
+pub(super) fn inputs(graph: &Graph) -> impl Iterator<Item = (&str, &Shape)> {
     graph.values().filter_map(|value| match graph.origin(value) {
         Origin::Input(name) => Some((&**name, graph.shape(value))),
         _ => None,
     })
-}
-
-impl Writer<'_> {
-    /// Writes nodes that compute the target shape of the Expand `name`: `fixed`, with the batch size along `axis`.
-    ///
-    /// The shape is taken (`Shape`) from a value that is expanded from the first input, because execution providers such as CUDA leave
-    /// integer arithmetic on shapes to the CPU.
-    pub(super) fn batch_target(&mut self, name: &str, fixed: &[i64], axis: usize) -> String {
-        let (images, shape) = inputs(self.graph)
-            .next()
-            .expect("`check` compared the Expand with the first input");
-        let (images, rank) = (images.to_owned(), shape.len());
-        let list = |numbers: Vec<i64>| (Shape::from([numbers.len()]), Constant::I64(numbers));
-        let of_others = rank.saturating_sub(1);
-        let mut column = vec![1; fixed.len()];
-        column[axis] = -1;
-        let steps = [
-            (
-                "Slice",
-                "image",
-                vec![
-                    list(vec![0; of_others]),
-                    list(vec![1; of_others]),
-                    list((1..rank).map(signed).collect()),
-                ],
-            ),
-            ("Reshape", "column", vec![list(column)]),
-            ("Expand", "whole", vec![list(fixed.to_vec())]),
-            ("Shape", "target", vec![]),
-        ];
-        let mut last = images;
-        for (operator, part, constants) in steps {
-            let mut input = vec![last];
-            input.extend(constants.iter().map(|(shape, data)| self.attribute(shape, data)));
-            last = format!("{name}.{part}");
-            self.written.node.push(NodeProto {
-                input,
-                output: vec![last.clone()],
-                name: last.clone(),
-                op_type: operator.to_owned(),
-                attribute: Vec::<AttributeProto>::new(),
-                domain: String::new(),
-            });
-        }
-        last
-    }
 }

@@ -1,20 +1,19 @@
-//! Fusion rules of gradient operators. Each function returns whether it handled the node.
+//! Fusion rules of gradient operators.
 
-use super::Fusion;
 use super::forward::first;
+use super::fusion::Fusion;
 use super::value_state::{DeferredOp, GradSource, Gradient, MaskSource, Normalized};
-use crate::graph::op::{BatchNormalization, Conv2d};
-use crate::graph::{Error, Fused, Node, Value};
+use crate::graph::{Composite, Error, Fused, Node, Op, Value};
 
 impl Fusion<'_> {
     /// Deferred: a gradient sum, a ReLU mask and a batch norm's reductions may join its epilogue.
-    pub(super) fn conv_input_gradient(
-        &mut self,
-        node: &Node,
-        (conv, extent): (Conv2d, [usize; 2]),
-        [w, dy]: [Value; 2],
-    ) -> Result<bool, Error> {
-        if !self.fits_nchwc(first(node)) || !self.fits_nchwc(dy) {
+    pub(super) fn conv_input_gradient(&mut self, node: &Node) -> Result<bool, Error> {
+        let (&Op::Composite(Composite::ConvInputGradient { conv, extent }), &[w, dy]) =
+            (&node.op, &*node.inputs)
+        else {
+            return Ok(false);
+        };
+        if !conv.is_dense() || !self.fits_nchwc(first(node)) || !self.fits_nchwc(dy) {
             return Ok(false);
         }
         let (w, dy) = (self.nchw(w)?, self.nchwc(dy)?);
@@ -23,13 +22,13 @@ impl Fusion<'_> {
         Ok(true)
     }
 
-    pub(super) fn conv_weight_gradient(
-        &mut self,
-        node: &Node,
-        (conv, kernel): (Conv2d, [usize; 2]),
-        [x, dy]: [Value; 2],
-    ) -> Result<bool, Error> {
-        if !self.fits_nchwc(dy) || !(self.is_image(x) || self.fits_nchwc(x)) {
+    pub(super) fn conv_weight_gradient(&mut self, node: &Node) -> Result<bool, Error> {
+        let (&Op::Composite(Composite::ConvWeightGradient { conv, kernel }), &[x, dy]) =
+            (&node.op, &*node.inputs)
+        else {
+            return Ok(false);
+        };
+        if !conv.is_dense() || !self.fits_nchwc(dy) || !(self.is_image(x) || self.fits_nchwc(x)) {
             return Ok(false);
         }
         let (input, mut operands) = self.conv_input(x)?;
@@ -41,7 +40,10 @@ impl Fusion<'_> {
     }
 
     /// A sum of gradients: one convolution's input gradient adds the others in its epilogue.
-    pub(super) fn sum(&mut self, node: &Node, operands: &[Value]) -> Result<bool, Error> {
+    pub(super) fn sum(&mut self, node: &Node) -> Result<bool, Error> {
+        let (Op::Sum, operands) = (&node.op, &node.inputs) else {
+            return Ok(false);
+        };
         let is_conv_gradient = |value: &Value| match self.deferred_gradient(*value)? {
             Gradient {
                 source: GradSource::Conv { w, .. },
@@ -53,14 +55,14 @@ impl Fusion<'_> {
         // The convolution with the largest weight: materialising the gradient of a small convolution is cheaper.
         let largest = operands.iter().filter(|value| self.uses[value.index()] == 1);
         let Some(&main) = largest.max_by_key(|value| is_conv_gradient(value)) else {
-            return self.elementwise(node);
+            return Ok(false);
         };
         let Some(gradient) = self
             .deferred_gradient(main)
             .filter(|_| is_conv_gradient(&main).is_some())
             .cloned()
         else {
-            return self.elementwise(node);
+            return Ok(false);
         };
         let others = operands.iter().filter(|&&value| value != main);
         let others: Vec<Value> = others.map(|&value| self.nchwc(value)).collect::<Result<_, _>>()?;
@@ -74,7 +76,10 @@ impl Fusion<'_> {
     }
 
     /// Joins the deferred gradient as its ReLU mask.
-    pub(super) fn relu_gradient(&mut self, node: &Node, y: Value, dy: Value) -> Result<bool, Error> {
+    pub(super) fn relu_gradient(&mut self, node: &Node) -> Result<bool, Error> {
+        let (Op::Composite(Composite::ReluGradient), &[y, dy]) = (&node.op, &*node.inputs) else {
+            return Ok(false);
+        };
         if !self.is_nchwc(y) {
             return Ok(false);
         }
@@ -98,12 +103,12 @@ impl Fusion<'_> {
         Ok(true)
     }
 
-    pub(super) fn batch_norm_gradient(
-        &mut self,
-        node: &Node,
-        norm: BatchNormalization,
-        [x, dy, scale, mean, variance]: [Value; 5],
-    ) -> Result<bool, Error> {
+    pub(super) fn batch_norm_gradient(&mut self, node: &Node) -> Result<bool, Error> {
+        let (&Op::Composite(Composite::BatchNormGradient(norm)), &[x, dy, scale, mean, variance]) =
+            (&node.op, &*node.inputs)
+        else {
+            return Ok(false);
+        };
         if !self.is_nchwc(x) {
             return Ok(false);
         }
@@ -122,12 +127,10 @@ impl Fusion<'_> {
     }
 
     /// Fused if the max pooling was.
-    pub(super) fn max_pool_gradient(
-        &mut self,
-        node: &Node,
-        indices: Value,
-        dy: Value,
-    ) -> Result<bool, Error> {
+    pub(super) fn max_pool_gradient(&mut self, node: &Node) -> Result<bool, Error> {
+        let (Op::Composite(Composite::MaxPoolGradient(_)), &[indices, dy]) = (&node.op, &*node.inputs) else {
+            return Ok(false);
+        };
         let Some((pool, pooled)) = self.states[indices.index()].pooled else {
             return Ok(false);
         };

@@ -1,15 +1,17 @@
-//! Fusion rules of forward operators. Each function returns whether it handled the node.
+//! Fusion rules of forward operators and of updates.
 
-use super::Fusion;
+use super::fusion::Fusion;
 use super::value_state::{Deferred, DeferredOp, Normalized};
-use crate::graph::op::{BatchNormalization, Conv2d, MaxPool2d};
 use crate::graph::{Composite, Error, Fused, Node, Op, Value};
 
 impl Fusion<'_> {
     /// Deferred: a following batch norm may need the statistics of its output.
-    pub(super) fn conv(&mut self, node: &Node, conv: Conv2d, [x, w]: [Value; 2]) -> Result<bool, Error> {
+    pub(super) fn conv(&mut self, node: &Node) -> Result<bool, Error> {
+        let (&Op::Conv(conv), &[x, w]) = (&node.op, &*node.inputs) else {
+            return Ok(false);
+        };
         let output = first(node);
-        if !self.fits_nchwc(output) || !(self.is_image(x) || self.fits_nchwc(x)) {
+        if !conv.is_dense() || !self.fits_nchwc(output) || !(self.is_image(x) || self.fits_nchwc(x)) {
             return Ok(false);
         }
         let w = self.nchw(w)?;
@@ -18,12 +20,11 @@ impl Fusion<'_> {
     }
 
     /// Deferred as a scale and shift per channel; the preceding convolution computes the statistics.
-    pub(super) fn batch_norm(
-        &mut self,
-        node: &Node,
-        norm: BatchNormalization,
-        [x, scale, bias]: [Value; 3],
-    ) -> Result<bool, Error> {
+    pub(super) fn batch_norm(&mut self, node: &Node) -> Result<bool, Error> {
+        let (&Op::Composite(Composite::BatchNorm(norm)), &[x, scale, bias]) = (&node.op, &*node.inputs)
+        else {
+            return Ok(false);
+        };
         let Some([mean, variance]) = self.statistics(x)? else {
             return Ok(false);
         };
@@ -51,7 +52,10 @@ impl Fusion<'_> {
     }
 
     /// Joins a deferred batch norm.
-    pub(super) fn relu(&mut self, node: &Node, x: Value) -> Result<bool, Error> {
+    pub(super) fn relu(&mut self, node: &Node) -> Result<bool, Error> {
+        let (Op::Relu, &[x]) = (&node.op, &*node.inputs) else {
+            return Ok(false);
+        };
         match self.normalized(x) {
             Some(normalized) if !normalized.has_relu => {
                 let has_relu = true;
@@ -64,12 +68,15 @@ impl Fusion<'_> {
                 );
                 Ok(true)
             }
-            _ => self.elementwise(node),
+            _ => Ok(false),
         }
     }
 
     /// The shortcut of a residual block joins the branch's deferred batch norm.
-    pub(super) fn add(&mut self, node: &Node, [left, right]: [Value; 2]) -> Result<bool, Error> {
+    pub(super) fn add(&mut self, node: &Node) -> Result<bool, Error> {
+        let (Op::Add, &[left, right]) = (&node.op, &*node.inputs) else {
+            return Ok(false);
+        };
         if self.from.shape(left) != self.from.shape(right) || !self.fits_nchwc(left) {
             return Ok(false);
         }
@@ -94,11 +101,14 @@ impl Fusion<'_> {
             );
             return Ok(true);
         }
-        self.elementwise(node)
+        Ok(false)
     }
 
     /// Fused with the preceding ReLU and batch norm, if the backward pass can be fused as well.
-    pub(super) fn max_pool(&mut self, node: &Node, pool: MaxPool2d, x: Value) -> Result<bool, Error> {
+    pub(super) fn max_pool(&mut self, node: &Node) -> Result<bool, Error> {
+        let (&Op::MaxPool(pool), &[x]) = (&node.op, &*node.inputs) else {
+            return Ok(false);
+        };
         let Some(normalized) = self.normalized(x).filter(Normalized::is_plain_relu) else {
             return Ok(false);
         };
@@ -135,8 +145,11 @@ impl Fusion<'_> {
             })
     }
 
-    /// An elementwise operator is applied in NCHWc layout if all operands have one shape and some operand has that layout.
+    /// Applied in NCHWc layout if all operands have one shape and some operand has that layout.
     pub(super) fn elementwise(&mut self, node: &Node) -> Result<bool, Error> {
+        if !matches!(node.op, Op::Relu | Op::Add | Op::Sum) {
+            return Ok(false);
+        }
         let output = first(node);
         let shape = self.from.shape(output);
         let alike = |input: &Value| self.from.shape(*input) == shape;
@@ -150,6 +163,14 @@ impl Fusion<'_> {
             .to
             .scoped(&node.scope, |to| to.single(node.op.clone(), &inputs))?;
         self.states[output.index()].nchwc = Some(result);
+        Ok(true)
+    }
+
+    pub(super) fn adamw(&mut self, node: &Node) -> Result<bool, Error> {
+        let Op::Composite(Composite::AdamW(adamw)) = node.op else {
+            return Ok(false);
+        };
+        self.copy(node, Op::Fused(Fused::AdamW(adamw)))?;
         Ok(true)
     }
 

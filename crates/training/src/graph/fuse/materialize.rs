@@ -1,6 +1,6 @@
 //! Adds deferred operations to the new graph.
 
-use super::Fusion;
+use super::fusion::Fusion;
 use super::value_state::{Deferred, DeferredOp, GradSource, Gradient, MaskSource, Normalized};
 use crate::graph::fused::{ConvInput, GradEpilogue, ReluMask, Shortcut};
 use crate::graph::{Error, Fused, Value};

@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
-use super::super::onnx::{AttributeProto, attribute_type};
-use super::tensor::Files;
-use super::{Error, HostTensor};
+use super::error::Error;
+use super::tensor::{Files, HostTensor};
+use crate::graph::onnx::{AttributeProto, attribute_type};
 
 /// The attributes of a node.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -2,7 +2,8 @@ use std::io;
 
 use thiserror::Error;
 
-use super::OPSETS;
+/// The supported operator set versions.
+pub const OPSETS: std::ops::RangeInclusive<i64> = 11..=24;
 
 /// An error of parsing a model file.
 #[derive(Debug, Error)]

@@ -1,8 +1,9 @@
 use std::collections::HashMap;
 use std::io;
 
-use super::super::onnx::{TensorProto, data_type};
-use super::{Error, Shape};
+use super::error::Error;
+use crate::graph::Shape;
+use crate::graph::onnx::{TensorProto, data_type};
 
 /// A tensor of a model file.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,20 +1,16 @@
-use super::super::op::{Conv2d, GroupConv2d};
+use super::super::op::Conv2d;
 use super::super::{Composite, ElementType, Shape, TensorType};
 use super::convolution::{divided, positions};
 use super::normalize::channels;
-use super::{Operands, Types, expect_elements, expect_shape, extents, float, one};
+use super::operands::{Operands, Types, expect_elements, expect_shape, extents, float, one};
 
 pub(super) fn infer(operands: &Operands<'_>, composite: &Composite) -> Types {
     match composite {
         Composite::BatchNorm(_) => batch_norm(operands),
         Composite::BatchNormGradient(_) => batch_norm_gradient(operands),
         Composite::CrossEntropy => cross_entropy(operands),
-        Composite::Conv(conv) => conv_without_bias(operands, *conv),
         Composite::ConvInputGradient { conv, extent } => conv_input_gradient(operands, *conv, *extent),
         Composite::ConvWeightGradient { conv, kernel } => conv_weight_gradient(operands, *conv, *kernel),
-        Composite::GroupConvWeightGradient { conv, kernel } => {
-            group_conv_weight_gradient(operands, *conv, *kernel)
-        }
         Composite::MaxPoolGradient(shape) => max_pool_gradient(operands, shape),
         Composite::ReluGradient => relu_gradient(operands),
         Composite::AdamW(_) => adamw(operands),
@@ -54,38 +50,25 @@ fn cross_entropy(operands: &Operands<'_>) -> Types {
     float(Shape::scalar())
 }
 
-fn conv_without_bias(operands: &Operands<'_>, conv: Conv2d) -> Types {
-    let [_, _] = operands.exactly()?;
-    super::convolution::conv(operands, conv)
-}
-
 fn conv_input_gradient(operands: &Operands<'_>, conv: Conv2d, extent: [usize; 2]) -> Types {
     let ([w, dy], precision) = operands.alike()?;
     let [k, c, kh, kw] = extents(0, w)?;
     let [n, _, _, _] = extents(1, dy)?;
+    divided(w, k, conv)?;
     let [rows, columns] = positions(dy, extent, [kh, kw], conv)?;
     expect_shape(1, dy, [n, k, rows, columns])?;
-    one(precision, [n, c, extent[0], extent[1]])
+    one(precision, [n, c * conv.groups, extent[0], extent[1]])
 }
 
 fn conv_weight_gradient(operands: &Operands<'_>, conv: Conv2d, kernel: [usize; 2]) -> Types {
     let ([x, dy], precision) = operands.alike()?;
     let [n, c, h, w] = extents(0, x)?;
     let [_, k, _, _] = extents(1, dy)?;
+    divided(x, c, conv)?;
+    divided(dy, k, conv)?;
     let [rows, columns] = positions(x, [h, w], kernel, conv)?;
     expect_shape(1, dy, [n, k, rows, columns])?;
-    one(precision, [k, c, kernel[0], kernel[1]])
-}
-
-fn group_conv_weight_gradient(operands: &Operands<'_>, attributes: GroupConv2d, kernel: [usize; 2]) -> Types {
-    let ([x, dy], precision) = operands.alike()?;
-    let [n, c, h, w] = extents(0, x)?;
-    let [_, k, _, _] = extents(1, dy)?;
-    divided(x, c, attributes.groups)?;
-    divided(dy, k, attributes.groups)?;
-    let [rows, columns] = positions(x, [h, w], kernel, attributes.conv)?;
-    expect_shape(1, dy, [n, k, rows, columns])?;
-    one(precision, [k, c / attributes.groups, kernel[0], kernel[1]])
+    one(precision, [k, c / conv.groups, kernel[0], kernel[1]])
 }
 
 fn max_pool_gradient(operands: &Operands<'_>, shape: &Shape) -> Types {

@@ -1,8 +1,7 @@
 use super::super::error::InferError;
-use super::super::op::{Conv2d, ConvTranspose2d, GroupConv2d, GroupConvTranspose2d, MaxPool2d};
-use super::super::shape::window_positions;
+use super::super::op::{Conv2d, ConvTranspose2d, MaxPool2d};
 use super::super::{ElementType, Shape, TensorType};
-use super::{Operands, Types, expect_shape, extents, float, one};
+use super::operands::{Operands, Types, expect_shape, extents, float, one};
 
 /// Height and width of a convolution's output.
 pub(super) fn positions(
@@ -11,37 +10,16 @@ pub(super) fn positions(
     kernel: [usize; 2],
     conv: Conv2d,
 ) -> Result<[usize; 2], InferError> {
-    let along = |axis: usize| {
-        window_positions(extent[axis], kernel[axis], conv.stride[axis], conv.pad[axis]).ok_or_else(|| {
-            InferError::Attribute {
-                name: "kernel, stride, pad",
-                shape: shape.clone(),
-            }
+    conv.positions(extent, kernel)
+        .ok_or_else(|| InferError::Attribute {
+            name: "kernel, stride, pad, dilation",
+            shape: shape.clone(),
         })
-    };
-    Ok([along(0)?, along(1)?])
-}
-
-pub(super) fn conv(operands: &Operands<'_>, conv: Conv2d) -> Types {
-    let (x, w, bias) = match operands.0.len() {
-        3 => operands.alike().map(|([x, w, bias], _)| (x, w, Some(bias)))?,
-        _ => operands.alike().map(|([x, w], _)| (x, w, None))?,
-    };
-    let [n, c, h, width] = extents(0, x)?;
-    let [k, w_channels, kh, kw] = extents(1, w)?;
-    if w_channels != c {
-        expect_shape(1, w, [k, c, kh, kw])?;
-    }
-    if let Some(bias) = bias {
-        expect_shape(2, bias, [k])?;
-    }
-    let [rows, columns] = positions(x, [h, width], [kh, kw], conv)?;
-    one(operands.precision(0)?, [n, k, rows, columns])
 }
 
 /// Rejects a number of channels that is not divisible by the number of groups.
-pub(super) fn divided(shape: &Shape, channels: usize, groups: usize) -> Result<(), InferError> {
-    if groups > 0 && channels.is_multiple_of(groups) {
+pub(super) fn divided(shape: &Shape, channels: usize, conv: Conv2d) -> Result<(), InferError> {
+    if conv.groups > 0 && channels.is_multiple_of(conv.groups) {
         return Ok(());
     }
     Err(InferError::Attribute {
@@ -50,62 +28,43 @@ pub(super) fn divided(shape: &Shape, channels: usize, groups: usize) -> Result<(
     })
 }
 
-pub(super) fn group_conv(operands: &Operands<'_>, attributes: GroupConv2d) -> Types {
+pub(super) fn conv(operands: &Operands<'_>, conv: Conv2d) -> Types {
     let (x, w, bias) = match operands.0.len() {
         3 => operands.alike().map(|([x, w, bias], _)| (x, w, Some(bias)))?,
         _ => operands.alike().map(|([x, w], _)| (x, w, None))?,
     };
     let [n, c, h, width] = extents(0, x)?;
-    let [k, w_channels, kh, kw] = extents(1, w)?;
-    divided(x, c, attributes.groups)?;
-    divided(w, k, attributes.groups)?;
-    if w_channels * attributes.groups != c {
-        expect_shape(1, w, [k, c / attributes.groups, kh, kw])?;
-    }
+    let [k, _, kh, kw] = extents(1, w)?;
+    divided(x, c, conv)?;
+    divided(w, k, conv)?;
+    expect_shape(1, w, [k, c / conv.groups, kh, kw])?;
     if let Some(bias) = bias {
         expect_shape(2, bias, [k])?;
     }
-    let [rows, columns] = positions(x, [h, width], [kh, kw], attributes.conv)?;
+    let [rows, columns] = positions(x, [h, width], [kh, kw], conv)?;
     one(operands.precision(0)?, [n, k, rows, columns])
-}
-
-pub(super) fn group_conv_transpose(operands: &Operands<'_>, attributes: GroupConvTranspose2d) -> Types {
-    let ([x, w], precision) = operands.alike()?;
-    let [n, k, ..] = extents::<4>(0, x)?;
-    let [_, c, ..] = extents::<4>(1, w)?;
-    divided(x, k, attributes.groups)?;
-    // The output height and width are the same for every group.
-    let [rows, columns] = transposed_positions(x, w, attributes.transpose)?;
-    one(precision, [n, c * attributes.groups, rows, columns])
 }
 
 pub(super) fn conv_transpose(operands: &Operands<'_>, attributes: ConvTranspose2d) -> Types {
     let ([x, w], precision) = operands.alike()?;
-    let [n, c] = [extents::<4>(0, x)?[0], extents::<4>(1, w)?[1]];
-    let [rows, columns] = transposed_positions(x, w, attributes)?;
-    one(precision, [n, c, rows, columns])
-}
-
-/// Height and width of a transposed convolution's output.
-fn transposed_positions(x: &Shape, w: &Shape, attributes: ConvTranspose2d) -> Result<[usize; 2], InferError> {
-    let [_, k, h, width] = extents(0, x)?;
-    let [w_channels, c, kh, kw] = extents(1, w)?;
-    if w_channels != k {
-        expect_shape(1, w, [k, c, kh, kw])?;
-    }
-    let along = |axis: usize, extent: usize, kernel: usize| {
-        let conv = attributes.conv;
-        let full = extent
+    let [n, k, h, width] = extents(0, x)?;
+    let [_, c, kh, kw] = extents(1, w)?;
+    let ConvTranspose2d { conv, output_padding } = attributes;
+    divided(x, k, conv)?;
+    expect_shape(1, w, [k, c, kh, kw])?;
+    let (extent, span) = ([h, width], conv.span([kh, kw]));
+    let along = |axis: usize| {
+        let full = extent[axis]
             .checked_sub(1)
-            .map(|gaps| gaps * conv.stride[axis] + kernel + attributes.output_padding[axis]);
+            .map(|gaps| gaps * conv.stride[axis] + span[axis] + output_padding[axis]);
         full.and_then(|full| full.checked_sub(2 * conv.pad[axis]))
-            .filter(|_| attributes.output_padding[axis] < conv.stride[axis])
+            .filter(|_| output_padding[axis] < conv.stride[axis])
             .ok_or_else(|| InferError::Attribute {
                 name: "stride, pad, output_padding",
                 shape: x.clone(),
             })
     };
-    Ok([along(0, h, kh)?, along(1, width, kw)?])
+    one(precision, [n, c * conv.groups, along(0)?, along(1)?])
 }
 
 pub(super) fn max_pool(operands: &Operands<'_>, pool: MaxPool2d) -> Types {
@@ -125,6 +84,7 @@ pub(super) fn max_pool(operands: &Operands<'_>, pool: MaxPool2d) -> Types {
         Conv2d {
             stride: pool.stride,
             pad: pool.pad,
+            ..Conv2d::default()
         },
     )?;
     let shape = [n, c, rows, columns];

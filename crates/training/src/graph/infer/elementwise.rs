@@ -1,6 +1,6 @@
 use super::super::ElementType;
 use super::super::error::InferError;
-use super::{Operands, Types, broadcast, expect_elements, expect_shape, one};
+use super::operands::{Operands, Types, broadcast, expect_elements, expect_shape, one};
 
 pub(super) fn arithmetic(operands: &Operands<'_>) -> Types {
     let ([left, right], precision) = operands.alike()?;

@@ -1,9 +1,8 @@
 use super::super::error::InferError;
 use super::super::fused::{ConvInput, Fused, GradEpilogue, ReluMask, Shortcut};
 use super::super::op::{Conv2d, MaxPool2d};
-use super::super::{Shape, TensorType};
-use super::convolution::positions;
-use super::{Operands, Types, expect_shape, extents, float};
+use super::super::{ElementType, Shape, TensorType};
+use super::operands::{Operands, Types, expect_elements, expect_shape, extents, float};
 
 pub(super) fn infer(operands: &Operands<'_>, fused: &Fused) -> Types {
     let mut operands = Cursor::of(operands, fused)?;
@@ -134,6 +133,22 @@ fn grad_epilogue(operands: &mut Cursor<'_>, dy: Shape, channels: usize, epilogue
     Ok(vec![TensorType::f32([2, channels]), TensorType::f32(dy)])
 }
 
+/// Height and width of a convolution's output. Fused convolutions have one group and no dilation.
+fn positions(
+    shape: &Shape,
+    extent: [usize; 2],
+    kernel: [usize; 2],
+    conv: Conv2d,
+) -> Result<[usize; 2], InferError> {
+    if !conv.is_dense() {
+        return Err(InferError::Attribute {
+            name: "groups, dilation",
+            shape: shape.clone(),
+        });
+    }
+    super::convolution::positions(shape, extent, kernel, conv)
+}
+
 fn pooled(x: &Shape, pool: MaxPool2d) -> Result<Shape, InferError> {
     let x = TensorType::f32(x.clone());
     let pooled = super::convolution::max_pool(&Operands(&[&x]), pool)?;
@@ -190,7 +205,7 @@ impl<'a> Cursor<'a> {
             expected: position + 1,
             found: position,
         })?;
-        super::expect_elements(position, operand, super::ElementType::F32)?;
+        expect_elements(position, operand, ElementType::F32)?;
         self.position += 1;
         Ok(&operand.shape)
     }

@@ -1,7 +1,7 @@
 use super::super::error::InferError;
 use super::super::op::{Pad, Slice};
 use super::super::{ElementType, Shape, TensorType};
-use super::{Operands, Types, expect_elements, expect_shape, extents};
+use super::operands::{Operands, Types, expect_elements, expect_shape, extents};
 
 fn invalid(name: &'static str, shape: &Shape) -> InferError {
     InferError::Attribute {

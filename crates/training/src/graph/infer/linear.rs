@@ -1,7 +1,7 @@
 use super::super::Shape;
 use super::super::error::InferError;
 use super::super::op::Gemm;
-use super::{Operands, Types, broadcast, expect_elements, expect_shape, extents, one};
+use super::operands::{Operands, Types, broadcast, expect_elements, expect_shape, extents, one};
 
 pub(super) fn matmul(operands: &Operands<'_>) -> Types {
     let ([a, b], precision) = operands.alike()?;

@@ -1,6 +1,6 @@
 use super::super::error::InferError;
 use super::super::{ElementType, Shape, TensorType};
-use super::{Operands, Types, expect_elements, expect_shape, extents, float};
+use super::operands::{Operands, Types, expect_elements, expect_shape, extents, float};
 
 /// Number of channels of `[N, C, …]`.
 pub(super) fn channels(x: &Shape) -> Result<usize, InferError> {

@@ -1,6 +1,6 @@
 use super::super::error::InferError;
 use super::super::op::Reduce;
-use super::{Operands, Types, float};
+use super::operands::{Operands, Types, float};
 
 pub(super) fn reduce(operands: &Operands<'_>, reduce: &Reduce) -> Types {
     let [x] = operands.floats()?;

@@ -18,22 +18,22 @@ pub(super) enum Forward {
 /// Algorithm of the gradient with respect to the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Input {
-    /// The transposed convolution: any stride.
+    /// The transposed convolution: any stride, any number of groups.
     Transposed,
-    /// A convolution of `dy` with the flipped kernel, its channel axes swapped: stride one only.
+    /// A convolution of `dy` with the flipped kernel, its channel axes swapped: stride one and one group only.
     Flipped,
-    /// im2col of `dy` and one matrix multiplication with the weight: stride one only.
+    /// im2col of `dy` and one matrix multiplication with the weight: stride one and one group only.
     Im2col,
 }
 
 /// Algorithm of the gradient with respect to the weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Weight {
-    /// im2col of the input and one matrix multiplication with `dy`.
+    /// im2col of the input and one matrix multiplication with `dy`: one group only.
     Im2col,
-    /// im2col in NCHW layout and one matrix multiplication per image.
+    /// im2col in NCHW layout and one matrix multiplication per image: one group only.
     Im2colPerImage,
-    /// One matrix multiplication per kernel tap and image.
+    /// One matrix multiplication per kernel tap, image and group.
     PerTap,
 }
 
@@ -63,6 +63,7 @@ pub(super) fn forward(sizes: Sizes) -> Forward {
 
 pub(super) fn input(sizes: Sizes) -> Input {
     match sizes.window.conv.stride {
+        _ if sizes.window.conv.groups > 1 => Input::Transposed,
         [1, 1] if sizes.positions() <= 256 || !sizes.has_conv_kernel => Input::Im2col,
         [1, 1] => Input::Flipped,
         _ => Input::Transposed,
@@ -70,7 +71,9 @@ pub(super) fn input(sizes: Sizes) -> Input {
 }
 
 pub(super) fn weight(sizes: Sizes) -> Weight {
-    if sizes.channels < 16 {
+    if sizes.window.conv.groups > 1 {
+        Weight::PerTap
+    } else if sizes.channels < 16 {
         // With few channels, the NHWC im2col would copy very short rows.
         Weight::Im2colPerImage
     } else if sizes.positions() > 1024 {

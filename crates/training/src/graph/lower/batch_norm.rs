@@ -30,16 +30,9 @@ fn share(shape: &Shape) -> f32 {
 /// `x: f32[N, C, …] → f32[N, C, …], f32[C]`.
 fn shifted(g: &mut Graph, x: Value) -> Result<[Value; 2], Error> {
     let shape = g.shape(x).clone();
-    let mut ends = shape.to_vec();
-    ends[0] = 1;
-    let first = g.slice(
-        x,
-        Slice {
-            starts: vec![0; shape.len()],
-            ends,
-            steps: vec![1; shape.len()],
-        },
-    )?;
+    let mut slice = Slice::whole(&shape);
+    slice.ends[0] = 1;
+    let first = g.slice(x, slice)?;
     let shift = g.reduce_mean(first, over_batch(&shape, true))?;
     let rest = g.sub(x, shift)?;
     let channels = g.reshape(shift, Shape::from([shape[1]]))?;

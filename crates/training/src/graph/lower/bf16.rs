@@ -1,8 +1,7 @@
 //! Operators for which ONNX Runtime's CUDA provider has no bfloat16 kernel. They are computed in single precision on the rounded operands,
 //! and the result is rounded again, unless a decomposition into operators with bfloat16 kernels exists.
 
-use super::conv;
-use crate::graph::op::{Conv2d, Pad};
+use crate::graph::op::Pad;
 use crate::graph::{ElementType, Error, Graph, Op, Shape, Value};
 
 /// Whether a value is bfloat16.
@@ -10,21 +9,17 @@ pub(super) fn is_of(g: &Graph, value: Value) -> bool {
     g.tensor_type(value).element_type == ElementType::Bf16
 }
 
-/// Wires an operator; if its operands are bfloat16 and it has no kernel for them, wires an equivalent.
+/// Wires an operator; if its operands are bfloat16 and it has no kernel for them, wires an equivalent. Convolutions of one group are
+/// decomposed before.
 pub(super) fn push(g: &mut Graph, op: &Op, inputs: &[Value]) -> Result<Vec<Value>, Error> {
     if !inputs.iter().any(|&input| is_of(g, input)) {
         return g.push(op.clone(), inputs);
     }
     match op {
-        Op::Conv(attributes) => convolved(g, inputs, *attributes).map(|y| vec![y]),
         Op::Pad(pad) => padded(g, inputs[0], pad).map(|y| vec![y]),
-        Op::GroupConv(_)
-        | Op::ConvTranspose(_)
-        | Op::GroupConvTranspose(_)
-        | Op::MaxPool(_)
-        | Op::Greater
-        | Op::Reciprocal
-        | Op::Log => widened(g, op, inputs),
+        Op::Conv(_) | Op::ConvTranspose(_) | Op::MaxPool(_) | Op::Greater | Op::Reciprocal | Op::Log => {
+            widened(g, op, inputs)
+        }
         _ => g.push(op.clone(), inputs),
     }
 }
@@ -41,15 +36,6 @@ fn widened(g: &mut Graph, op: &Op, inputs: &[Value]) -> Result<Vec<Value>, Error
         }
     }
     Ok(results)
-}
-
-/// A convolution with an optional bias.
-fn convolved(g: &mut Graph, inputs: &[Value], attributes: Conv2d) -> Result<Value, Error> {
-    let y = conv::decompose(g, inputs[0], inputs[1], attributes)?;
-    let Some(&bias) = inputs.get(2) else { return Ok(y) };
-    let channels = g.shape(bias)[0];
-    let per_channel = g.reshape(bias, Shape::from([channels, 1, 1]))?;
-    g.add(y, per_channel)
 }
 
 /// Zero padding by concatenation.

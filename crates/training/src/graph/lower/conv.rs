@@ -1,34 +1,28 @@
-//! Convolution with a trained weight.
+//! Convolution of one group whose weight is not fixed, so that a runtime cannot prepack it.
 
 use super::algorithm::{self, Forward, Sizes};
 use super::bf16;
-use super::im2col::{Order, Window, channels_first, im2col};
-use crate::graph::op::{Conv2d, Gemm};
-use crate::graph::{Error, Graph, Shape, Value, window_positions};
+use super::im2col::{Order, Window, im2col, product};
+use crate::graph::op::Conv2d;
+use crate::graph::{Error, Graph, Op, Shape, Value};
 
-pub(super) fn decompose(g: &mut Graph, x: Value, w: Value, conv: Conv2d) -> Result<Value, Error> {
-    let kernel = [g.shape(w)[2], g.shape(w)[3]];
-    let positions = [0, 1].map(|axis| {
-        window_positions(
-            g.shape(x)[2 + axis],
-            kernel[axis],
-            conv.stride[axis],
-            conv.pad[axis],
-        )
-        .expect("type inference checked the window")
-    });
-    let window = Window {
-        conv,
-        kernel,
-        positions,
-    };
+/// `(x, w[, b])`.
+pub(super) fn decompose(g: &mut Graph, inputs: &[Value], conv: Conv2d) -> Result<Value, Error> {
+    let (x, w) = (inputs[0], inputs[1]);
+    let window = Window::of(g, conv, x, w);
     match algorithm::forward(Sizes {
         window,
         channels: g.shape(x)[1],
         has_conv_kernel: !bf16::is_of(g, x),
     }) {
-        Forward::Direct => g.conv(x, w, conv),
-        Forward::Im2col => by_im2col(g, x, w, window),
+        Forward::Direct => g.single(Op::Conv(conv), inputs),
+        Forward::Im2col => {
+            let y = by_im2col(g, x, w, window)?;
+            let Some(&bias) = inputs.get(2) else { return Ok(y) };
+            let channels = g.shape(bias)[0];
+            let per_channel = g.reshape(bias, Shape::from([channels, 1, 1]))?;
+            g.add(y, per_channel)
+        }
     }
 }
 
@@ -38,14 +32,5 @@ fn by_im2col(g: &mut Graph, x: Value, w: Value, window: Window) -> Result<Value,
     let patches = im2col(g, x, window, Order::RowMajor)?;
     let channels_last = g.transpose(w, &[0, 2, 3, 1])?;
     let matrix = g.reshape(channels_last, Shape::from([k, window.taps() * c]))?;
-    let rows = g.gemm(
-        patches,
-        matrix,
-        None,
-        Gemm {
-            transpose_a: false,
-            transpose_b: true,
-        },
-    )?;
-    channels_first(g, rows, n, window.positions)
+    product(g, patches, matrix, n, window.positions)
 }

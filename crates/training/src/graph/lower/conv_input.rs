@@ -2,8 +2,8 @@
 
 use super::algorithm::{self, Input, Sizes};
 use super::bf16;
-use super::im2col::{Order, Window, channels_first, im2col};
-use crate::graph::op::{Conv2d, ConvTranspose2d, Gemm};
+use super::im2col::{Order, Window, im2col, product};
+use crate::graph::op::{Conv2d, ConvTranspose2d};
 use crate::graph::{Error, Graph, Op, Shape, Value};
 
 pub(super) fn decompose(
@@ -16,8 +16,9 @@ pub(super) fn decompose(
     let [channels, kernel_rows, kernel_columns] = [1, 2, 3].map(|axis| g.shape(w)[axis]);
     let kernel = [kernel_rows, kernel_columns];
     let positions = [g.shape(dy)[2], g.shape(dy)[3]];
-    // If `pad > kernel − 1`, the flipped convolution would need negative padding.
-    let can_flip = conv.pad[0] < kernel[0] && conv.pad[1] < kernel[1];
+    // If `pad > span − 1`, the flipped convolution would need negative padding.
+    let span = conv.span(kernel);
+    let can_flip = conv.pad[0] < span[0] && conv.pad[1] < span[1];
     match algorithm::input(Sizes {
         window: Window {
             conv,
@@ -34,11 +35,16 @@ pub(super) fn decompose(
 }
 
 /// With stride one, `dx[i] = Σ_t w[t]·dy[i + p − t] = Σ_u w[k−1−u]·dy[i + u − (k−1−p)]`: a convolution of `dy`, padded by `k − 1 − p`, with
-/// the flipped kernel.
+/// the flipped kernel. With dilation, `k` is the span of the window.
 fn flipped_window(conv: Conv2d, kernel: [usize; 2], extent: [usize; 2]) -> Window {
-    let pad = [kernel[0] - 1 - conv.pad[0], kernel[1] - 1 - conv.pad[1]];
+    let span = conv.span(kernel);
+    let pad = [span[0] - 1 - conv.pad[0], span[1] - 1 - conv.pad[1]];
     Window {
-        conv: Conv2d { stride: [1, 1], pad },
+        conv: Conv2d {
+            stride: [1, 1],
+            pad,
+            ..conv
+        },
         kernel,
         positions: extent,
     }
@@ -46,9 +52,9 @@ fn flipped_window(conv: Conv2d, kernel: [usize; 2], extent: [usize; 2]) -> Windo
 
 /// `output_padding` accounts for rows and columns of the input that no window covers: `in − ((out − 1)·stride − 2·pad + kernel)`.
 fn transposed(g: &mut Graph, w: Value, dy: Value, conv: Conv2d, extent: [usize; 2]) -> Result<Value, Error> {
-    let reached = |axis: usize| {
-        (g.shape(dy)[2 + axis] - 1) * conv.stride[axis] + g.shape(w)[2 + axis] - 2 * conv.pad[axis]
-    };
+    let span = conv.span([g.shape(w)[2], g.shape(w)[3]]);
+    let reached =
+        |axis: usize| (g.shape(dy)[2 + axis] - 1) * conv.stride[axis] + span[axis] - 2 * conv.pad[axis];
     let output_padding = [extent[0] - reached(0), extent[1] - reached(1)];
     let op = Op::ConvTranspose(ConvTranspose2d { conv, output_padding });
     Ok(bf16::push(g, &op, &[dy, w])?[0])
@@ -70,14 +76,5 @@ fn by_im2col(g: &mut Graph, w: Value, dy: Value, window: Window) -> Result<Value
     let patches = im2col(g, dy, window, Order::Reversed)?;
     let by_channel = g.transpose(w, &[1, 2, 3, 0])?;
     let matrix = g.reshape(by_channel, Shape::from([c, window.taps() * k]))?;
-    let rows = g.gemm(
-        patches,
-        matrix,
-        None,
-        Gemm {
-            transpose_a: false,
-            transpose_b: true,
-        },
-    )?;
-    channels_first(g, rows, n, window.positions)
+    product(g, patches, matrix, n, window.positions)
 }

@@ -5,7 +5,7 @@
 
 use super::algorithm::{self, Sizes, Weight};
 use super::bf16;
-use super::im2col::{Layout, Order, Window, im2col, tap_views};
+use super::im2col::{Layout, Order, Window, im2col, joined, tap_views};
 use crate::graph::op::{Conv2d, Gemm, Reduce};
 use crate::graph::{Error, Graph, Shape, Value};
 
@@ -53,47 +53,61 @@ fn channels_before_taps(g: &mut Graph, product: Value, c: usize, window: Window)
 fn per_image(g: &mut Graph, x: Value, dy: Value, window: Window) -> Result<Value, Error> {
     let c = g.shape(x)[1];
     let tap_views = tap_views(g, x, Layout::NCHW, window)?;
-    let joined = if let [only] = *tap_views {
-        only
-    } else {
-        g.concat(1, &tap_views)?
-    };
-    let product = correlate(g, dy, joined)?;
+    let joined = joined(g, 1, &tap_views)?;
+    let product = correlate(g, dy, joined, 1)?;
     channels_before_taps(g, product, c, window)
 }
 
 fn per_tap(g: &mut Graph, x: Value, dy: Value, window: Window) -> Result<Value, Error> {
+    let groups = window.conv.groups;
     let (c, k) = (g.shape(x)[1], g.shape(dy)[1]);
+    let inputs = c / groups;
     let tap_views = tap_views(g, x, Layout::NCHW, window)?;
     let products = tap_views.into_iter().map(|view| {
-        let product = correlate(g, dy, view)?;
-        g.reshape(product, Shape::from([k, c, 1]))
+        let product = if groups > 1 && inputs == 1 && k == c {
+            depthwise(g, dy, view)?
+        } else {
+            correlate(g, dy, view, groups)?
+        };
+        g.reshape(product, Shape::from([k, inputs, 1]))
     });
     let products = products.collect::<Result<Vec<_>, Error>>()?;
-    let joined = if let [only] = *products {
-        only
-    } else {
-        g.concat(2, &products)?
-    };
-    g.reshape(joined, Shape::from([k, c, window.kernel[0], window.kernel[1]]))
-}
-
-/// `Σ_n dy[n] · view[n]ᵀ`: `[K, R]` for a view of `[N, R, H′, W′]`.
-fn correlate(g: &mut Graph, dy: Value, view: Value) -> Result<Value, Error> {
-    let [dy, view] = [flat(g, dy)?, flat(g, view)?];
-    let transposed = g.transpose(view, &[0, 2, 1])?;
-    let products = g.matmul(dy, transposed)?;
-    g.sum_along(
-        products,
-        Reduce {
-            axes: vec![0],
-            keep_axes: false,
-        },
+    let joined = joined(g, 2, &products)?;
+    g.reshape(
+        joined,
+        Shape::from([k, inputs, window.kernel[0], window.kernel[1]]),
     )
 }
 
-/// `[N, C, H, W]` as `[N, C, H·W]`.
-fn flat(g: &mut Graph, x: Value) -> Result<Value, Error> {
+/// `Σ_{n, p} dy · view` per channel: depthwise convolution, one filter per channel.
+fn depthwise(g: &mut Graph, dy: Value, view: Value) -> Result<Value, Error> {
+    let product = g.mul(dy, view)?;
+    let reduce = Reduce {
+        axes: vec![0, 2, 3],
+        keep_axes: false,
+    };
+    g.sum_along(product, reduce)
+}
+
+/// `Σ_n dy[n] · view[n]ᵀ` per group: `[(G,) K/G, R/G]` for a view of `[N, R, H′, W′]`.
+fn correlate(g: &mut Graph, dy: Value, view: Value, groups: usize) -> Result<Value, Error> {
+    let [dy, view] = [flat(g, dy, groups)?, flat(g, view, groups)?];
+    let swapped: &[usize] = if groups == 1 { &[0, 2, 1] } else { &[0, 1, 3, 2] };
+    let transposed = g.transpose(view, swapped)?;
+    let products = g.matmul(dy, transposed)?;
+    let reduce = Reduce {
+        axes: vec![0],
+        keep_axes: false,
+    };
+    g.sum_along(products, reduce)
+}
+
+/// `[N, C, H, W]` as `[N, (G,) C/G, H·W]`; the axis G is left out if there is one group.
+fn flat(g: &mut Graph, x: Value, groups: usize) -> Result<Value, Error> {
     let [n, c, rows, columns] = [0, 1, 2, 3].map(|axis| g.shape(x)[axis]);
-    g.reshape(x, Shape::from([n, c, rows * columns]))
+    let shape = match groups {
+        1 => Shape::from([n, c, rows * columns]),
+        _ => Shape::from([n, groups, c / groups, rows * columns]),
+    };
+    g.reshape(x, shape)
 }

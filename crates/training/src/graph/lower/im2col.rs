@@ -1,7 +1,7 @@
 //! im2col: rearranges an image so that a convolution becomes one matrix multiplication.
 
 use super::bf16;
-use crate::graph::op::{Conv2d, Pad, Slice};
+use crate::graph::op::{Conv2d, Gemm, Pad, Slice};
 use crate::graph::{Error, Graph, Op, Shape, Value};
 
 /// Positions of the height and width axes in a layout of four axes.
@@ -34,6 +34,17 @@ pub(super) struct Window {
 }
 
 impl Window {
+    /// The window of a convolution of `x` with `w`.
+    pub(super) fn of(g: &Graph, conv: Conv2d, x: Value, w: Value) -> Self {
+        let [extent, kernel] = [x, w].map(|value| [g.shape(value)[2], g.shape(value)[3]]);
+        let positions = conv.positions(extent, kernel);
+        Self {
+            conv,
+            kernel,
+            positions: positions.expect("type inference checked the window"),
+        }
+    }
+
     pub(super) fn taps(&self) -> usize {
         self.kernel[0] * self.kernel[1]
     }
@@ -68,15 +79,9 @@ pub(super) fn tap_views(
     let mut phases = vec![None; conv.stride[0] * conv.stride[1]];
     let mut tap_views = Vec::with_capacity(window.taps());
     for tap in (0..kernel[0]).flat_map(|i| (0..kernel[1]).map(move |j| [i, j])) {
-        let [phase, offset] = [0, 1].map(|part| {
-            [0, 1].map(|axis| {
-                if part == 0 {
-                    tap[axis] % conv.stride[axis]
-                } else {
-                    tap[axis] / conv.stride[axis]
-                }
-            })
-        });
+        let start = [0, 1].map(|axis| tap[axis] * conv.dilation[axis]);
+        let phase = [0, 1].map(|axis| start[axis] % conv.stride[axis]);
+        let offset = [0, 1].map(|axis| start[axis] / conv.stride[axis]);
         let slot = phase[0] * conv.stride[1] + phase[1];
         let image = match phases[slot] {
             Some(image) => image,
@@ -96,11 +101,8 @@ fn part(
     (count, step): (Option<[usize; 2]>, [usize; 2]),
 ) -> Result<Value, Error> {
     let shape = g.shape(x).clone();
-    let mut slice = Slice {
-        starts: layout.spatial(start),
-        ends: shape.to_vec(),
-        steps: vec![1; 4],
-    };
+    let mut slice = Slice::whole(&shape);
+    slice.starts = layout.spatial(start);
     for (axis, which) in [(layout.rows, 0), (layout.columns, 1)] {
         slice.steps[axis] = step[which];
         if let Some(count) = count {
@@ -121,13 +123,17 @@ pub(super) fn im2col(g: &mut Graph, x: Value, window: Window, order: Order) -> R
     if order == Order::Reversed {
         tap_views.reverse();
     }
-    let joined = if let [only] = *tap_views {
-        only
-    } else {
-        g.concat(3, &tap_views)?
-    };
+    let joined = joined(g, 3, &tap_views)?;
     let [rows, columns] = window.positions;
     g.reshape(joined, Shape::from([n * rows * columns, window.taps() * c]))
+}
+
+/// Parts concatenated along an axis; one part is returned as it is.
+pub(super) fn joined(g: &mut Graph, axis: usize, parts: &[Value]) -> Result<Value, Error> {
+    match *parts {
+        [only] => Ok(only),
+        _ => g.concat(axis, parts),
+    }
 }
 
 /// Order of the kernel taps.
@@ -139,13 +145,19 @@ pub(super) enum Order {
     Reversed,
 }
 
-/// `[N·H·W, C]` as `[N, C, H, W]`.
-pub(super) fn channels_first(
+/// `patches · matrixᵀ` for [`im2col`] patches `[N·H·W, M]` and a weight `[C, M]`, as `[N, C, H, W]`.
+pub(super) fn product(
     g: &mut Graph,
-    rows: Value,
+    patches: Value,
+    matrix: Value,
     n: usize,
     [height, width]: [usize; 2],
 ) -> Result<Value, Error> {
+    let gemm = Gemm {
+        transpose_a: false,
+        transpose_b: true,
+    };
+    let rows = g.gemm(patches, matrix, None, gemm)?;
     let c = g.shape(rows)[1];
     let channels_last = g.reshape(rows, Shape::from([n, height, width, c]))?;
     g.transpose(channels_last, &[0, 3, 1, 2])

@@ -8,7 +8,6 @@ mod conv;
 mod conv_input;
 mod conv_weight;
 mod cross_entropy;
-mod group_conv_weight;
 mod im2col;
 mod pool;
 mod relu;
@@ -16,24 +15,35 @@ mod relu;
 use super::value::Value;
 use super::{Composite, Error, Graph, Node, Op};
 
-/// Replaces every composite by operators of ONNX's default domain. [`Fused`](super::Fused) operators are kept.
+/// Replaces every composite by operators of ONNX's default domain, and convolutions by faster equivalents.
+/// [`Fused`](super::Fused) operators are kept.
 ///
 /// # Errors
 /// Never for a valid graph: a rejected node is a defect of this module.
 pub fn lower(graph: &Graph) -> Result<Graph, Error> {
-    graph.rewired(rewire)
+    graph.rewired(|lowered, node, inputs| rewire(lowered, node, inputs, false))
 }
 
-fn rewire(lowered: &mut Graph, node: &Node, inputs: &[Value]) -> Result<Vec<Value>, Error> {
+/// [`lower`] for a model whose weights are fixed: a runtime prepacks them for its own convolutions, which are kept.
+///
+/// # Errors
+/// Never for a valid graph: a rejected node is a defect of this module.
+pub fn lower_inference(graph: &Graph) -> Result<Graph, Error> {
+    graph.rewired(|lowered, node, inputs| rewire(lowered, node, inputs, true))
+}
+
+fn rewire(g: &mut Graph, node: &Node, inputs: &[Value], is_inference: bool) -> Result<Vec<Value>, Error> {
     match &node.op {
+        Op::Conv(conv) if conv.groups == 1 && (!is_inference || bf16::is_of(g, inputs[0])) => {
+            conv::decompose(g, inputs, *conv).map(|y| vec![y])
+        }
         // These add no scope of their own: their node's scope is specific enough.
-        Op::Composite(composite @ (Composite::Conv(_) | Composite::AdamW(_))) => {
-            decompose(lowered, composite, inputs)
+        Op::Composite(composite @ Composite::AdamW(_)) => decompose(g, composite, inputs),
+        Op::Composite(composite @ Composite::ConvInputGradient { conv, .. }) if conv.groups > 1 => {
+            decompose(g, composite, inputs)
         }
-        Op::Composite(composite) => {
-            lowered.scoped(composite.name(), |lowered| decompose(lowered, composite, inputs))
-        }
-        op => bf16::push(lowered, op, inputs),
+        Op::Composite(composite) => g.scoped(composite.name(), |g| decompose(g, composite, inputs)),
+        op => bf16::push(g, op, inputs),
     }
 }
 
@@ -55,15 +65,11 @@ fn decompose(g: &mut Graph, composite: &Composite, inputs: &[Value]) -> Result<V
         (Composite::CrossEntropy, &[logits, targets]) => {
             cross_entropy::forward(g, logits, targets).map(|loss| vec![loss])
         }
-        (Composite::Conv(conv), &[x, w]) => conv::decompose(g, x, w, *conv).map(|y| vec![y]),
         (Composite::ConvInputGradient { conv, extent }, &[w, dy]) => {
             conv_input::decompose(g, w, dy, *conv, *extent).map(|dx| vec![dx])
         }
         (Composite::ConvWeightGradient { conv, kernel }, &[x, dy]) => {
             conv_weight::decompose(g, x, dy, *conv, *kernel).map(|dw| vec![dw])
-        }
-        (Composite::GroupConvWeightGradient { conv, kernel }, &[x, dy]) => {
-            group_conv_weight::decompose(g, x, dy, *conv, *kernel).map(|dw| vec![dw])
         }
         (Composite::MaxPoolGradient(shape), &[indices, dy]) => {
             pool::max_pool_gradient(g, indices, dy, shape).map(|dx| vec![dx])

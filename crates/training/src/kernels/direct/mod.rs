@@ -16,7 +16,7 @@ mod weights;
 
 pub(super) use convolve::{Backward, Forward, backward, forward};
 pub(super) use image::{ImageForward, ImageWeightGradient, Images, image_forward, image_weight_gradient};
-pub(super) use weight_gradient::{WeightGradient, weight_gradient};
+pub(super) use weight_gradient::weight_gradient;
 
 /// Approximate number of output pixels per task: enough to reuse the weights in a core's cache.
 const PIXELS: usize = 112;

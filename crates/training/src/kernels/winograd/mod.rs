@@ -28,7 +28,7 @@ mod weight_gradient;
 mod weights;
 
 pub(super) use convolve::{Convolution, convolve};
-pub(super) use weight_gradient::{WeightGradient, weight_gradient};
+pub(super) use weight_gradient::weight_gradient;
 pub(super) use weights::WeightOrder;
 
 /// Elements (places) of a transformed tile.

@@ -7,32 +7,24 @@ use crate::kernels::prologue::{Identity, Prologue};
 use crate::kernels::scratch::{self, Workspace};
 use crate::kernels::unsafe_slice::UnsafeSlice;
 use crate::kernels::vector::{LANES, Vector};
+use crate::kernels::weight_gradient::WeightGradient;
 
 /// Elements of a kernel.
 const TAPS: usize = 9;
 
-/// Operands of the weight gradient of a convolution with a 3 × 3 kernel, stride one and padding one.
-pub(in crate::kernels) struct WeightGradient<'a, S> {
-    /// `[N, C, H, W]` in NCHWc layout.
-    pub(in crate::kernels) x: &'a [f32],
-    pub(in crate::kernels) extent: Extent,
-    pub(in crate::kernels) prologue: S,
-    /// `[N, K, H, W]` in NCHWc layout.
-    pub(in crate::kernels) dy: &'a [f32],
-    /// K/16.
-    pub(in crate::kernels) blocks: usize,
-    /// Output, `[K, C, 3, 3]`.
-    pub(in crate::kernels) dw: UnsafeSlice<'a>,
-}
-
-/// Computes the weight gradient.
+/// Computes the weight gradient of a convolution with a 3 × 3 kernel, stride one and padding one.
 pub(in crate::kernels) fn weight_gradient<S: Prologue>(
     set: InstructionSet,
     pool: &dyn Pool,
     workspace: &mut Workspace,
     gradient: &WeightGradient<'_, S>,
 ) {
-    let &WeightGradient { extent, blocks, .. } = gradient;
+    let &WeightGradient {
+        input: extent,
+        output,
+        ..
+    } = gradient;
+    let blocks = output.blocks;
     let tiles = Tiles::of(extent);
     let parts = (blocks / 4).clamp(1, 8);
     // Enough tasks to occupy several cores; slices with their own sums only if these are small.
@@ -72,7 +64,12 @@ struct Sums<'a, S> {
 impl<S: Prologue> Kernel for Sums<'_, S> {
     #[inline(always)]
     unsafe fn task<V: Vector>(&self, number: usize) {
-        let &WeightGradient { extent, blocks, .. } = self.gradient;
+        let &WeightGradient {
+            input: extent,
+            output,
+            ..
+        } = self.gradient;
+        let blocks = output.blocks;
         let (row, number) = (number % 4, number / 4);
         let (part, slice) = (number % self.parts, number / self.parts);
         let [first, last] = [part, part + 1].map(|part| part * blocks / self.parts);
@@ -130,7 +127,10 @@ impl<S: Prologue> Sums<'_, S> {
     #[inline(always)]
     unsafe fn transform_input_row<V: Vector>(&self, chunk: Chunk, row: usize, to: TileBuffer) {
         let &WeightGradient {
-            x, extent, prologue, ..
+            x,
+            input: extent,
+            prologue,
+            ..
         } = self.gradient;
         let input = InputTiles {
             x,
@@ -180,9 +180,12 @@ impl<S: Prologue> Sums<'_, S> {
         to: TileBuffer,
     ) {
         let &WeightGradient {
-            dy, extent, blocks, ..
+            dy, input, output, ..
         } = self.gradient;
-        let extent = Extent { blocks, ..extent };
+        let extent = Extent {
+            blocks: output.blocks,
+            ..input
+        };
         let (above, below) = [(1.0, 0.0), (1.0, 1.0), (1.0, -1.0), (0.0, -1.0)][row];
         for block in first..last {
             let mut tile = self.tiles.at(chunk.first);
@@ -298,7 +301,7 @@ impl<S: Prologue> Kernel for InverseTransform<'_, S> {
     #[inline(always)]
     unsafe fn task<V: Vector>(&self, number: usize) {
         let Self(work) = self;
-        let inner = work.gradient.extent.blocks;
+        let inner = work.gradient.input.blocks;
         let (result, block) = (number / inner, number % inner);
         let mut kernels = [[[0.0_f32; LANES]; TAPS]; LANES];
         for (c, kernel) in kernels.iter_mut().enumerate() {

@@ -1,8 +1,10 @@
 //! Constant folding: values computed from constants and shapes alone, such as the target of a Reshape. All shapes are static here.
 
 use super::Error;
-use super::importer::{FoldBudget, Importer, Item, axis_of, node_error};
-use super::layout::{Ranges, permutation, reshaped, sliced, unsqueezed};
+use super::fold_budget::FoldBudget;
+use super::importer::{Importer, Item};
+use super::layout::{permutation, reshaped, sliced, unsqueezed};
+use super::node::{axis_of, node_error};
 use crate::graph::Shape;
 use crate::graph::import::{Elements, HostTensor, ModelNode};
 
@@ -120,17 +122,7 @@ fn compute(budget: &FoldBudget<'_>, operands: &[&HostTensor]) -> Result<Option<H
             let (Some(starts), Some(ends)) = (list(1), list(2)) else {
                 return Ok(None);
             };
-            let (axes, steps) = (list(3), list(4));
-            let slice = sliced(
-                node,
-                &x.shape,
-                &Ranges {
-                    starts,
-                    ends,
-                    axes,
-                    steps,
-                },
-            )?;
+            let slice = sliced(node, &x.shape, [starts, ends], [list(3), list(4)])?;
             let shape: Shape = (0..rank)
                 .map(|axis| {
                     (slice.starts[axis]..slice.ends[axis])

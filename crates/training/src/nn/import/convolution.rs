@@ -1,9 +1,10 @@
 use super::Error;
 use super::elementwise::per_channel;
-use super::importer::{Importer, check_attributes, node_error};
+use super::importer::Importer;
+use super::node::{check_attributes, node_error};
 use crate::graph::import::ModelNode;
-use crate::graph::op::{Conv2d, GroupConv2d, MaxPool2d, Pad};
-use crate::graph::{Composite, Constant, Op, Shape, Value, window_positions};
+use crate::graph::op::{Conv2d, MaxPool2d, Pad};
+use crate::graph::{Constant, Op, Shape, Value, window_positions};
 use crate::nn::{Mode, ParameterKind};
 
 /// Window attributes of a convolution or pooling node.
@@ -118,10 +119,13 @@ fn padded(
     x: Value,
     windows: &Windows,
 ) -> Result<(Value, Conv2d), Error> {
-    let stride = windows.stride;
+    let mut conv = Conv2d {
+        stride: windows.stride,
+        ..Conv2d::default()
+    };
     if windows.is_even() {
-        let pad = windows.before;
-        return Ok((x, Conv2d { stride, pad }));
+        conv.pad = windows.before;
+        return Ok((x, conv));
     }
     let around = |[rows, columns]: [usize; 2]| vec![0, 0, rows, columns];
     let pad = Pad {
@@ -129,7 +133,7 @@ fn padded(
         after: around(windows.after),
     };
     let x = importer.single(node, Op::Pad(pad), &[x])?;
-    Ok((x, Conv2d { stride, pad: [0, 0] }))
+    Ok((x, conv))
 }
 
 /// Convolution, grouped or not, with or without bias.
@@ -156,18 +160,19 @@ pub(super) fn conv(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<
         return Err(node_error(node, "only two-dimensional windows are supported"));
     };
     let windows = Windows::of(node, importer.shape(x), Some([rows, columns]))?;
-    let (x, conv) = padded(importer, node, x, &windows)?;
-    let groups = usize::try_from(node.attributes.int("group").unwrap_or(1)).unwrap_or(0);
-    let operands: Vec<Value> = [x, w].into_iter().chain(bias).collect();
-    match (groups, importer.mode()) {
-        (1, Mode::Inference) => importer.single(node, Op::Conv(conv), &operands),
-        (1, Mode::Train) => importer.wire(node, |g| {
-            let y = g.single(Op::Composite(Composite::Conv(conv)), &[x, w])?;
-            let Some(bias) = bias else { return Ok(y) };
+    let (x, mut conv) = padded(importer, node, x, &windows)?;
+    conv.groups = usize::try_from(node.attributes.int("group").unwrap_or(1)).unwrap_or(0);
+    match (bias, importer.mode()) {
+        // A convolution without bias can be fused.
+        (Some(bias), Mode::Train) if conv.groups == 1 => importer.wire(node, |g| {
+            let y = g.conv(x, w, conv)?;
             let bias = per_channel(g, bias)?;
             g.add(y, bias)
         }),
-        _ => importer.single(node, Op::GroupConv(GroupConv2d { conv, groups }), &operands),
+        _ => {
+            let operands: Vec<Value> = [x, w].into_iter().chain(bias).collect();
+            importer.single(node, Op::Conv(conv), &operands)
+        }
     }
 }
 
@@ -240,13 +245,13 @@ pub(super) fn average_pool(importer: &mut Importer<'_, '_>, node: &ModelNode) ->
     let counts_border = node.attributes.int("count_include_pad").unwrap_or(0) != 0;
     let ([rows, columns], channels) = (windows.kernel, shape[1]);
     let size = (rows * columns) as f32;
-    let (x, conv) = padded(importer, node, x, &windows)?;
+    let (x, mut conv) = padded(importer, node, x, &windows)?;
+    conv.groups = channels;
     importer.reserve(node, Shape::from([channels, rows, columns]).elements())?;
     let pooled = importer.wire(node, |g| {
         let weights = Constant::F32(vec![1.0 / size; channels * rows * columns]);
         let weights = g.constant([channels, 1, rows, columns], weights)?;
-        let groups = channels;
-        g.single(Op::GroupConv(GroupConv2d { conv, groups }), &[x, weights])
+        g.conv(x, weights, conv)
     })?;
     let has_border = windows.before != [0, 0] || windows.after != [0, 0];
     if counts_border || !has_border {

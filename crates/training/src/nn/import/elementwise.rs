@@ -1,5 +1,6 @@
 use super::Error;
-use super::importer::{Importer, check_attributes, node_error};
+use super::importer::Importer;
+use super::node::{check_attributes, node_error};
 use crate::graph::import::ModelNode;
 use crate::graph::op::Clip;
 use crate::graph::{self, Graph, Op, Shape, Value};

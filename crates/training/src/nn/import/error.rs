@@ -1,6 +1,6 @@
 use thiserror::Error;
 
-use super::SUPPORTED;
+use super::supported::SUPPORTED;
 use crate::graph;
 
 /// Error of importing a network.

@@ -1,8 +1,9 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use super::Error;
 use super::classifier_head::Resized;
-use super::layer_groups::NodeGroups;
-use super::{Error, const_fold, operators};
+use super::fold_budget::{FoldBudget, MAX_FOLDED_ELEMENTS};
+use super::node::{node_error, scope};
 use crate::graph::import::{Elements, HostTensor, Model, ModelNode};
 use crate::graph::{Constant, Op, Shape, TensorType, Value};
 use crate::nn::{Builder, LayerGroup, Mode, ParameterKind};
@@ -18,9 +19,6 @@ pub(super) enum Item {
     Weight(String),
 }
 
-/// Most elements that constant folding may compute for one file: far more than shapes and masks need, 128 MiB of f32.
-const MAX_FOLDED_ELEMENTS: usize = 1 << 25;
-
 /// What is built of a model.
 #[derive(Clone, Copy)]
 pub(super) struct Target<'w> {
@@ -35,19 +33,19 @@ pub(super) struct Target<'w> {
 /// Imports a model node by node.
 pub(super) struct Importer<'w, 'g> {
     pub(super) b: &'w mut Builder<'g>,
-    model: &'w Model,
-    target: Target<'w>,
+    pub(super) model: &'w Model,
+    pub(super) target: Target<'w>,
     /// Layer group of the current node.
-    group: LayerGroup,
-    items: HashMap<String, Item>,
+    pub(super) group: LayerGroup,
+    pub(super) items: HashMap<String, Item>,
     /// Values that depend on a trainable parameter.
-    trainable: HashSet<Value>,
+    pub(super) trainable: HashSet<Value>,
     /// Parameters created from initializers, by the initializer's name.
-    parameters: HashMap<String, Value>,
+    pub(super) parameters: HashMap<String, Value>,
     /// Constants of the graph, by name in the file.
     constants: HashMap<String, Value>,
     /// Remaining budget of constant folding.
-    folded_elements_left: usize,
+    pub(super) folded_elements_left: usize,
 }
 
 impl<'w, 'g> Importer<'w, 'g> {
@@ -65,91 +63,6 @@ impl<'w, 'g> Importer<'w, 'g> {
         }
     }
 
-    /// Builds everything up to the outputs of the target. `inputs` are the values of the model's inputs, in its order.
-    pub(super) fn run(&mut self, inputs: &[Value]) -> Result<Vec<Value>, Error> {
-        let (model, Target { outputs, head, .. }) = (self.model, self.target);
-        for (input, &value) in model.inputs.iter().zip(inputs) {
-            self.items.insert(input.name.clone(), Item::Value(value));
-        }
-        for (name, tensor) in &model.initializers {
-            let item = match &tensor.elements {
-                Elements::F32(data)
-                    if !data.is_empty() && !tensor.shape.is_empty() && !model.is_constant(name) =>
-                {
-                    Item::Weight(name.clone())
-                }
-                _ => Item::Constant(tensor.clone()),
-            };
-            self.items.insert(name.clone(), item);
-        }
-        let groups = NodeGroups::of(model, outputs.first().map_or("", String::as_str));
-        for (position, node) in model.nodes.iter().enumerate() {
-            if outputs.iter().all(|output| self.items.contains_key(output)) {
-                break;
-            }
-            self.group = match groups.at(position) {
-                LayerGroup::Head if head.is_some() => LayerGroup::Late,
-                group => group,
-            };
-            self.step(node)
-                .map_err(|error| with_others(error, &model.nodes[position..]))?;
-        }
-        let value = |output: &String| match self.items.get(output) {
-            Some(Item::Value(value)) => Ok(*value),
-            _ => Err(Error::Network {
-                reason: format!("`{output}` does not depend on its input"),
-            }),
-        };
-        outputs.iter().map(value).collect()
-    }
-
-    fn step(&mut self, node: &ModelNode) -> Result<(), Error> {
-        if node.operator == "Identity" {
-            // An alias.
-            let same = self.item(node, 0)?.clone();
-            self.items
-                .extend(node.outputs.first().map(|name| (name.clone(), same)));
-            return Ok(());
-        }
-        let operands: Vec<Option<&Item>> = node.inputs.iter().map(|name| self.items.get(name)).collect();
-        let budget = FoldBudget::of(node, self.folded_elements_left);
-        let results = match const_fold::fold(&budget, &operands, self)? {
-            Some(known) => {
-                self.reserve(node, known.elements.len())?;
-                vec![Item::Constant(known)]
-            }
-            None => {
-                let results = operators::translate(self, node)?;
-                if let Some(empty) = results.iter().find(|value| self.shape(**value).contains(&0)) {
-                    let shape = self.shape(*empty);
-                    return Err(node_error(
-                        node,
-                        format!("its result has shape {shape}: empty tensors are not supported"),
-                    ));
-                }
-                if self.depends_on_trainable(node) {
-                    self.trainable.extend(results.iter().copied());
-                }
-                results.into_iter().map(Item::Value).collect()
-            }
-        };
-        for (name, item) in node.outputs.iter().zip(results) {
-            self.items.insert(name.clone(), item);
-        }
-        Ok(())
-    }
-
-    fn depends_on_trainable(&self, node: &ModelNode) -> bool {
-        node.inputs.iter().any(|name| match self.items.get(name) {
-            Some(Item::Value(value)) => self.trainable.contains(value),
-            Some(Item::Weight(weight)) => {
-                let parameters = self.parameters.get(weight);
-                parameters.is_some_and(|value| self.trainable.contains(value))
-            }
-            Some(Item::Constant(_)) | None => false,
-        })
-    }
-
     /// Takes `numbers` elements from the constant-folding budget.
     ///
     /// # Errors
@@ -165,7 +78,7 @@ impl<'w, 'g> Importer<'w, 'g> {
         node.inputs.get(operand).is_some_and(|name| !name.is_empty())
     }
 
-    fn item(&self, node: &ModelNode, operand: usize) -> Result<&Item, Error> {
+    pub(super) fn item(&self, node: &ModelNode, operand: usize) -> Result<&Item, Error> {
         let name = node
             .inputs
             .get(operand)
@@ -421,77 +334,4 @@ pub(super) fn origin<'m>(model: &'m Model, name: &str) -> Option<&'m HostTensor>
     let of_copy = || name.rsplit_once(COPY_SEPARATOR).map(|(weight, _)| weight);
     let initializer = model.initializers.get(name);
     initializer.or_else(|| of_copy().and_then(|weight| model.initializers.get(weight)))
-}
-
-/// A node and the number of elements that it may still compute in constant folding.
-pub(super) struct FoldBudget<'n> {
-    pub(super) node: &'n ModelNode,
-    left: usize,
-}
-
-impl<'n> FoldBudget<'n> {
-    fn of(node: &'n ModelNode, left: usize) -> Self {
-        Self { node, left }
-    }
-
-    /// Fails if `numbers` exceeds the budget.
-    pub(super) fn check(&self, numbers: usize) -> Result<(), Error> {
-        if numbers <= self.left {
-            return Ok(());
-        }
-        let reason = format!(
-            "it makes a constant of {numbers} elements; all constants that a file computes may have {MAX_FOLDED_ELEMENTS} elements"
-        );
-        Err(node_error(self.node, reason))
-    }
-}
-
-/// The scope of a node: `layer1/conv1` for `/layer1/conv1/Conv`.
-pub(super) fn scope(node: &ModelNode) -> String {
-    let name = node.name.trim_matches('/');
-    let last = name
-        .strip_suffix(&*node.operator)
-        .and_then(|rest| rest.strip_suffix('/'));
-    last.unwrap_or(name).to_owned()
-}
-
-pub(super) fn node_error(node: &ModelNode, reason: impl Into<String>) -> Error {
-    Error::Node {
-        node: node.name.clone(),
-        operator: node.operator.clone(),
-        reason: reason.into(),
-    }
-}
-
-/// Fails if the node has other attributes than `understood`.
-pub(super) fn check_attributes(node: &ModelNode, understood: &[&str]) -> Result<(), Error> {
-    match node.attributes.names().find(|name| !understood.contains(name)) {
-        Some(name) => Err(node_error(
-            node,
-            format!("its attribute `{name}` is not supported"),
-        )),
-        None => Ok(()),
-    }
-}
-
-/// Normalizes a negative axis.
-pub(super) fn axis_of(node: &ModelNode, axis: i64, rank: usize) -> Result<usize, Error> {
-    let rank_signed = i64::try_from(rank).unwrap_or(i64::MAX);
-    let from_first = if axis < 0 { axis + rank_signed } else { axis };
-    usize::try_from(from_first)
-        .ok()
-        .filter(|&axis| axis < rank)
-        .ok_or_else(|| node_error(node, format!("axis or index {axis} is out of range for {rank}")))
-}
-
-/// Adds the other unsupported operators of `nodes` to an error.
-fn with_others(mut error: Error, nodes: &[ModelNode]) -> Error {
-    if let Error::Operator { operator, others, .. } = &mut error {
-        others.extend(
-            operators::unsupported(nodes)
-                .into_iter()
-                .filter(|other| other != operator),
-        );
-    }
-    error
 }

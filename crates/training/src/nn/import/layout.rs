@@ -1,5 +1,6 @@
 use super::Error;
-use super::importer::{Importer, axis_of, check_attributes, node_error};
+use super::importer::Importer;
+use super::node::{axis_of, check_attributes, node_error};
 use crate::graph::import::ModelNode;
 use crate::graph::op::{Pad, Slice};
 use crate::graph::{ElementType, Op, Shape, Value};
@@ -169,15 +170,6 @@ pub(super) fn concat(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Resul
     importer.single(node, Op::Concat(axis), &operands)
 }
 
-/// A slice of the whole shape.
-fn whole(shape: &Shape) -> Slice {
-    Slice {
-        starts: vec![0; shape.len()],
-        ends: shape.to_vec(),
-        steps: vec![1; shape.len()],
-    }
-}
-
 pub(super) fn slice(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     check_attributes(node, &[])?;
     let (x, shape) = moved(importer, node)?;
@@ -188,39 +180,27 @@ pub(super) fn slice(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result
             .then(|| importer.integers(node, operand));
         given.transpose()
     };
-    let (axes, steps) = (optional(importer, 3)?, optional(importer, 4)?);
-    let slice = sliced(
-        node,
-        &shape,
-        &Ranges {
-            starts,
-            ends,
-            axes,
-            steps,
-        },
-    )?;
+    let axes_and_steps = [optional(importer, 3)?, optional(importer, 4)?];
+    let slice = sliced(node, &shape, [starts, ends], axes_and_steps)?;
     importer.single(node, Op::Slice(slice), &[x])
 }
 
-/// Operands of ONNX's Slice.
-pub(super) struct Ranges {
-    pub(super) starts: Vec<i64>,
-    pub(super) ends: Vec<i64>,
-    pub(super) axes: Option<Vec<i64>>,
-    pub(super) steps: Option<Vec<i64>>,
-}
-
 /// ONNX's rule for the ranges of a Slice, for positive steps.
-pub(super) fn sliced(node: &ModelNode, shape: &Shape, ranges: &Ranges) -> Result<Slice, Error> {
-    let mut slice = whole(shape);
-    for (position, (&start, &end)) in ranges.starts.iter().zip(&ranges.ends).enumerate() {
+pub(super) fn sliced(
+    node: &ModelNode,
+    shape: &Shape,
+    [starts, ends]: [Vec<i64>; 2],
+    [axes, steps]: [Option<Vec<i64>>; 2],
+) -> Result<Slice, Error> {
+    let mut slice = Slice::whole(shape);
+    for (position, (&start, &end)) in starts.iter().zip(&ends).enumerate() {
         let number = |list: &Option<Vec<i64>>, default| match list {
             Some(list) => list.get(position).copied().unwrap_or(default),
             None => default,
         };
-        let axis = number(&ranges.axes, i64::try_from(position).unwrap_or(i64::MAX));
+        let axis = number(&axes, i64::try_from(position).unwrap_or(i64::MAX));
         let axis = axis_of(node, axis, shape.len())?;
-        let step = usize::try_from(number(&ranges.steps, 1)).unwrap_or(0);
+        let step = usize::try_from(number(&steps, 1)).unwrap_or(0);
         if step == 0 {
             return Err(node_error(node, "its step is not positive"));
         }
@@ -248,7 +228,7 @@ pub(super) fn gather(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Resul
         return Err(node_error(node, "its indices are not a single constant"));
     };
     let index = axis_of(node, index, shape[axis])?;
-    let mut slice = whole(&shape);
+    let mut slice = Slice::whole(&shape);
     (slice.starts[axis], slice.ends[axis]) = (index, index + 1);
     let kept: Shape = shape
         .iter()
@@ -287,7 +267,7 @@ pub(super) fn split(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result
     let mut start: usize = 0;
     let mut parts = Vec::with_capacity(sizes.len());
     for size in sizes {
-        let mut slice = whole(&shape);
+        let mut slice = Slice::whole(&shape);
         let end = start.saturating_add(size);
         (slice.starts[axis], slice.ends[axis]) = (start, end);
         parts.push(importer.single(node, Op::Slice(slice), &[x])?);

@@ -1,5 +1,6 @@
 use super::Error;
-use super::importer::{Importer, check_attributes};
+use super::importer::Importer;
+use super::node::check_attributes;
 use crate::graph::import::ModelNode;
 use crate::graph::op::Gemm;
 use crate::graph::{Op, Value};

@@ -14,8 +14,8 @@
 //!
 //! # Layout
 //! - [`OnnxGraph`]: a network with any inputs and outputs; [`OnnxModel`]: a classifier of images, and its replaceable last layer.
-//! - `importer`: visits the nodes and tracks each value; `layer_groups`: assigns nodes to layer groups; `classifier_head`: finds the logits.
-//! - `operators`: the supported operators; `convolution`, `elementwise`, `layout`, `linear`, `normalize`, `reduce`: their translations.
+//! - `run`: visits the nodes; `importer`: tracks each value; `layer_groups`: assigns nodes to layer groups; `classifier_head`: finds the logits.
+//! - `supported`: names of the supported operators; `operators`: calls their translations: `convolution`, `elementwise`, `layout`, `linear`, `normalize`, `reduce`.
 //! - `const_fold`: constant folding of shapes and other numbers.
 
 mod classifier_head;
@@ -23,14 +23,18 @@ mod const_fold;
 mod convolution;
 mod elementwise;
 mod error;
+mod fold_budget;
 mod graph;
 mod importer;
 mod layer_groups;
 mod layout;
 mod linear;
+mod node;
 mod normalize;
 mod operators;
 mod reduce;
+mod run;
+mod supported;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,7 +42,7 @@ use self::classifier_head::{ClassifierHead, Resized};
 pub use self::error::Error;
 pub use self::graph::OnnxGraph;
 use self::importer::{Importer, Target};
-pub use self::operators::SUPPORTED;
+pub use self::supported::SUPPORTED;
 use super::{Builder, init};
 use crate::graph::import::{HostTensor, Model};
 use crate::graph::{ElementType, Tensor, Value};

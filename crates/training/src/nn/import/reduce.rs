@@ -1,5 +1,6 @@
 use super::Error;
-use super::importer::{Importer, axis_of, check_attributes};
+use super::importer::Importer;
+use super::node::{axis_of, check_attributes};
 use crate::graph::import::ModelNode;
 use crate::graph::op::Reduce;
 use crate::graph::{Op, Value};

@@ -1,67 +1,76 @@
+//! Reads the attributes of a node.
+
 use ort::operator::KernelContext;
 
-use crate::graph::fused::{attribute, shape_attribute};
-use crate::kernels::Window;
+use crate::graph::fused::{AttributeVisitor, Fused, shape_attribute};
 
-/// The attributes of a node.
-pub(super) struct Attributes<'c, 'attr>(pub(super) &'c KernelContext<'attr>);
+/// A node's operator with its attributes, and the shapes of its outputs.
+pub(super) fn read(name: &str, context: &KernelContext<'_>) -> ort::Result<(Fused, Vec<Vec<i64>>)> {
+    let named = Fused::all().into_iter().find(|fused| fused.name() == name);
+    let mut fused = named.ok_or_else(|| ort::Error::new(format!("unknown operator `{name}`")))?;
+    let shapes = (0..).map_while(|result| context.get(shape_attribute(result)));
+    let mut reader = Reader {
+        context,
+        shapes: shapes.collect(),
+    };
+    fused.visit(&mut reader)?;
+    Ok((fused, reader.shapes))
+}
 
-impl Attributes<'_, '_> {
-    /// A float attribute.
-    pub(super) fn float(&self, name: &str) -> ort::Result<f32> {
-        self.0.get(name).ok_or_else(|| lacking(name))
+struct Reader<'c, 'attr> {
+    context: &'c KernelContext<'attr>,
+    shapes: Vec<Vec<i64>>,
+}
+
+impl AttributeVisitor for Reader<'_, '_> {
+    type Error = ort::Error;
+
+    fn visit_float(&mut self, name: &'static str, number: &mut f32) -> ort::Result<()> {
+        *number = self.context.get(name).ok_or_else(|| invalid(name))?;
+        Ok(())
     }
 
-    /// A string attribute.
-    pub(super) fn string(&self, name: &str) -> ort::Result<String> {
-        self.0.get(name).ok_or_else(|| lacking(name))
+    fn visit_flag(&mut self, name: &'static str, flag: &mut bool) -> ort::Result<()> {
+        let number: i64 = self.context.get(name).ok_or_else(|| invalid(name))?;
+        *flag = number != 0;
+        Ok(())
     }
 
-    /// An integer attribute as a flag.
-    pub(super) fn flag(&self, name: &str) -> ort::Result<bool> {
-        let number: i64 = self.0.get(name).ok_or_else(|| lacking(name))?;
-        Ok(number != 0)
-    }
-
-    /// The shape of an output.
-    pub(super) fn shape(&self, result: usize) -> Option<Vec<i64>> {
-        self.0.get(shape_attribute(result))
-    }
-
-    /// The first two of two or more extents.
-    fn extents(&self, name: &str) -> ort::Result<[usize; 2]> {
-        let numbers: Vec<i64> = self.0.get(name).ok_or_else(|| lacking(name))?;
-        match *numbers {
-            [rows, columns, ..] => Ok([extent(rows)?, extent(columns)?]),
-            _ => Err(lacking(name)),
+    fn visit_extents(&mut self, name: &'static str, extents: &mut [usize]) -> ort::Result<()> {
+        let found: Vec<i64> = self.context.get(name).ok_or_else(|| invalid(name))?;
+        if found.len() != extents.len() {
+            return Err(invalid(name));
         }
+        for (extent, &found) in extents.iter_mut().zip(&found) {
+            *extent = usize::try_from(found).map_err(|_| invalid(name))?;
+        }
+        Ok(())
     }
 
-    /// The window of a kernel of this size.
-    pub(super) fn window(&self, kernel: [usize; 2]) -> ort::Result<Window> {
-        Ok(Window {
-            kernel,
-            stride: self.extents(attribute::STRIDES)?,
-            pad: self.extents(attribute::PADS)?,
-        })
+    fn visit_choice<T: Copy + PartialEq>(
+        &mut self,
+        name: &'static str,
+        choice: &mut T,
+        named: &[(&'static str, T)],
+    ) -> ort::Result<()> {
+        let text: String = self.context.get(name).ok_or_else(|| invalid(name))?;
+        let found = named.iter().find(|(name, _)| *name == text);
+        *choice = found.ok_or_else(|| invalid(name))?.1;
+        Ok(())
     }
 
-    /// The window of a pooling.
-    pub(super) fn pool(&self) -> ort::Result<Window> {
-        self.window(self.extents(attribute::KERNEL)?)
+    fn visit_output_extent(&mut self, extent: &mut [usize; 2]) -> ort::Result<()> {
+        let found = self.shapes.iter().find_map(|shape| match **shape {
+            [_, _, rows, columns] => Some([usize::try_from(rows).ok()?, usize::try_from(columns).ok()?]),
+            _ => None,
+        });
+        *extent = found.ok_or_else(|| ort::Error::new("no output has four axes"))?;
+        Ok(())
     }
 }
 
-fn lacking(name: &str) -> ort::Error {
-    ort::Error::new(format!("the attribute `{name}` is missing or has another type"))
-}
-
-/// Converts an extent.
-pub(super) fn extent(number: i64) -> ort::Result<usize> {
-    usize::try_from(number).map_err(|_| ort::Error::new("an extent is negative"))
-}
-
-/// Error of an unknown value of a string attribute.
-pub(super) fn unknown(name: &str, value: &str) -> ort::Error {
-    ort::Error::new(format!("the attribute `{name}` has the unknown value `{value}`"))
+fn invalid(name: &str) -> ort::Error {
+    ort::Error::new(format!(
+        "the attribute `{name}` is missing or has an unsupported value"
+    ))
 }

@@ -2,12 +2,15 @@
 //!
 //! # Layout
 //! - `operator`: implements `ort`'s operator and kernel traits; output shapes are attributes of the nodes.
-//! - `attributes`: reads a node's attributes.
-//! - `convolution`, `normalization`, `other`: map a node's operands to calls of [`kernels`](crate::kernels).
+//! - `attributes`: reads a node's operator and attributes.
+//! - `compute`: calls the kernel of an operator; `convolution`, `normalization`, `other`: map a node's operands to calls of
+//!   [`kernels`](crate::kernels).
 
 mod attributes;
+mod compute;
 mod convolution;
 mod normalization;
+mod operand;
 mod operator;
 mod other;
 
@@ -17,26 +20,10 @@ use std::sync::{Arc, Mutex};
 
 use ort::operator::OperatorDomain;
 
-use self::operator::{CreateKernel, Operator};
+use self::operator::Operator;
 use super::Device;
-use crate::graph::fused::DOMAIN;
+use crate::graph::fused::{DOMAIN, Fused};
 use crate::kernels::{InstructionSet, Workspace};
-
-/// All operators of the domain, by name.
-const OPERATORS: [(&str, CreateKernel); 12] = [
-    ("ToBlocks", other::to_blocks),
-    ("FromBlocks", other::from_blocks),
-    ("Conv", convolution::forward),
-    ("ConvInputGradient", convolution::input_gradient),
-    ("ConvWeightGradient", convolution::weight_gradient),
-    ("Affine", normalization::scale_shift),
-    ("Normalize", normalization::normalize),
-    ("Arrive", normalization::apply_grad_epilogue),
-    ("BatchNormGradient", normalization::gradient),
-    ("MaxPool", other::max_pool),
-    ("MaxPoolGradient", other::max_pool_gradient),
-    ("AdamW", other::adamw),
-];
 
 /// The domain of the custom operators, to register with sessions that run fused programs. They run on the CPU.
 ///
@@ -47,12 +34,11 @@ const OPERATORS: [(&str, CreateKernel); 12] = [
 /// Those of ONNX Runtime.
 pub fn domain() -> ort::Result<OperatorDomain> {
     let workspace = Arc::new(Mutex::new(Workspace::default()));
-    OPERATORS
+    Fused::all()
         .iter()
-        .try_fold(OperatorDomain::new(DOMAIN)?, |domain, &(name, create)| {
+        .try_fold(OperatorDomain::new(DOMAIN)?, |domain, fused| {
             domain.add(Operator {
-                name,
-                create,
+                name: fused.name(),
                 set: InstructionSet::best(),
                 workspace: Arc::clone(&workspace),
             })

@@ -5,35 +5,16 @@ use ort::operator::{
 };
 use ort::value::{Shape, TensorElementType, ValueType};
 
-use super::attributes::Attributes;
+use super::attributes;
+use super::compute::compute;
+use super::operand::Operand;
+use crate::graph::Fused;
 use crate::graph::fused::shape_attribute;
 use crate::kernels::{ExecContext, InstructionSet, Pool, Workspace};
-
-/// Creates a node's kernel from its attributes.
-pub(super) type CreateKernel = fn(&Attributes<'_, '_>) -> ort::Result<Box<dyn Compute>>;
-
-/// The kernel of a node.
-pub(super) trait Compute: Send {
-    /// Computes the outputs from the operands.
-    fn compute(
-        &self,
-        exec: &mut ExecContext<'_>,
-        operands: &[Operand<'_>],
-        results: &mut [&mut [f32]],
-    ) -> ort::Result<()>;
-}
-
-/// A float operand of a node.
-#[derive(Clone, Copy)]
-pub(super) struct Operand<'a> {
-    pub(super) shape: &'a [i64],
-    pub(super) data: &'a [f32],
-}
 
 /// A custom operator with any number of float operands and outputs.
 pub(super) struct Operator {
     pub(super) name: &'static str,
-    pub(super) create: CreateKernel,
     pub(super) set: InstructionSet,
     pub(super) workspace: Arc<Mutex<Workspace>>,
 }
@@ -54,11 +35,10 @@ impl ort::operator::Operator for Operator {
     }
 
     fn create_kernel<'attr>(&self, context: &KernelContext<'attr>) -> ort::Result<Node> {
+        let (fused, shapes) = attributes::read(self.name, context)?;
         Ok(Node {
-            compute: (self.create)(&Attributes(context))?,
-            shapes: (0..)
-                .map_while(|result| context.get::<Vec<i64>>(shape_attribute(result)))
-                .collect(),
+            fused,
+            shapes,
             set: self.set,
             workspace: Arc::clone(&self.workspace),
         })
@@ -82,7 +62,7 @@ impl ort::operator::Operator for Operator {
 
 /// A node of a session.
 pub(super) struct Node {
-    compute: Box<dyn Compute>,
+    fused: Fused,
     /// Shapes of the outputs.
     shapes: Vec<Vec<i64>>,
     set: InstructionSet,
@@ -114,7 +94,7 @@ impl Kernel for Node {
             pool: &Threads(context),
             workspace: &mut workspace,
         };
-        self.compute.compute(&mut exec, &operands, &mut results)
+        compute(&self.fused, &mut exec, &operands, &mut results)
     }
 }
 

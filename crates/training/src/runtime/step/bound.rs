@@ -5,8 +5,8 @@ use ort::{
     value::Tensor as Buffer,
 };
 
-use super::{Device, DeviceState, Error};
 use crate::program::Signature;
+use crate::runtime::{Device, DeviceState, Error};
 
 /// Maximum number of cached bindings. A single program alternates between two combinations of buffers; two programs that share a state use
 /// four.

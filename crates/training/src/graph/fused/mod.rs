@@ -1,38 +1,14 @@
 //! Fused operators of our own domain.
+//!
+//! # Layout
+//! - [`Fused`]: the operators and what they compute.
+//! - `attributes`: their names and attributes in model files, written and read by one description ([`Fused::visit`]).
 
-use super::op::{AdamW, BatchNormalization, Conv2d, MaxPool2d};
+mod attributes;
 
-/// Name of the operator domain of [`Fused`] operators.
-pub const DOMAIN: &str = "equibatch";
+pub use attributes::{AttributeVisitor, DOMAIN, shape_attribute};
 
-/// Name of the attribute that holds the shape of an output.
-#[must_use]
-pub fn shape_attribute(result: usize) -> String {
-    format!("shape{result}")
-}
-
-/// Names of attributes and of their values in a model file. The strings are those of earlier releases. Kernel size, strides and padding are
-/// encoded as in ONNX.
-pub mod attribute {
-    #![allow(missing_docs, reason = "each constant is documented by its name")]
-    pub const KERNEL: &str = "kernel_shape";
-    pub const STRIDES: &str = "strides";
-    pub const PADS: &str = "pads";
-    pub const EPSILON: &str = "epsilon";
-    pub const BETA2: &str = "beta2";
-    pub const CONV_INPUT: &str = "operand";
-    pub const NCHW: &str = "images";
-    pub const NCHWC: &str = "blocks";
-    pub const RELU: &str = "rectified";
-    pub const SHORTCUT: &str = "shortcut";
-    pub const ADDEND: &str = "addend";
-    pub const RELU_MASK: &str = "gate";
-    pub const BATCH_MEAN: &str = "centre";
-    pub const NONE: &str = "none";
-    pub const RAW: &str = "raw";
-    pub const SCALE_SHIFT: &str = "affine";
-    pub const OUTPUT: &str = "result";
-}
+use super::op_attributes::{AdamW, BatchNormalization, Conv2d, MaxPool2d};
 
 /// Operators of our own domain, each of which computes several ONNX operators in one pass over the activations.
 ///
@@ -146,26 +122,5 @@ impl GradEpilogue {
         usize::from(self.has_addend)
             + usize::from(self.mask != ReluMask::None)
             + 2 * usize::from(self.has_batch_mean)
-    }
-}
-
-impl Fused {
-    /// Name of the operator in its domain. Model files keep the names of earlier releases.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::ToBlocks => "ToBlocks",
-            Self::FromBlocks => "FromBlocks",
-            Self::Conv { .. } => "Conv",
-            Self::ConvInputGradient { .. } => "ConvInputGradient",
-            Self::ConvWeightGradient { .. } => "ConvWeightGradient",
-            Self::ScaleShift(_) => "Affine",
-            Self::Normalize { .. } => "Normalize",
-            Self::GradEpilogue(_) => "Arrive",
-            Self::BatchNormGradient(_) => "BatchNormGradient",
-            Self::MaxPool(_) => "MaxPool",
-            Self::MaxPoolGradient(_) => "MaxPoolGradient",
-            Self::AdamW(_) => "AdamW",
-        }
     }
 }

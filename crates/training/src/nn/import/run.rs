@@ -1,0 +1,105 @@
+use super::fold_budget::FoldBudget;
+use super::importer::{Importer, Item};
+use super::layer_groups::NodeGroups;
+use super::node::node_error;
+use super::{Error, const_fold, operators, supported};
+use crate::graph::Value;
+use crate::graph::import::{Elements, ModelNode};
+use crate::nn::LayerGroup;
+
+impl Importer<'_, '_> {
+    /// Builds everything up to the logits.
+    pub(super) fn run(&mut self, images: Value) -> Result<Value, Error> {
+        let model = self.model;
+        self.items
+            .insert(model.inputs[0].name.clone(), Item::Value(images));
+        for (name, tensor) in &model.initializers {
+            let item = match &tensor.elements {
+                Elements::F32(data)
+                    if !data.is_empty() && !tensor.shape.is_empty() && !model.is_constant(name) =>
+                {
+                    Item::Weight(name.clone())
+                }
+                _ => Item::Constant(tensor.clone()),
+            };
+            self.items.insert(name.clone(), item);
+        }
+        let groups = NodeGroups::of(model, &self.classifier_head.logits);
+        for (position, node) in model.nodes.iter().enumerate() {
+            if self.items.contains_key(&self.classifier_head.logits) {
+                break;
+            }
+            self.group = match groups.at(position) {
+                LayerGroup::Head if self.head.is_some() => LayerGroup::Late,
+                group => group,
+            };
+            self.step(node)
+                .map_err(|error| with_others(error, &model.nodes[position..]))?;
+        }
+        match self.items.get(&self.classifier_head.logits) {
+            Some(Item::Value(logits)) => Ok(*logits),
+            _ => Err(Error::Network {
+                reason: format!("`{}` does not depend on its input", self.classifier_head.logits),
+            }),
+        }
+    }
+
+    fn step(&mut self, node: &ModelNode) -> Result<(), Error> {
+        if node.operator == "Identity" {
+            // An alias.
+            let same = self.item(node, 0)?.clone();
+            self.items
+                .extend(node.outputs.first().map(|name| (name.clone(), same)));
+            return Ok(());
+        }
+        let operands: Vec<Option<&Item>> = node.inputs.iter().map(|name| self.items.get(name)).collect();
+        let budget = FoldBudget::of(node, self.folded_elements_left);
+        let results = match const_fold::fold(&budget, &operands, self)? {
+            Some(known) => {
+                self.reserve(node, known.elements.len())?;
+                vec![Item::Constant(known)]
+            }
+            None => {
+                let results = operators::translate(self, node)?;
+                if let Some(empty) = results.iter().find(|value| self.shape(**value).contains(&0)) {
+                    let shape = self.shape(*empty);
+                    return Err(node_error(
+                        node,
+                        format!("its result has shape {shape}: empty tensors are not supported"),
+                    ));
+                }
+                if self.depends_on_trainable(node) {
+                    self.trainable.extend(results.iter().copied());
+                }
+                results.into_iter().map(Item::Value).collect()
+            }
+        };
+        for (name, item) in node.outputs.iter().zip(results) {
+            self.items.insert(name.clone(), item);
+        }
+        Ok(())
+    }
+
+    fn depends_on_trainable(&self, node: &ModelNode) -> bool {
+        node.inputs.iter().any(|name| match self.items.get(name) {
+            Some(Item::Value(value)) => self.trainable.contains(value),
+            Some(Item::Weight(weight)) => {
+                let parameters = self.parameters.get(weight);
+                parameters.is_some_and(|value| self.trainable.contains(value))
+            }
+            Some(Item::Constant(_)) | None => false,
+        })
+    }
+}
+
+/// Adds the other unsupported operators of `nodes` to an error.
+fn with_others(mut error: Error, nodes: &[ModelNode]) -> Error {
+    if let Error::Operator { operator, others, .. } = &mut error {
+        others.extend(
+            supported::unsupported(nodes)
+                .into_iter()
+                .filter(|other| other != operator),
+        );
+    }
+    error
+}

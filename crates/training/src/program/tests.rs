@@ -1,0 +1,191 @@
+//! The bytes of exported programs do not change unintentionally. A change that is intended updates the digests.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::*;
+use crate::graph::export::{ExportOptions, export};
+use crate::graph::op::{BatchNormalization, Clip, Conv2d, Gemm};
+use crate::graph::{Constant, Op, TensorType, Value};
+
+/// BLAKE3 of a model's graph and metadata, the first 16 hexadecimal digits: not of its producer and IR version, which come first in the file.
+fn digest(model: &[u8]) -> String {
+    let version = env!("CARGO_PKG_VERSION").as_bytes();
+    let at = model.windows(version.len()).position(|bytes| bytes == version);
+    let at = at.expect("the model has a producer version") + version.len();
+    blake3::hash(&model[at..]).to_hex()[..16].to_owned()
+}
+
+fn step(backbone: Backbone, precision: Precision, is_fused: bool) -> String {
+    let spec = TrainSpec {
+        precision,
+        is_fused,
+        ..TrainSpec::new(ModelSpec::new(backbone, 3), 4)
+    };
+    digest(&train_step(&spec).expect("a valid step").model)
+}
+
+#[test]
+fn programs_of_residual_networks_are_unchanged() {
+    let small = Backbone {
+        width: 16,
+        ..Backbone::RESNET50
+    };
+    let found = [
+        step(Backbone::RESNET18, Precision::F32, true),
+        step(Backbone::RESNET34, Precision::F32, true),
+        step(small, Precision::F32, true),
+        step(Backbone::RESNET18, Precision::F32, false),
+        step(Backbone::RESNET18, Precision::Bf16, false),
+        step(Backbone::RESNET18, Precision::F16, false),
+        step(small, Precision::F32, false),
+    ];
+    assert_eq!(
+        found,
+        [
+            "3a61fad690fd8aba",
+            "d5d535c82f6ad9b3",
+            "0554f0edf40f70cc",
+            "a50900239c24f703",
+            "7e83eff2d09903f1",
+            "3d65b67e51dff2a4",
+            "45dbaa9ffd4cd01f"
+        ]
+    );
+}
+
+/// A network with plain, strided, grouped and depthwise convolutions, with and without bias, exported by [`export`] and imported.
+fn mixed_network() -> OnnxModel {
+    let mut g = Graph::new();
+    let mut state = BTreeMap::new();
+    let mut parameter = |g: &mut Graph, name: &str, shape: &[usize]| -> Value {
+        // Unequal elements, so that the import does not take a copy for each reader.
+        let count: usize = shape.iter().product();
+        let data = (0..count)
+            .map(|number| 0.5 + number as f32 / count as f32)
+            .collect();
+        let shape = Shape::from(shape);
+        state.insert(
+            name.to_owned(),
+            Tensor {
+                shape: shape.clone(),
+                data,
+            },
+        );
+        g.parameter(name, shape).expect("a new name")
+    };
+    let mut x = g.input("x", TensorType::f32([1, 3, 64, 64])).expect("a new name");
+    // (output channels, channels per group, kernel, stride, has bias, has norm)
+    let layers = [
+        (16, 3, 3, 2, false, true),
+        (16, 1, 3, 1, false, true),
+        (32, 16, 1, 1, true, false),
+        (32, 8, 3, 2, true, false),
+        (32, 32, 3, 2, false, true),
+    ];
+    for (number, (channels, inputs, kernel, stride, has_bias, has_norm)) in layers.into_iter().enumerate() {
+        let layer = format!("layer{number}");
+        let w = parameter(
+            &mut g,
+            &format!("{layer}.weight"),
+            &[channels, inputs, kernel, kernel],
+        );
+        let mut operands = vec![x, w];
+        if has_bias {
+            operands.push(parameter(&mut g, &format!("{layer}.bias"), &[channels]));
+        }
+        let groups = g.shape(x)[1] / inputs;
+        x = g
+            .scoped(&layer, |g| g.single(conv(stride, kernel / 2, groups), &operands))
+            .expect("it fits");
+        if has_norm {
+            let names = ["scale", "shift", "mean", "variance"];
+            let [scale, shift, mean, variance] =
+                names.map(|name| parameter(&mut g, &format!("{layer}.norm.{name}"), &[channels]));
+            let epsilon = BatchNormalization { epsilon: 1e-5 };
+            x = g
+                .batch_normalization([x, scale, shift, mean, variance], epsilon)
+                .expect("it fits");
+        }
+        x = g.clip(x, Clip { low: 0.0, high: 6.0 }).expect("it fits");
+    }
+    let factor = g.constant([1], Constant::F32(vec![0.5])).expect("one element");
+    x = g.mul(x, factor).expect("it fits");
+    x = g.global_average_pool(x).expect("it fits");
+    x = g.flatten(x).expect("it fits");
+    let [w, b] = [("head.weight", &[5, 32][..]), ("head.bias", &[5])]
+        .map(|(name, shape)| parameter(&mut g, name, shape));
+    let gemm = Gemm {
+        transpose_b: true,
+        ..Gemm::default()
+    };
+    let logits = g.gemm(x, w, Some(b), gemm).expect("it fits");
+    g.output("logits", logits).expect("a new name");
+    let options = ExportOptions {
+        fixed: Some(&state),
+        ..ExportOptions::default()
+    };
+    let file = export(&g, &options).expect("standard operators");
+    let model = import::read(&file, &|_| unreachable!("one file")).expect("a valid file");
+    OnnxModel::new(model).expect("a classifier")
+}
+
+fn conv(stride: usize, pad: usize, groups: usize) -> Op {
+    Op::Conv(Conv2d {
+        groups,
+        ..Conv2d::square(stride, pad)
+    })
+}
+
+#[test]
+fn programs_of_an_imported_network_are_unchanged() {
+    let network = mixed_network();
+    let model = ModelSpec {
+        onnx_model: Some(Arc::new(network.clone())),
+        image_size: 64,
+        ..ModelSpec::new(Backbone::RESNET18, 5)
+    };
+    let step = |precision, is_fused| {
+        let spec = TrainSpec {
+            precision,
+            is_fused,
+            ..TrainSpec::new(model.clone(), 4)
+        };
+        digest(&train_step(&spec).expect("a valid step").model)
+    };
+    let deployed = |fuse_bn| {
+        let spec = DeploySpec {
+            classes: 5,
+            image_size: 64,
+            fuse_bn,
+            images: Images::F32,
+            opset: OPSET,
+            metadata: &[],
+        };
+        digest(&deploy(&network, &spec).expect("a valid network").model)
+    };
+    let state = initial_state(&model, 1).expect("a valid network");
+    let found = [
+        step(Precision::F32, true),
+        step(Precision::F32, false),
+        step(Precision::Bf16, false),
+        step(Precision::F16, false),
+        deployed(false),
+        deployed(true),
+        digest(&inference(&model, &state, &[]).expect("a valid network").model),
+        digest(&grad_cam(&network, 5, 64).expect("a valid network").model),
+    ];
+    assert_eq!(
+        found,
+        [
+            "b2a0cede39dd3e3a",
+            "859fc3d96cb40eec",
+            "216cd0485601af6c",
+            "0116fd4cdb4b3c95",
+            "b8e8257771b654d9",
+            "f6526620a33d21bc",
+            "b8e8257771b654d9",
+            "a12eaf4edddb32ed"
+        ]
+    );
+}
