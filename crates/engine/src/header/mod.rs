@@ -8,6 +8,7 @@ mod jpeg;
 mod limits;
 
 pub use error::Error;
+pub(crate) use jpeg::Segment;
 pub use limits::DecodeLimits;
 
 use std::any::Any;
