@@ -43,14 +43,14 @@ pub struct Engine {
     slots: Arc<[DatasetSlot]>,
     /// Wakers of the tasks in [`Engine::scanned`].
     scanned: Arc<Mutex<Vec<Waker>>>,
-    workers: Arc<Workers>,
+    workers: Arc<Workers<StreamTask>>,
     cache: Arc<Cache>,
     encoded: Arc<Cache<Encoded>>,
     source: Arc<dyn Source>,
     open_streams: Arc<AtomicUsize>,
     epoch_history: Arc<EpochHistory>,
     coalescer: Arc<StreamCoalescer>,
-    clients: Arc<Clients>,
+    clients: Arc<Clients<StreamTask>>,
     /// The memory that the caches leave.
     memory: Parts,
     config: EngineConfig,
@@ -406,7 +406,7 @@ impl Engine {
 
     /// Reserves memory for `wanted` batches, or as many as fit, at least one. A stream takes at most half of what is left to its client, so that the
     /// client can open another one.
-    fn reserve(&self, client: &Client, spec: &StreamSpec, wanted: usize) -> Result<(usize, Permit), Error> {
+    fn reserve(&self, client: &Client<StreamTask>, spec: &StreamSpec, wanted: usize) -> Result<(usize, Permit), Error> {
         let each = spec.batch_memory();
         let take = |batches: usize| {
             let permit = self
@@ -423,7 +423,7 @@ impl Engine {
 
     fn start(
         &self,
-        client: Arc<Client>,
+        client: Arc<Client<StreamTask>>,
         planned: PlannedStream,
         permit: StreamPermit,
         stream_buffers: StreamBuffers,

@@ -28,7 +28,7 @@ use super::{
 #[derive(Debug)]
 pub struct BatchStream {
     pub(super) task: Arc<StreamTask>,
-    pub(super) workers: Arc<Workers>,
+    pub(super) workers: Arc<Workers<StreamTask>>,
     pub(super) epoch_history: Arc<EpochHistory>,
     pub(super) description: Description,
     pub(super) stats: StreamStats,
@@ -87,10 +87,9 @@ impl BatchStream {
     /// If batches lie in shared memory, the buffers of those dropped since the last call are reused from here on.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Batch, Error>>> {
         self.stats.requested();
-        let taken = self.task.poll_take(context.waker());
-        if self.task.should_enqueue() {
-            self.workers
-                .enqueue(Arc::clone(&self.task) as Arc<dyn super::workers::Schedulable>);
+        let (taken, has_work) = self.task.poll_take(context.waker());
+        if has_work {
+            self.workers.enqueue(Arc::clone(&self.task));
         }
         match &taken {
             Poll::Ready(Some(Ok(batch))) => self.delivered(batch),

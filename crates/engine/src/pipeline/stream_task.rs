@@ -17,14 +17,14 @@ use super::{
     batch::Batch,
     clients::Client,
     coalescer::SharedStream,
-    fair_queue::Flow,
+    fair_queue::{Flow, Weighted},
     mixing::portion,
     pending_batch::{BatchMeta, PendingBatch},
     position::Position,
     sample_renderer::SampleRenderer,
     sample_task::{self, RenderedSample, SampleTask},
     sent_batches::SentBatches,
-    workers::{self, Claim, processor_time},
+    workers::{Claim, Schedulable, processor_time},
 };
 use crate::{memory::Pool, sampling::Plan};
 
@@ -46,7 +46,7 @@ pub(super) struct StreamParts {
 #[derive(Debug)]
 pub(super) struct StreamTask {
     parts: StreamParts,
-    client: Arc<Client>,
+    client: Arc<Client<Self>>,
     flow: Flow,
     state: Mutex<TaskState>,
 }
@@ -72,11 +72,11 @@ struct TaskState {
 }
 
 /// A sample, its batch, and the index of that in this stream.
-type ClaimedSample = (u64, Arc<PendingBatch>, SampleTask);
+pub(super) type ClaimedSample = (u64, Arc<PendingBatch>, SampleTask);
 
 impl StreamTask {
     /// A stream of `client` that begins at `start`.
-    pub(super) fn new(parts: StreamParts, client: Arc<Client>, start: Position) -> Self {
+    pub(super) fn new(parts: StreamParts, client: Arc<Client<Self>>, start: Position) -> Self {
         let spec = &parts.renderer.spec;
         let first = spec.stride.first_from(start, parts.plan.steps_per_epoch());
         let next = (first.epoch < u64::from(spec.epochs)).then_some(first);
@@ -91,53 +91,56 @@ impl StreamTask {
         }
     }
 
-    /// The next batch in order; if it is not complete, `waker` is called when it is, or when the stream should be polled to enqueue work for it.
-    pub(super) fn poll_take(&self, waker: &Waker) -> Poll<Option<Result<Batch, Error>>> {
+    /// The next batch in order, and whether the stream has work and is to be enqueued now, which this marks it as.
+    ///
+    /// If the batch is not complete, `waker` is called when it is, or when the stream should be polled to enqueue work for it.
+    pub(super) fn poll_take(&self, waker: &Waker) -> (Poll<Option<Result<Batch, Error>>>, bool) {
         let mut state = self.lock();
-        let front = state.front;
-        if let Some((_, error)) = state.failure.take_if(|(batch, _)| *batch == front) {
-            let dropped = state.close();
-            drop(state);
-            drop(dropped);
-            return Poll::Ready(Some(Err(error)));
-        }
-        match state.open.front() {
-            None if state.next.is_none() || state.is_closed => return Poll::Ready(None),
-            Some(pending) if !pending.has_ended(waker) => return Poll::Pending,
-            Some(pending) => {
-                let batch = match &self.parts.shared_stream {
-                    Some(_) => pending.share(),
-                    None => pending.take(),
-                };
-                if let Some(mut batch) = batch {
-                    batch.tensor = self.parts.sent.track(batch.tensor);
-                    let pending = state.open.pop_front();
-                    state.front += 1;
-                    state.waker = None;
-                    drop(state);
-                    if let (Some(pending), Some(shared_stream)) = (pending, &self.parts.shared_stream) {
-                        shared_stream.keep(pending);
-                    }
-                    return Poll::Ready(Some(Ok(batch)));
-                }
-            }
-            None => {}
-        }
-        // Not open, or failed: the batch cannot call a waker.
-        state.waker = Some(waker.clone());
-        self.parts.sent.wake_on_release(waker);
-        Poll::Pending
+        let (taken, released) = self.take_front(&mut state, waker);
+        let has_work = !state.is_queued
+            && !state.is_closed
+            && (state.within_reach().any(|pending| pending.has_work()) || self.may_open(&state));
+        state.is_queued |= has_work;
+        // Buffers are released outside the lock.
+        drop(state);
+        drop(released);
+        (taken, has_work)
     }
 
-    /// Whether the stream has work and is to be enqueued now; if so, marks it as queued.
-    pub(super) fn should_enqueue(&self) -> bool {
-        let mut state = self.lock();
-        let has_work = |pending: &Arc<PendingBatch>| pending.has_unclaimed() || pending.has_failed();
-        let wants = !state.is_queued
-            && !state.is_closed
-            && (state.within_reach().any(has_work) || self.may_open(&state));
-        state.is_queued |= wants;
-        wants
+    /// As [`StreamTask::poll_take`]; also returns batches that the stream no longer refers to.
+    fn take_front(
+        &self,
+        state: &mut TaskState,
+        waker: &Waker,
+    ) -> (Poll<Option<Result<Batch, Error>>>, VecDeque<Arc<PendingBatch>>) {
+        let front = state.front;
+        if let Some((_, error)) = state.failure.take_if(|(batch, _)| *batch == front) {
+            return (Poll::Ready(Some(Err(error))), state.close());
+        }
+        let shared_stream = self.parts.shared_stream.as_ref();
+        let taken = match state.open.front() {
+            None if state.next.is_none() || state.is_closed => return (Poll::Ready(None), VecDeque::new()),
+            None => None,
+            Some(pending) => match pending.poll_take(waker, shared_stream.is_none()) {
+                Poll::Pending => return (Poll::Pending, VecDeque::new()),
+                Poll::Ready(taken) => taken,
+            },
+        };
+        let Some(mut batch) = taken else {
+            // Not open, or failed: the batch cannot call a waker.
+            state.waker = Some(waker.clone());
+            self.parts.sent.wake_on_release(waker);
+            return (Poll::Pending, VecDeque::new());
+        };
+        batch.tensor = self.parts.sent.track(batch.tensor);
+        let pending = state.open.pop_front();
+        state.front += 1;
+        state.waker = None;
+        let released = match (pending, shared_stream) {
+            (Some(pending), Some(shared_stream)) => shared_stream.keep(pending),
+            (pending, _) => pending.into_iter().collect(),
+        };
+        (Poll::Ready(Some(Ok(batch))), released)
     }
 
     /// See [`SentBatches::start_counting`].
@@ -316,18 +319,24 @@ impl TaskState {
     }
 }
 
-impl workers::Schedulable for StreamTask {
-    fn claim(self: Arc<Self>) -> Claim {
-        let (planning, claimed) = self.claim_sample();
-        let make = move |claimed| {
-            let before = processor_time();
-            self.render(claimed);
-            processor_time().saturating_sub(before)
-        };
-        Claim {
-            planning,
-            task: claimed.map(|claimed| Box::new(move || make(claimed)) as workers::Work),
-        }
+impl Weighted for StreamTask {
+    fn flow(&self) -> &Flow {
+        &self.flow
+    }
+}
+
+impl Schedulable for StreamTask {
+    type Job = ClaimedSample;
+
+    fn claim(&self) -> Claim<ClaimedSample> {
+        let (planning, job) = self.claim_sample();
+        Claim { planning, job }
+    }
+
+    fn run(&self, claimed: ClaimedSample) -> Duration {
+        let before = processor_time();
+        self.render(claimed);
+        processor_time().saturating_sub(before)
     }
 
     fn fail(&self) {
@@ -346,11 +355,7 @@ impl workers::Schedulable for StreamTask {
             .for_each(Waker::wake);
     }
 
-    fn flow(&self) -> &Flow {
-        &self.flow
-    }
-
-    fn client(&self) -> &Arc<Client> {
+    fn client(&self) -> &Arc<Client<Self>> {
         &self.client
     }
 }
