@@ -21,9 +21,11 @@ mod huffman;
 mod progressive;
 pub(super) mod scaled;
 mod scan;
+mod skipping;
 mod smoothing;
 mod source;
 mod standard;
+mod symbols;
 mod tables;
 
 pub use error::Error;

@@ -2,10 +2,11 @@
 
 use super::super::bits::BitReader;
 use super::super::buffer::CoefficientBuffer;
-use super::super::coefficients::{AcDecoder, AcSkipper, DcDecoder};
+use super::super::coefficients::{AcDecoder, DcDecoder};
 use super::super::full::idct::STORAGE_ORDER;
 use super::super::header::{Component, Header};
 use super::super::scan::{McuGrid, McuReader};
+use super::super::skipping::AcSkipper;
 use super::super::source::{McuLoader, McuSource};
 use super::super::tables::ScanComponent;
 use super::super::{BLOCK, Error, SIDE};
