@@ -4,96 +4,37 @@ use std::arch::x86_64::*;
 
 use super::curve::SEGMENTS;
 use super::grid::FRACTION_BITS;
-use super::kernel::{self, Values};
-use super::render::RenderJob;
-use super::simd::{Simd, register_operations};
+use super::implement::implement_simd;
+use super::job::RenderJob;
 use crate::cpu::Avx2;
 
 const LANES: usize = 8;
 const FRACTION: i32 = FRACTION_BITS as i32;
 
-impl Simd for Avx2 {
-    const LANES: usize = LANES;
-    type Floats = __m256;
-    type Integers = __m256i;
-
-    fn rows<V: Values, const PROJECTIVE: bool>(
-        self,
-        job: &RenderJob<'_>,
-        first_row: u32,
-        planes: [&mut [f32]; 3],
-        curve: &V,
-    ) {
-        #[target_feature(enable = "avx2")]
-        fn compiled<V: Values, const PROJECTIVE: bool>(
-            simd: Avx2,
-            job: &RenderJob<'_>,
-            first_row: u32,
-            planes: [&mut [f32]; 3],
-            curve: &V,
-        ) {
-            kernel::rows_of::<_, PROJECTIVE>(simd, job, first_row, planes, curve);
-        }
-        // SAFETY: the token proves that the CPU has every feature that the function is compiled for.
-        unsafe { compiled::<V, PROJECTIVE>(self, job, first_row, planes, curve) }
+implement_simd! {
+    Avx2: "avx2", LANES, __m256, __m256i, store: _mm256_storeu_ps;
+    floats(number: f32) -> __m256 { _mm256_set1_ps(number) }
+    integers(number: i32) -> __m256i { _mm256_set1_epi32(number) }
+    ascending(first: i32) -> __m256i {
+        _mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(first))
     }
-
-    register_operations! {
-        floats(number: f32) -> __m256 { _mm256_set1_ps(number) }
-        integers(number: i32) -> __m256i { _mm256_set1_epi32(number) }
-        ascending(first: i32) -> __m256i {
-            _mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(first))
-        }
-        add(a: __m256, b: __m256) -> __m256 { _mm256_add_ps(a, b) }
-        mul(a: __m256, b: __m256) -> __m256 { _mm256_mul_ps(a, b) }
-        div(a: __m256, b: __m256) -> __m256 { _mm256_div_ps(a, b) }
-        truncate(a: __m256) -> __m256i { _mm256_cvttps_epi32(a) }
-        convert(a: __m256i) -> __m256 { _mm256_cvtepi32_ps(a) }
-        plus(a: __m256i, b: __m256i) -> __m256i { _mm256_add_epi32(a, b) }
-        minus(a: __m256i, b: __m256i) -> __m256i { _mm256_sub_epi32(a, b) }
-        // The upper halves are 0, so this is a 32-bit product.
-        times(a: __m256i, b: __m256i) -> __m256i { _mm256_madd_epi16(a, b) }
-        and(a: __m256i, b: __m256i) -> __m256i { _mm256_and_si256(a, b) }
-        abs(a: __m256i) -> __m256i { _mm256_abs_epi32(a) }
-        min_unsigned(a: __m256i, b: __m256i) -> __m256i { _mm256_min_epu32(a, b) }
-        shift_left(a: __m256i) -> __m256i { _mm256_slli_epi32::<FRACTION>(a) }
-        shift_right(a: __m256i) -> __m256i { _mm256_srli_epi32::<FRACTION>(a) }
-    }
-
-    #[inline(always)]
-    fn look_up(
-        self,
-        tables: &[[f32; 2 * SEGMENTS]; 3],
-        distance: __m256,
-        signed: __m256i,
-        shift: u32,
-    ) -> [__m256; 3] {
-        // SAFETY: the token proves that the CPU has AVX2.
-        unsafe { look_up(tables, distance, signed, shift) }
-    }
-
-    #[inline(always)]
-    fn store(self, line: &mut [f32], column: usize, values: __m256) {
-        let elements = &mut line[column..column + LANES];
-        // SAFETY: the token proves that the CPU has AVX2; the slice is as long as the store.
-        unsafe { _mm256_storeu_ps(elements.as_mut_ptr(), values) };
-    }
-
-    #[inline(always)]
-    unsafe fn blend(
-        self,
-        job: &RenderJob<'_>,
-        x: __m256i,
-        row: __m256i,
-        weights: [__m256i; 4],
-        bias: i32,
-    ) -> [__m256i; 3] {
-        // SAFETY: the token proves that the CPU has AVX2; the caller guarantees what the function requires.
-        unsafe { blend(job, x, row, weights, bias) }
-    }
+    add(a: __m256, b: __m256) -> __m256 { _mm256_add_ps(a, b) }
+    mul(a: __m256, b: __m256) -> __m256 { _mm256_mul_ps(a, b) }
+    div(a: __m256, b: __m256) -> __m256 { _mm256_div_ps(a, b) }
+    truncate(a: __m256) -> __m256i { _mm256_cvttps_epi32(a) }
+    convert(a: __m256i) -> __m256 { _mm256_cvtepi32_ps(a) }
+    plus(a: __m256i, b: __m256i) -> __m256i { _mm256_add_epi32(a, b) }
+    minus(a: __m256i, b: __m256i) -> __m256i { _mm256_sub_epi32(a, b) }
+    // The upper halves are 0, so this is a 32-bit product.
+    times(a: __m256i, b: __m256i) -> __m256i { _mm256_madd_epi16(a, b) }
+    and(a: __m256i, b: __m256i) -> __m256i { _mm256_and_si256(a, b) }
+    abs(a: __m256i) -> __m256i { _mm256_abs_epi32(a) }
+    min_unsigned(a: __m256i, b: __m256i) -> __m256i { _mm256_min_epu32(a, b) }
+    shift_left(a: __m256i) -> __m256i { _mm256_slli_epi32::<FRACTION>(a) }
+    shift_right(a: __m256i) -> __m256i { _mm256_srli_epi32::<FRACTION>(a) }
 }
 
-/// As [`Simd::look_up`].
+/// As [`Simd::look_up`](super::simd::Simd::look_up).
 #[target_feature(enable = "avx2")]
 #[inline]
 fn look_up(tables: &[[f32; 2 * SEGMENTS]; 3], distance: __m256, signed: __m256i, shift: u32) -> [__m256; 3] {
@@ -124,11 +65,11 @@ fn look_up(tables: &[[f32; 2 * SEGMENTS]; 3], distance: __m256, signed: __m256i,
     values
 }
 
-/// As [`Simd::blend`].
+/// As [`Simd::blend`](super::simd::Simd::blend).
 ///
 /// # Safety
 ///
-/// As [`Simd::blend`].
+/// As [`Simd::blend`](super::simd::Simd::blend).
 #[target_feature(enable = "avx2")]
 #[inline]
 unsafe fn blend(

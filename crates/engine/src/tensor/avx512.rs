@@ -4,9 +4,8 @@ use std::arch::x86_64::*;
 
 use super::curve::SEGMENTS;
 use super::grid::FRACTION_BITS;
-use super::kernel::{self, Values};
-use super::render::RenderJob;
-use super::simd::{Simd, register_operations};
+use super::implement::implement_simd;
+use super::job::RenderJob;
 use crate::cpu::Avx512;
 
 const LANES: usize = 16;
@@ -14,91 +13,33 @@ const LANES: usize = 16;
 /// Ternary logic: the bit of the second operand if the bit of the first is 1, else that of the third.
 const SELECT: i32 = 0b1100_1010;
 
-impl Simd for Avx512 {
-    const LANES: usize = LANES;
-    type Floats = __m512;
-    type Integers = __m512i;
-
-    fn rows<V: Values, const PROJECTIVE: bool>(
-        self,
-        job: &RenderJob<'_>,
-        first_row: u32,
-        planes: [&mut [f32]; 3],
-        curve: &V,
-    ) {
-        #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
-        fn compiled<V: Values, const PROJECTIVE: bool>(
-            simd: Avx512,
-            job: &RenderJob<'_>,
-            first_row: u32,
-            planes: [&mut [f32]; 3],
-            curve: &V,
-        ) {
-            kernel::rows_of::<_, PROJECTIVE>(simd, job, first_row, planes, curve);
-        }
-        // SAFETY: the token proves that the CPU has every feature that the function is compiled for.
-        unsafe { compiled::<V, PROJECTIVE>(self, job, first_row, planes, curve) }
+implement_simd! {
+    Avx512: "avx512f,avx512bw,avx512vbmi,avx512vnni", LANES, __m512, __m512i, store: _mm512_storeu_ps;
+    floats(number: f32) -> __m512 { _mm512_set1_ps(number) }
+    integers(number: i32) -> __m512i { _mm512_set1_epi32(number) }
+    ascending(first: i32) -> __m512i {
+        _mm512_add_epi32(
+            _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0),
+            _mm512_set1_epi32(first),
+        )
     }
-
-    register_operations! {
-        floats(number: f32) -> __m512 { _mm512_set1_ps(number) }
-        integers(number: i32) -> __m512i { _mm512_set1_epi32(number) }
-        ascending(first: i32) -> __m512i {
-            _mm512_add_epi32(
-                _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0),
-                _mm512_set1_epi32(first),
-            )
-        }
-        add(a: __m512, b: __m512) -> __m512 { _mm512_add_ps(a, b) }
-        mul(a: __m512, b: __m512) -> __m512 { _mm512_mul_ps(a, b) }
-        div(a: __m512, b: __m512) -> __m512 { _mm512_div_ps(a, b) }
-        truncate(a: __m512) -> __m512i { _mm512_cvttps_epi32(a) }
-        convert(a: __m512i) -> __m512 { _mm512_cvtepi32_ps(a) }
-        plus(a: __m512i, b: __m512i) -> __m512i { _mm512_add_epi32(a, b) }
-        minus(a: __m512i, b: __m512i) -> __m512i { _mm512_sub_epi32(a, b) }
-        // The upper halves are 0, so this is a 32-bit product.
-        times(a: __m512i, b: __m512i) -> __m512i { _mm512_madd_epi16(a, b) }
-        and(a: __m512i, b: __m512i) -> __m512i { _mm512_and_si512(a, b) }
-        abs(a: __m512i) -> __m512i { _mm512_abs_epi32(a) }
-        min_unsigned(a: __m512i, b: __m512i) -> __m512i { _mm512_min_epu32(a, b) }
-        shift_left(a: __m512i) -> __m512i { _mm512_slli_epi32::<FRACTION_BITS>(a) }
-        shift_right(a: __m512i) -> __m512i { _mm512_srli_epi32::<FRACTION_BITS>(a) }
-    }
-
-    #[inline(always)]
-    fn look_up(
-        self,
-        tables: &[[f32; 2 * SEGMENTS]; 3],
-        distance: __m512,
-        signed: __m512i,
-        shift: u32,
-    ) -> [__m512; 3] {
-        // SAFETY: the token proves that the CPU has AVX-512.
-        unsafe { look_up(tables, distance, signed, shift) }
-    }
-
-    #[inline(always)]
-    fn store(self, line: &mut [f32], column: usize, values: __m512) {
-        let elements = &mut line[column..column + LANES];
-        // SAFETY: the token proves that the CPU has AVX-512; the slice is as long as the store.
-        unsafe { _mm512_storeu_ps(elements.as_mut_ptr(), values) };
-    }
-
-    #[inline(always)]
-    unsafe fn blend(
-        self,
-        job: &RenderJob<'_>,
-        x: __m512i,
-        row: __m512i,
-        weights: [__m512i; 4],
-        bias: i32,
-    ) -> [__m512i; 3] {
-        // SAFETY: the token proves that the CPU has AVX-512; the caller guarantees what the function requires.
-        unsafe { blend(job, x, row, weights, bias) }
-    }
+    add(a: __m512, b: __m512) -> __m512 { _mm512_add_ps(a, b) }
+    mul(a: __m512, b: __m512) -> __m512 { _mm512_mul_ps(a, b) }
+    div(a: __m512, b: __m512) -> __m512 { _mm512_div_ps(a, b) }
+    truncate(a: __m512) -> __m512i { _mm512_cvttps_epi32(a) }
+    convert(a: __m512i) -> __m512 { _mm512_cvtepi32_ps(a) }
+    plus(a: __m512i, b: __m512i) -> __m512i { _mm512_add_epi32(a, b) }
+    minus(a: __m512i, b: __m512i) -> __m512i { _mm512_sub_epi32(a, b) }
+    // The upper halves are 0, so this is a 32-bit product.
+    times(a: __m512i, b: __m512i) -> __m512i { _mm512_madd_epi16(a, b) }
+    and(a: __m512i, b: __m512i) -> __m512i { _mm512_and_si512(a, b) }
+    abs(a: __m512i) -> __m512i { _mm512_abs_epi32(a) }
+    min_unsigned(a: __m512i, b: __m512i) -> __m512i { _mm512_min_epu32(a, b) }
+    shift_left(a: __m512i) -> __m512i { _mm512_slli_epi32::<FRACTION_BITS>(a) }
+    shift_right(a: __m512i) -> __m512i { _mm512_srli_epi32::<FRACTION_BITS>(a) }
 }
 
-/// As [`Simd::look_up`].
+/// As [`Simd::look_up`](super::simd::Simd::look_up).
 #[target_feature(enable = "avx512f")]
 #[inline]
 fn look_up(tables: &[[f32; 2 * SEGMENTS]; 3], distance: __m512, signed: __m512i, shift: u32) -> [__m512; 3] {
@@ -116,11 +57,11 @@ fn look_up(tables: &[[f32; 2 * SEGMENTS]; 3], distance: __m512, signed: __m512i,
     values
 }
 
-/// As [`Simd::blend`].
+/// As [`Simd::blend`](super::simd::Simd::blend).
 ///
 /// # Safety
 ///
-/// As [`Simd::blend`].
+/// As [`Simd::blend`](super::simd::Simd::blend).
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
 #[inline]
 unsafe fn blend(

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::OnceLock;
 
+use super::job::RenderJob;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use super::kernel;
-use super::render::RenderJob;
 use super::scalar;
 
 /// An instruction set that this CPU has. All of them give the same bytes.

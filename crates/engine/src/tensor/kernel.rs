@@ -5,9 +5,9 @@
 
 use super::curve::{Curve, GREY, Line, Quadratics};
 use super::grid::{FRACTION_BITS, ONE, RowStart};
-use super::render::RenderJob;
+use super::job::RenderJob;
 use super::scalar;
-use super::simd::Simd;
+use super::simd::{Simd, Values};
 
 /// As [`scalar::rows`].
 pub(super) fn rows<S: Simd>(simd: S, job: &RenderJob<'_>, first_row: u32, planes: [&mut [f32]; 3]) {
@@ -20,15 +20,6 @@ pub(super) fn rows<S: Simd>(simd: S, job: &RenderJob<'_>, first_row: u32, planes
         (Curve::Quadratics(curve), true) => simd.rows::<_, true>(job, first_row, planes, &**curve),
         (Curve::Quadratics(curve), false) => simd.rows::<_, false>(job, first_row, planes, &**curve),
     }
-}
-
-/// A [`Curve`] of one kind.
-pub(super) trait Values {
-    /// What [`Values::value`] expects to be added to a sum.
-    const BIAS: i32;
-
-    /// As [`Curve::value`], of sums plus [`Values::BIAS`].
-    fn value<S: Simd>(&self, simd: S, channel: usize, sum: S::Integers) -> S::Floats;
 }
 
 impl Values for Line {

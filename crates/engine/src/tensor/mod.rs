@@ -40,7 +40,10 @@ mod avx2;
 mod avx512;
 mod curve;
 mod grid;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod implement;
 mod instructions;
+mod job;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[allow(
     unsafe_code,

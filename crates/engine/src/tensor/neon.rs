@@ -4,99 +4,40 @@ use std::arch::aarch64::*;
 
 use super::curve::SEGMENTS;
 use super::grid::FRACTION_BITS;
-use super::kernel::{self, Values};
-use super::render::RenderJob;
-use super::simd::{Simd, register_operations};
+use super::implement::implement_simd;
+use super::job::RenderJob;
 use crate::cpu::Neon;
 
 const LANES: usize = 4;
 const FRACTION: i32 = FRACTION_BITS as i32;
 
-impl Simd for Neon {
-    const LANES: usize = LANES;
-    type Floats = float32x4_t;
-    type Integers = int32x4_t;
-
-    fn rows<V: Values, const PROJECTIVE: bool>(
-        self,
-        job: &RenderJob<'_>,
-        first_row: u32,
-        planes: [&mut [f32]; 3],
-        curve: &V,
-    ) {
-        #[target_feature(enable = "neon")]
-        fn compiled<V: Values, const PROJECTIVE: bool>(
-            simd: Neon,
-            job: &RenderJob<'_>,
-            first_row: u32,
-            planes: [&mut [f32]; 3],
-            curve: &V,
-        ) {
-            kernel::rows_of::<_, PROJECTIVE>(simd, job, first_row, planes, curve);
-        }
-        // SAFETY: the token proves that the CPU has every feature that the function is compiled for.
-        unsafe { compiled::<V, PROJECTIVE>(self, job, first_row, planes, curve) }
+implement_simd! {
+    Neon: "neon", LANES, float32x4_t, int32x4_t, store: vst1q_f32;
+    floats(number: f32) -> float32x4_t { vdupq_n_f32(number) }
+    integers(number: i32) -> int32x4_t { vdupq_n_s32(number) }
+    ascending(first: i32) -> int32x4_t {
+        vaddq_s32(vcombine_s32(vcreate_s32(1 << 32), vcreate_s32(3 << 32 | 2)), vdupq_n_s32(first))
     }
-
-    register_operations! {
-        floats(number: f32) -> float32x4_t { vdupq_n_f32(number) }
-        integers(number: i32) -> int32x4_t { vdupq_n_s32(number) }
-        ascending(first: i32) -> int32x4_t {
-            vaddq_s32(vcombine_s32(vcreate_s32(1 << 32), vcreate_s32(3 << 32 | 2)), vdupq_n_s32(first))
-        }
-        add(a: float32x4_t, b: float32x4_t) -> float32x4_t { vaddq_f32(a, b) }
-        mul(a: float32x4_t, b: float32x4_t) -> float32x4_t { vmulq_f32(a, b) }
-        div(a: float32x4_t, b: float32x4_t) -> float32x4_t { vdivq_f32(a, b) }
-        truncate(a: float32x4_t) -> int32x4_t { vcvtq_s32_f32(a) }
-        convert(a: int32x4_t) -> float32x4_t { vcvtq_f32_s32(a) }
-        plus(a: int32x4_t, b: int32x4_t) -> int32x4_t { vaddq_s32(a, b) }
-        minus(a: int32x4_t, b: int32x4_t) -> int32x4_t { vsubq_s32(a, b) }
-        times(a: int32x4_t, b: int32x4_t) -> int32x4_t { vmulq_s32(a, b) }
-        and(a: int32x4_t, b: int32x4_t) -> int32x4_t { vandq_s32(a, b) }
-        abs(a: int32x4_t) -> int32x4_t { vabsq_s32(a) }
-        min_unsigned(a: int32x4_t, b: int32x4_t) -> int32x4_t {
-            vreinterpretq_s32_u32(vminq_u32(vreinterpretq_u32_s32(a), vreinterpretq_u32_s32(b)))
-        }
-        shift_left(a: int32x4_t) -> int32x4_t { vshlq_n_s32::<FRACTION>(a) }
-        shift_right(a: int32x4_t) -> int32x4_t {
-            vreinterpretq_s32_u32(vshrq_n_u32::<FRACTION>(vreinterpretq_u32_s32(a)))
-        }
+    add(a: float32x4_t, b: float32x4_t) -> float32x4_t { vaddq_f32(a, b) }
+    mul(a: float32x4_t, b: float32x4_t) -> float32x4_t { vmulq_f32(a, b) }
+    div(a: float32x4_t, b: float32x4_t) -> float32x4_t { vdivq_f32(a, b) }
+    truncate(a: float32x4_t) -> int32x4_t { vcvtq_s32_f32(a) }
+    convert(a: int32x4_t) -> float32x4_t { vcvtq_f32_s32(a) }
+    plus(a: int32x4_t, b: int32x4_t) -> int32x4_t { vaddq_s32(a, b) }
+    minus(a: int32x4_t, b: int32x4_t) -> int32x4_t { vsubq_s32(a, b) }
+    times(a: int32x4_t, b: int32x4_t) -> int32x4_t { vmulq_s32(a, b) }
+    and(a: int32x4_t, b: int32x4_t) -> int32x4_t { vandq_s32(a, b) }
+    abs(a: int32x4_t) -> int32x4_t { vabsq_s32(a) }
+    min_unsigned(a: int32x4_t, b: int32x4_t) -> int32x4_t {
+        vreinterpretq_s32_u32(vminq_u32(vreinterpretq_u32_s32(a), vreinterpretq_u32_s32(b)))
     }
-
-    #[inline(always)]
-    fn look_up(
-        self,
-        tables: &[[f32; 2 * SEGMENTS]; 3],
-        distance: float32x4_t,
-        signed: int32x4_t,
-        shift: u32,
-    ) -> [float32x4_t; 3] {
-        // SAFETY: the token proves that the CPU has NEON.
-        unsafe { look_up(tables, distance, signed, shift) }
-    }
-
-    #[inline(always)]
-    fn store(self, line: &mut [f32], column: usize, values: float32x4_t) {
-        let elements = &mut line[column..column + LANES];
-        // SAFETY: the token proves that the CPU has NEON; the slice is as long as the store.
-        unsafe { vst1q_f32(elements.as_mut_ptr(), values) };
-    }
-
-    #[inline(always)]
-    unsafe fn blend(
-        self,
-        job: &RenderJob<'_>,
-        x: int32x4_t,
-        row: int32x4_t,
-        weights: [int32x4_t; 4],
-        bias: i32,
-    ) -> [int32x4_t; 3] {
-        // SAFETY: the token proves that the CPU has NEON; the caller guarantees what the function requires.
-        unsafe { blend(job, x, row, weights, bias) }
+    shift_left(a: int32x4_t) -> int32x4_t { vshlq_n_s32::<FRACTION>(a) }
+    shift_right(a: int32x4_t) -> int32x4_t {
+        vreinterpretq_s32_u32(vshrq_n_u32::<FRACTION>(vreinterpretq_u32_s32(a)))
     }
 }
 
-/// As [`Simd::look_up`].
+/// As [`Simd::look_up`](super::simd::Simd::look_up).
 #[target_feature(enable = "neon")]
 #[inline]
 fn look_up(
@@ -123,11 +64,11 @@ fn look_up(
     values
 }
 
-/// As [`Simd::blend`].
+/// As [`Simd::blend`](super::simd::Simd::blend).
 ///
 /// # Safety
 ///
-/// As [`Simd::blend`].
+/// As [`Simd::blend`](super::simd::Simd::blend).
 #[target_feature(enable = "neon")]
 #[inline]
 unsafe fn blend(

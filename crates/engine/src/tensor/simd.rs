@@ -1,8 +1,7 @@
 //! The operations that an instruction set has to offer to [`super::kernel`].
 
 use super::curve::SEGMENTS;
-use super::kernel::Values;
-use super::render::RenderJob;
+use super::job::RenderJob;
 
 /// An instruction set. A value is a proof that the CPU has it, so the operations are safe unless they read memory by address.
 ///
@@ -86,14 +85,11 @@ pub(super) trait Simd: Copy {
     ) -> [Self::Integers; 3];
 }
 
-/// Defines methods of [`Simd`] that work on registers alone.
-macro_rules! register_operations {
-    ($($name:ident($($argument:ident: $type:ty),+) -> $result:ty { $body:expr })+) => {$(
-        #[inline(always)]
-        fn $name(self, $($argument: $type),+) -> $result {
-            // SAFETY: `self` proves that the CPU has the instructions, and they read and write no memory.
-            unsafe { $body }
-        }
-    )+};
+/// A [`Curve`](super::curve::Curve) of one kind.
+pub(super) trait Values {
+    /// What [`Values::value`] expects to be added to a sum.
+    const BIAS: i32;
+
+    /// As [`Curve::value`](super::curve::Curve::value), of sums plus [`Values::BIAS`].
+    fn value<S: Simd>(&self, simd: S, channel: usize, sum: S::Integers) -> S::Floats;
 }
-pub(super) use register_operations;
