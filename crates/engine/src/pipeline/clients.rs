@@ -14,10 +14,13 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    fair_queue::{Cost, FairQueue, Flow, Weighted},
-    workers::Schedulable,
-};
+use super::fair_queue::{Cost, FairQueue, Flow, Weighted};
+
+/// A stream, as the queue sees it: with its weight and clock among the streams of its client.
+pub(super) trait OfClient: Weighted + Sized {
+    /// The client that it belongs to.
+    fn client(&self) -> &Arc<Client<Self>>;
+}
 
 /// A client with its backlogged streams.
 pub(super) struct Client<T> {
@@ -34,7 +37,7 @@ impl<T> fmt::Debug for Client<T> {
     }
 }
 
-impl<T: Schedulable> Client<T> {
+impl<T: OfClient> Client<T> {
     /// A client that has had no service.
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
@@ -75,7 +78,7 @@ impl<T> Default for ClientQueue<T> {
     }
 }
 
-impl<T: Schedulable> ClientQueue<T> {
+impl<T: OfClient> ClientQueue<T> {
     /// Adds a stream.
     pub(super) fn join(&mut self, task: Arc<T>) {
         let client = Arc::clone(task.client());
@@ -126,7 +129,7 @@ pub(super) struct ScheduledStream<T> {
     of_stream: Cost,
 }
 
-impl<T: Schedulable> ScheduledStream<T> {
+impl<T: OfClient> ScheduledStream<T> {
     /// Charges a cost beyond that of the turn itself, at once.
     pub(super) fn spend(&self, cost: Duration) {
         let flow = self.task.flow();
@@ -159,7 +162,7 @@ impl<T> Default for Clients<T> {
     }
 }
 
-impl<T: Schedulable> Clients<T> {
+impl<T: OfClient> Clients<T> {
     /// The client of that name, created if it is unknown. A client without streams is dropped only when its clock is no longer ahead of `now`, the
     /// queue's virtual time: otherwise closing a stream and opening another would reset what it owes.
     pub(super) fn named(&self, name: &str, now: u64) -> Arc<Client<T>> {

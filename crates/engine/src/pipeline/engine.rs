@@ -10,10 +10,11 @@ use std::{
 };
 
 use super::{
-    bottleneck::{ClientReport, TimeBreakdown},
+    bottleneck::TimeBreakdown,
     clients::Clients,
     coalescer::StreamCoalescer,
     epoch_history::{EpochHistory, StreamId},
+    metrics::ClientReport,
     options::EngineConfig,
     served_dataset::ServedDataset,
     source::{Files, Source},

@@ -13,13 +13,12 @@ use std::{
 use super::{
     Error, Exposure,
     batch::Batch,
-    bottleneck::{ClientReport, TimeBreakdown},
+    bottleneck::TimeBreakdown,
     cache_demand::CacheDemand,
+    description::Description,
     epoch_history::{EpochHistory, StreamId},
-    metrics::{EpochStats, WorkerCounters},
-    position::SpecHash,
+    metrics::{ClientReport, EpochStats, WorkerCounters},
     served_dataset::ServedDataset,
-    spec::StreamSpec,
     stream_task::StreamTask,
     workers::Workers,
 };
@@ -38,25 +37,6 @@ pub struct BatchStream {
     pub(super) exposure: Option<Exposure>,
     pub(super) _cache_demand: CacheDemand,
     pub(super) _permit: StreamPermit,
-}
-
-/// What a stream consists of, known before its first batch.
-#[derive(Clone, Debug)]
-pub struct Description {
-    /// Id of the stream.
-    pub id: StreamId,
-    /// The request, with all defaults filled in.
-    pub spec: StreamSpec,
-    /// The dataset.
-    pub served: Arc<ServedDataset>,
-    /// Hash of the request.
-    pub spec_hash: SpecHash,
-    /// Batches in an epoch.
-    pub steps_per_epoch: u64,
-    /// Images in an epoch, over all shards.
-    pub images_per_epoch: u64,
-    /// Draws per class in an epoch, in label order, over all shards.
-    pub draws_per_class: Vec<u64>,
 }
 
 impl BatchStream {

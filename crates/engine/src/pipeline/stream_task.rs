@@ -15,7 +15,7 @@ use std::{
 use super::{
     Error,
     batch::Batch,
-    clients::Client,
+    clients::{Client, OfClient},
     coalescer::SharedStream,
     fair_queue::{Flow, Weighted},
     mixing::portion,
@@ -24,6 +24,7 @@ use super::{
     sample_renderer::SampleRenderer,
     sample_task::{self, RenderedSample, SampleTask},
     sent_batches::SentBatches,
+    task_state::TaskState,
     workers::{Claim, Schedulable, processor_time},
 };
 use crate::{memory::Pool, sampling::Plan};
@@ -51,26 +52,6 @@ pub(super) struct StreamTask {
     state: Mutex<TaskState>,
 }
 
-#[derive(Debug, Default)]
-struct TaskState {
-    /// The batch to open next; `None` after the last one.
-    next: Option<Position>,
-    /// Opened and not delivered, in order.
-    open: VecDeque<Arc<PendingBatch>>,
-    /// Index of the batch at the front of `open`, counted from the start of the stream.
-    front: u64,
-    /// Whether it is in the scheduler's queue or held by a worker.
-    is_queued: bool,
-    /// Whether the reader has dropped the stream.
-    is_closed: bool,
-    /// CPU time spent on planning batches since it was last charged.
-    planning: Duration,
-    /// The first batch that failed, by index.
-    failure: Option<(u64, Error)>,
-    /// Of a reader that waits for a batch that is not open.
-    waker: Option<Waker>,
-}
-
 /// A sample, its batch, and the index of that in this stream.
 pub(super) type ClaimedSample = (u64, Arc<PendingBatch>, SampleTask);
 
@@ -91,7 +72,7 @@ impl StreamTask {
         }
     }
 
-    /// The next batch in order, and whether the stream has work and is to be enqueued now, which this marks it as.
+    /// Takes the next batch in order. Also returns whether the stream has work and must be enqueued; then it is marked as queued.
     ///
     /// If the batch is not complete, `waker` is called when it is, or when the stream should be polled to enqueue work for it.
     pub(super) fn poll_take(&self, waker: &Waker) -> (Poll<Option<Result<Batch, Error>>>, bool) {
@@ -275,53 +256,15 @@ impl StreamTask {
     }
 }
 
-impl TaskState {
-    /// Open batches that will be delivered: those before the first failure.
-    fn within_reach(&self) -> impl Iterator<Item = &Arc<PendingBatch>> {
-        let reach = match &self.failure {
-            Some((batch, _)) => batch.saturating_sub(self.front) as usize,
-            None => self.open.len(),
-        };
-        self.open.iter().take(reach)
-    }
-
-    /// Whether the reader that `waker` belongs to would get something now; if not, registers `waker`.
-    fn is_ready_or_register(&mut self, waker: &Waker) -> bool {
-        if self
-            .failure
-            .as_ref()
-            .is_some_and(|(batch, _)| *batch == self.front)
-        {
-            return true;
-        }
-        match self.open.front() {
-            Some(pending) => pending.has_ended(waker),
-            None => {
-                self.waker = Some(waker.clone());
-                false
-            }
-        }
-    }
-
-    /// Records the failure of the earliest batch: those before it are still delivered.
-    fn fail(&mut self, batch: u64, error: Error) {
-        if self.failure.as_ref().is_none_or(|(first, _)| batch < *first) {
-            self.failure = Some((batch, error));
-        }
-    }
-
-    /// Ends the stream, and returns its batches, to be dropped outside the lock.
-    fn close(&mut self) -> VecDeque<Arc<PendingBatch>> {
-        self.is_closed = true;
-        self.next = None;
-        self.waker = None;
-        mem::take(&mut self.open)
-    }
-}
-
 impl Weighted for StreamTask {
     fn flow(&self) -> &Flow {
         &self.flow
+    }
+}
+
+impl OfClient for StreamTask {
+    fn client(&self) -> &Arc<Client<Self>> {
+        &self.client
     }
 }
 
@@ -353,10 +296,6 @@ impl Schedulable for StreamTask {
         open.into_iter()
             .flat_map(|pending| pending.fail())
             .for_each(Waker::wake);
-    }
-
-    fn client(&self) -> &Arc<Client<Self>> {
-        &self.client
     }
 }
 

@@ -14,13 +14,10 @@ use std::{
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{
-    clients::{Client, ClientQueue, ScheduledStream},
-    fair_queue::Weighted,
-};
+use super::clients::{ClientQueue, OfClient, ScheduledStream};
 
-/// A source of work: a stream, as the workers see it, with its weight and clock among the streams of its client.
-pub(super) trait Schedulable: Weighted + Send + Sync + Sized + 'static {
+/// A source of work: a stream, as the workers see it, in the queue of its client.
+pub(super) trait Schedulable: OfClient + Send + Sync + 'static {
     /// A unit of work.
     type Job;
 
@@ -32,9 +29,6 @@ pub(super) trait Schedulable: Weighted + Send + Sync + Sized + 'static {
 
     /// Ends the stream after a panic in [`Schedulable::claim`]: it is not asked again.
     fn fail(&self);
-
-    /// The client that it belongs to.
-    fn client(&self) -> &Arc<Client<Self>>;
 }
 
 /// The result of [`Schedulable::claim`].
@@ -190,7 +184,13 @@ pub(super) fn processor_time() -> Duration {
 mod tests {
     use std::sync::{atomic::AtomicUsize, atomic::Ordering, mpsc::SyncSender};
 
-    use super::{super::fair_queue::Flow, *};
+    use super::{
+        super::{
+            clients::Client,
+            fair_queue::{Flow, Weighted},
+        },
+        *,
+    };
 
     /// Has `samples` samples, each of which sends the task's name and reports a millisecond.
     struct Countdown {
@@ -217,6 +217,12 @@ mod tests {
         }
     }
 
+    impl OfClient for Countdown {
+        fn client(&self) -> &Arc<Client<Self>> {
+            &self.client
+        }
+    }
+
     impl Schedulable for Countdown {
         type Job = ();
 
@@ -239,10 +245,6 @@ mod tests {
 
         fn fail(&self) {
             self.done.send('!').expect("the test receives");
-        }
-
-        fn client(&self) -> &Arc<Client<Self>> {
-            &self.client
         }
     }
 

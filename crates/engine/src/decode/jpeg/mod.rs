@@ -14,7 +14,9 @@
 mod bits;
 mod buffer;
 mod coefficients;
+mod component_buffer;
 mod error;
+mod frame;
 pub(super) mod full;
 mod header;
 mod huffman;

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use ::image::metadata::Orientation;
 
-use super::header::{Colours, Frame};
+use super::frame::{Colours, Frame};
 use super::huffman::HuffmanTable;
 use super::standard::{self, StandardTable};
 use super::{BLOCK, Error};

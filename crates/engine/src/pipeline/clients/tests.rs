@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use proptest::prelude::*;
 
-use super::{super::workers::Claim, *};
+use super::*;
 
 /// A stream that is always backlogged.
 struct Endless {
@@ -19,21 +19,7 @@ impl Weighted for Endless {
     }
 }
 
-impl Schedulable for Endless {
-    type Job = ();
-
-    fn claim(&self) -> Claim<()> {
-        unreachable!("the test simulates the workers")
-    }
-
-    fn run(&self, (): ()) -> Duration {
-        unreachable!("the test simulates the workers")
-    }
-
-    fn fail(&self) {
-        unreachable!("the test simulates the workers")
-    }
-
+impl OfClient for Endless {
     fn client(&self) -> &Arc<Client<Self>> {
         &self.client
     }

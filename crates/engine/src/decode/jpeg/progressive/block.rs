@@ -2,7 +2,7 @@
 
 use super::super::BLOCK;
 use super::super::bits::BitReader;
-use super::super::buffer::{BlockMut, Coefficients};
+use super::super::component_buffer::{BlockMut, Coefficients};
 use super::super::full::idct::STORAGE_ORDER;
 
 /// Decodes the blocks of one kind of scan.

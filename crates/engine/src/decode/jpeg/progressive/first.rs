@@ -1,8 +1,8 @@
 //! First scans of coefficients: their upper bits, or all of them.
 
 use super::super::bits::BitReader;
-use super::super::buffer::BlockMut;
 use super::super::coefficients::{AcDecoder, BandDecoder, DcDecoder};
+use super::super::component_buffer::BlockMut;
 use super::super::tables::Scan;
 use super::block::{BlockDecoder, put};
 

@@ -2,8 +2,8 @@
 
 use super::super::Error;
 use super::super::bits::Segments;
-use super::super::buffer::ComponentBuffer;
 use super::super::coefficients::{AcDecoder, BandDecoder};
+use super::super::component_buffer::ComponentBuffer;
 use super::super::scan::{self, Multiversion};
 use super::super::tables::{Scan, ScanComponent};
 use super::block::BlockDecoder;
