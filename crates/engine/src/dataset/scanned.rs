@@ -2,8 +2,8 @@ use std::path::PathBuf;
 
 use super::{Fingerprint, Quarantined, Samples, ScanOptions, Split, Warning};
 
-/// The class folders of a root as they were scanned. Immutable: samples found broken later go to a [`RuntimeQuarantine`](super::RuntimeQuarantine), so that ids and
-/// fingerprint stay.
+/// The class folders of a root as they were scanned. Immutable: samples found broken later go to a
+/// [`RuntimeQuarantine`](super::RuntimeQuarantine), so that ids and fingerprint stay.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     /// Its name for clients.

@@ -76,8 +76,9 @@ impl StreamTask {
     ///
     /// If the batch is not complete, `waker` is called when it is, or when the stream should be polled to enqueue work for it.
     pub(super) fn poll_take(&self, waker: &Waker) -> (Poll<Option<Result<Batch, Error>>>, bool) {
+        let mut released = VecDeque::new();
         let mut state = self.lock();
-        let (taken, released) = self.take_front(&mut state, waker);
+        let taken = self.take_front(&mut state, waker, &mut released);
         let has_work = !state.is_queued
             && !state.is_closed
             && (state.within_reach().any(|pending| pending.has_work()) || self.may_open(&state));
@@ -88,22 +89,24 @@ impl StreamTask {
         (taken, has_work)
     }
 
-    /// As [`StreamTask::poll_take`]; also returns batches that the stream no longer refers to.
+    /// Takes the next batch in order. Batches that the stream no longer refers to go to `released`.
     fn take_front(
         &self,
         state: &mut TaskState,
         waker: &Waker,
-    ) -> (Poll<Option<Result<Batch, Error>>>, VecDeque<Arc<PendingBatch>>) {
+        released: &mut VecDeque<Arc<PendingBatch>>,
+    ) -> Poll<Option<Result<Batch, Error>>> {
         let front = state.front;
         if let Some((_, error)) = state.failure.take_if(|(batch, _)| *batch == front) {
-            return (Poll::Ready(Some(Err(error))), state.close());
+            *released = state.close();
+            return Poll::Ready(Some(Err(error)));
         }
         let shared_stream = self.parts.shared_stream.as_ref();
         let taken = match state.open.front() {
-            None if state.next.is_none() || state.is_closed => return (Poll::Ready(None), VecDeque::new()),
+            None if state.next.is_none() || state.is_closed => return Poll::Ready(None),
             None => None,
             Some(pending) => match pending.poll_take(waker, shared_stream.is_none()) {
-                Poll::Pending => return (Poll::Pending, VecDeque::new()),
+                Poll::Pending => return Poll::Pending,
                 Poll::Ready(taken) => taken,
             },
         };
@@ -111,17 +114,17 @@ impl StreamTask {
             // Not open, or failed: the batch cannot call a waker.
             state.waker = Some(waker.clone());
             self.parts.sent.wake_on_release(waker);
-            return (Poll::Pending, VecDeque::new());
+            return Poll::Pending;
         };
         batch.tensor = self.parts.sent.track(batch.tensor);
         let pending = state.open.pop_front();
         state.front += 1;
         state.waker = None;
-        let released = match (pending, shared_stream) {
-            (Some(pending), Some(shared_stream)) => shared_stream.keep(pending),
-            (pending, _) => pending.into_iter().collect(),
-        };
-        (Poll::Ready(Some(Ok(batch))), released)
+        match (pending, shared_stream) {
+            (Some(pending), Some(shared_stream)) => *released = shared_stream.keep(pending),
+            (pending, _) => released.extend(pending),
+        }
+        Poll::Ready(Some(Ok(batch)))
     }
 
     /// See [`SentBatches::start_counting`].

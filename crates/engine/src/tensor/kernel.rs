@@ -56,6 +56,7 @@ pub(super) fn rows_of<S: Simd, const PROJECTIVE: bool>(
     planes: [&mut [f32]; 3],
     curve: &impl Values,
 ) {
+    assert!(job.is_vectorizable, "positions of other images do not fit");
     let geometry = Geometry::new(simd, job);
     let [red, green, blue] = planes;
     let lines = red
@@ -179,7 +180,7 @@ impl<S: Simd> Geometry<S> {
         let bottom_left = simd.minus(fy, bottom_right);
         let top_left = simd.minus(simd.minus(simd.integers(ONE), fy), top_right);
         let weights = [top_left, top_right, bottom_left, bottom_right];
-        // SAFETY: `rows` calls for vectorizable jobs alone; `clamped`, which `reflected` ends with, keeps columns below the image's width,
+        // SAFETY: `rows_of` asserts that the job is vectorizable; `clamped`, which `reflected` ends with, keeps columns below the image's width,
         // and `last_row` keeps rows below its height less one.
         unsafe { simd.blend(job, x, row, weights, V::BIAS) }
     }

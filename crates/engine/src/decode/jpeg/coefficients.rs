@@ -13,7 +13,7 @@ const TABLE_BITS: u32 = 10;
 #[derive(Debug)]
 pub(super) struct Decoder<'a, S> {
     table: &'a HuffmanTable,
-    /// By the next [`TABLE_BITS`] bits: packed [`Step`] in the lower half, value in the upper half; 0 if the bits do not contain all of it.
+    /// By the next [`TABLE_BITS`] bits: packed [`Step`](super::symbols::Step) in the lower half, value in the upper half; 0 if the bits do not contain all of it.
     steps: Box<[u32; 1 << TABLE_BITS]>,
     symbols: PhantomData<S>,
 }
@@ -59,8 +59,8 @@ impl<'a, S: Symbols> Decoder<'a, S> {
     }
 
     /// Returns the reader after the symbol, the value and the advance. Takes and returns the reader by value, so that it stays in registers in
-    /// the caller.
-    #[cold]
+    /// the caller. Inlined, so that the caller knows that the advance is not 0.
+    #[inline(always)]
     fn long_step<'b>(&self, mut bits: BitReader<'b>) -> Option<(BitReader<'b>, i32, u32)> {
         let step = S::step(self.table.symbol(&mut bits)?, 0)?;
         let value = S::value(step, bits.peek(step.size) as u32);

@@ -76,7 +76,7 @@ impl Engine {
         Ok(self.start(client, planned, permit, stream_buffers))
     }
 
-    /// As [`Engine::stream_for`], with batches in shared memory, at [`Batch::offset`](super::Batch::offset). A batch is not overwritten while its tensor
+    /// As [`Engine::stream_for`], with batches in shared memory, at [`Batch::offset`](crate::pipeline::Batch::offset). A batch is not overwritten while its tensor
     /// is referred to. The memory holds `held` batches for the reader and two that are being written, or fewer if the limits on a stream's memory
     /// require it.
     ///
