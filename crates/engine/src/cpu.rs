@@ -36,3 +36,17 @@ impl Avx512 {
         .then_some(Self(()))
     }
 }
+
+/// Proof that the CPU has NEON.
+#[cfg(target_arch = "aarch64")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Neon(());
+
+#[cfg(target_arch = "aarch64")]
+impl Neon {
+    /// `None` if the CPU lacks it.
+    #[must_use]
+    pub fn detect() -> Option<Self> {
+        std::arch::is_aarch64_feature_detected!("neon").then_some(Self(()))
+    }
+}

@@ -15,6 +15,7 @@ mod chain;
 mod crop;
 mod describe;
 mod draw;
+mod drawing;
 mod erasing;
 mod error;
 mod jitter;
@@ -39,12 +40,12 @@ pub use jitter::Jitter;
 pub use mixing::{BatchMix, Mixing};
 pub use numbers::Numbers;
 pub use policy::RandAugment;
-pub use recipe::{Augment, Blur, Magnitude, Recipe, ZoomRange};
+pub use recipe::{Augment, Blur, Magnitude, Recipe};
 pub use resized_crop::{ResizedCrop, ResizedCropRange};
 pub use rotate::Rotate;
 pub use symmetric_warp::SymmetricWarp;
 pub use view::VIEWS;
-pub use zoom::Zoom;
+pub use zoom::{Zoom, ZoomRange};
 
 #[cfg(test)]
 mod tests;

@@ -2,9 +2,38 @@
 
 use rand::Rng;
 
-use super::{CropRange, ZoomRange};
+use super::CropRange;
 use crate::geometry::Projective;
 use crate::random::uniform;
+
+/// Zoom with a scale uniform over `[min, max]`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct ZoomRange {
+    /// Minimum scale.
+    pub min: f32,
+    /// Maximum scale.
+    pub max: f32,
+    /// Probability.
+    pub p: f32,
+}
+
+impl ZoomRange {
+    /// Disabled.
+    pub const OFF: Self = Self {
+        min: 1.0,
+        max: 1.0,
+        p: 0.0,
+    };
+
+    pub(super) fn normalized(self) -> Self {
+        if (self.min, self.max) == (1.0, 1.0) || self.p == 0.0 {
+            Self::OFF
+        } else {
+            self
+        }
+    }
+}
 
 /// A zoom towards a focus, or away from it if the scale is below 1; the border then shows reflections.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::demand::{Key, StreamDemand};
 use super::plan::{Catalog, Plan};
-use super::{Key, StreamDemand};
 
 /// Ended demands that still count: train and valid of two runs. More would keep images of sizes that are no longer used.
 const REMEMBERED: usize = 4;

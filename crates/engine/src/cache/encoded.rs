@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::Resident;
+use super::store::Resident;
 
 /// The bytes of a file, read and verified against the scan.
 #[derive(Clone, PartialEq, Eq)]

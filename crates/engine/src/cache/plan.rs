@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::Key;
+use super::demand::Key;
 
 /// Images per prefix sum of bytes.
 const BLOCK: usize = 64;

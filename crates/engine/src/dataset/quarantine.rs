@@ -3,16 +3,7 @@ use std::collections::btree_map::Entry;
 use std::error::Error;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::Dataset;
-
-/// A file that is not used.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Quarantined {
-    /// Relative to the root, with `/` between components; bytes that are not UTF-8 are replaced.
-    pub path: String,
-    /// Reason, as one clause.
-    pub reason: String,
-}
+use super::{Dataset, Quarantined};
 
 /// The samples of a dataset that were found broken when they were decoded. Separate from the [`Dataset`], whose ids and fingerprint stay.
 #[derive(Debug, Default)]

@@ -1,8 +1,8 @@
 //! Bottleneck attribution: what limits a stream.
 
-use std::{fmt, ops::AddAssign, time::Duration};
+use std::{fmt, time::Duration};
 
-use super::metrics::EpochStats;
+use super::metrics::{ClientReport, EpochStats};
 
 /// How the time of an epoch is divided.
 ///
@@ -22,25 +22,6 @@ pub struct TimeBreakdown {
     pub decoding: Duration,
     /// The workers decoded images again that the cache had no room for.
     pub cache: Duration,
-}
-
-/// A client's report of an epoch.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct ClientReport {
-    /// Batches that it used.
-    pub steps: u64,
-    /// Time spent on computing.
-    pub working: Duration,
-    /// Time spent on waiting for batches.
-    pub waiting: Duration,
-}
-
-impl AddAssign<&Self> for ClientReport {
-    fn add_assign(&mut self, other: &Self) {
-        self.steps += other.steps;
-        self.working += other.working;
-        self.waiting += other.waiting;
-    }
 }
 
 /// What can limit a stream. More of any other resource would not help.
@@ -149,21 +130,14 @@ mod tests {
 
     /// Seconds of: waiting for the reader, sending, waiting for a batch, reading, decoding, rendering.
     fn sums(seconds: [u64; 6]) -> EpochStats {
-        let [
-            waiting_for_reader,
-            sending,
-            waiting_for_batch,
-            reading,
-            decoding,
-            rendering,
-        ] = seconds.map(Duration::from_secs);
+        let seconds = seconds.map(Duration::from_secs);
         EpochStats {
-            waiting_for_reader,
-            sending,
-            waiting_for_batch,
-            reading,
-            decoding,
-            rendering,
+            waiting_for_reader: seconds[0],
+            sending: seconds[1],
+            waiting_for_batch: seconds[2],
+            reading: seconds[3],
+            decoding: seconds[4],
+            rendering: seconds[5],
             ..EpochStats::default()
         }
     }

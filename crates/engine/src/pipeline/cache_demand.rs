@@ -1,6 +1,6 @@
 //! Registers a stream's expected use of images with the caches.
 
-use super::{sample_renderer::SampleRenderer, stream::Description};
+use super::{description::Description, sample_renderer::SampleRenderer};
 use crate::{
     cache::{Catalog, CatalogId, DemandGuard, Encoded, Key, StreamDemand},
     decode::canonical_size,

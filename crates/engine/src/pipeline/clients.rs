@@ -14,27 +14,30 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    fair_queue::{Cost, FairQueue, Flow, Weighted},
-    workers::Schedulable,
-};
+use super::fair_queue::{Cost, FairQueue, Flow, Weighted};
+
+/// A stream, as the queue sees it: with its weight and clock among the streams of its client.
+pub(super) trait OfClient: Weighted + Sized {
+    /// The client that it belongs to.
+    fn client(&self) -> &Arc<Client<Self>>;
+}
 
 /// A client with its backlogged streams.
-pub(super) struct Client {
+pub(super) struct Client<T> {
     flow: Flow,
     /// Bytes that its streams took of the engine's memory.
     memory: Arc<AtomicU64>,
     // Lock order: the scheduler's queue, then this.
-    waiting: Mutex<FairQueue<Arc<dyn Schedulable>>>,
+    waiting: Mutex<FairQueue<Arc<T>>>,
 }
 
-impl fmt::Debug for Client {
+impl<T> fmt::Debug for Client<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("flow", &self.flow).finish()
     }
 }
 
-impl Client {
+impl<T: OfClient> Client<T> {
     /// A client that has had no service.
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
@@ -49,33 +52,35 @@ impl Client {
         &self.memory
     }
 
-    fn waiting(&self) -> MutexGuard<'_, FairQueue<Arc<dyn Schedulable>>> {
+    fn waiting(&self) -> MutexGuard<'_, FairQueue<Arc<T>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Weighted for Arc<Client> {
+impl<T> Weighted for Client<T> {
     fn flow(&self) -> &Flow {
         &self.flow
     }
 }
 
-impl Weighted for Arc<dyn Schedulable> {
-    fn flow(&self) -> &Flow {
-        Schedulable::flow(&**self)
-    }
-}
-
 /// Backlogged streams, by client. A client is in the outer queue while one of its streams is backlogged.
-#[derive(Debug, Default)]
-pub(super) struct ClientQueue {
-    clients: FairQueue<Arc<Client>>,
+pub(super) struct ClientQueue<T> {
+    clients: FairQueue<Arc<Client<T>>>,
     tasks: usize,
 }
 
-impl ClientQueue {
+impl<T> Default for ClientQueue<T> {
+    fn default() -> Self {
+        Self {
+            clients: FairQueue::default(),
+            tasks: 0,
+        }
+    }
+}
+
+impl<T: OfClient> ClientQueue<T> {
     /// Adds a stream.
-    pub(super) fn join(&mut self, task: Arc<dyn Schedulable>) {
+    pub(super) fn join(&mut self, task: Arc<T>) {
         let client = Arc::clone(task.client());
         let mut waiting = client.waiting();
         let is_queued = !waiting.is_empty();
@@ -88,7 +93,7 @@ impl ClientQueue {
     }
 
     /// Removes the next stream, and charges it and its client for a turn.
-    pub(super) fn next(&mut self) -> Option<ScheduledStream> {
+    pub(super) fn next(&mut self) -> Option<ScheduledStream<T>> {
         let (client, of_client) = self.clients.next()?;
         let mut waiting = client.waiting();
         let (task, of_stream) = waiting.next().expect("a queued client has a queued stream");
@@ -118,13 +123,13 @@ impl ClientQueue {
 
 /// A stream whose turn has started, with what it and its client were charged for that.
 #[must_use]
-pub(super) struct ScheduledStream {
-    pub(super) task: Arc<dyn Schedulable>,
+pub(super) struct ScheduledStream<T> {
+    pub(super) task: Arc<T>,
     of_client: Cost,
     of_stream: Cost,
 }
 
-impl ScheduledStream {
+impl<T: OfClient> ScheduledStream<T> {
     /// Charges a cost beyond that of the turn itself, at once.
     pub(super) fn spend(&self, cost: Duration) {
         let flow = self.task.flow();
@@ -148,13 +153,19 @@ impl ScheduledStream {
 }
 
 /// All clients of an engine, by name.
-#[derive(Debug, Default)]
-pub(super) struct Clients(Mutex<HashMap<String, Arc<Client>>>);
+#[derive(Debug)]
+pub(super) struct Clients<T>(Mutex<HashMap<String, Arc<Client<T>>>>);
 
-impl Clients {
+impl<T> Default for Clients<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T: OfClient> Clients<T> {
     /// The client of that name, created if it is unknown. A client without streams is dropped only when its clock is no longer ahead of `now`, the
     /// queue's virtual time: otherwise closing a stream and opening another would reset what it owes.
-    pub(super) fn named(&self, name: &str, now: u64) -> Arc<Client> {
+    pub(super) fn named(&self, name: &str, now: u64) -> Arc<Client<T>> {
         let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         clients.retain(|_, client| Arc::strong_count(client) > 1 || client.flow.is_ahead(now));
         let client = clients.entry(name.to_owned()).or_insert_with(Client::new);

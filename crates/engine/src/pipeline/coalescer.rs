@@ -75,22 +75,24 @@ impl SharedStream {
         pending
     }
 
-    /// Keeps a delivered batch for streams that are behind; drops it, and all kept ones, if there is only one stream.
-    pub(super) fn keep(self: &Arc<Self>, pending: Arc<PendingBatch>) {
+    /// Keeps a delivered batch for streams that are behind, unless there is only one stream. Returns batches to drop, which releases their
+    /// buffers.
+    #[must_use]
+    pub(super) fn keep(self: &Arc<Self>, pending: Arc<PendingBatch>) -> VecDeque<Arc<PendingBatch>> {
         let is_alone = Arc::strong_count(self) == 1;
         let mut state = self.lock();
-        let mut dropped = VecDeque::new();
         if is_alone {
-            dropped = mem::take(&mut state.kept);
-        } else if !state.kept.iter().any(|kept| Arc::ptr_eq(kept, &pending)) {
+            state.kept.push_back(pending);
+            return mem::take(&mut state.kept);
+        }
+        let mut dropped = VecDeque::new();
+        if !state.kept.iter().any(|kept| Arc::ptr_eq(kept, &pending)) {
             state.kept.push_back(pending);
             if state.kept.len() > self.capacity {
                 dropped.extend(state.kept.pop_front());
             }
         }
-        // Buffers are released outside the lock.
-        drop(state);
-        drop(dropped);
+        dropped
     }
 
     fn lock(&self) -> MutexGuard<'_, SharedBatches> {

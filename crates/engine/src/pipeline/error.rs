@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{position::ResumeError, spec};
+use super::{position::ResumeError, validation};
 use crate::{
     dataset::{Fingerprint, Split},
     decode, sampling,
@@ -13,7 +13,7 @@ use crate::{
 pub enum Error {
     /// A field of the request is invalid.
     #[error(transparent)]
-    Spec(#[from] spec::Error),
+    Spec(#[from] validation::Error),
     /// No dataset of this name.
     #[error("dataset {name:?} is unknown: available are {known}")]
     UnknownDataset {

@@ -11,7 +11,10 @@
 use std::{
     cmp::Reverse,
     collections::BinaryHeap,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -94,6 +97,12 @@ pub(super) struct Cost(u64);
 pub(super) trait Weighted {
     /// Its weight and clock.
     fn flow(&self) -> &Flow;
+}
+
+impl<T: Weighted> Weighted for Arc<T> {
+    fn flow(&self) -> &Flow {
+        (**self).flow()
+    }
 }
 
 /// Backlogged flows, by virtual clock.

@@ -11,8 +11,6 @@ use std::{
     time::Duration,
 };
 
-use super::bottleneck::ClientReport;
-
 /// Counters that the workers of one stream update.
 #[derive(Debug, Default)]
 pub(super) struct WorkerCounters {
@@ -107,6 +105,25 @@ impl AddAssign<&Self> for EpochStats {
         self.sending += other.sending;
         self.waiting_for_batch += other.waiting_for_batch;
         self.latency += &other.latency;
+    }
+}
+
+/// A client's report of an epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ClientReport {
+    /// Batches that it used.
+    pub steps: u64,
+    /// Time spent on computing.
+    pub working: Duration,
+    /// Time spent on waiting for batches.
+    pub waiting: Duration,
+}
+
+impl AddAssign<&Self> for ClientReport {
+    fn add_assign(&mut self, other: &Self) {
+        self.steps += other.steps;
+        self.working += other.working;
+        self.waiting += other.waiting;
     }
 }
 

@@ -19,6 +19,7 @@ mod bottleneck;
 mod cache_demand;
 mod clients;
 mod coalescer;
+mod description;
 mod engine;
 mod epoch_history;
 mod error;
@@ -40,24 +41,28 @@ mod spec;
 mod spec_hash;
 mod stream;
 mod stream_task;
+mod task_state;
+mod validation;
 mod variations;
 mod workers;
 
 pub use self::{
     batch::{Batch, Mixed, Replacement},
-    bottleneck::{Bottleneck, ClientReport, TimeBreakdown},
-    engine::{Engine, SharedMemory},
+    bottleneck::{Bottleneck, TimeBreakdown},
+    description::Description,
+    engine::{Engine, open::SharedMemory},
     epoch_history::StreamId,
     error::Error,
     explain::{Explained, Mixture},
     exposure::Exposure,
-    metrics::{DatasetMetrics, EpochStats, Histogram, MetricsSnapshot},
+    metrics::{ClientReport, DatasetMetrics, EpochStats, Histogram, MetricsSnapshot},
     options::{EngineConfig, Limits},
     position::{Position, ResumeError, SpecHash, Start, Stride},
     render::render,
     served_dataset::ServedDataset,
     source::{Files, Source, is_transient},
-    spec::{Canonical, Error as SpecError, Limit, Shard, StreamSpec},
-    stream::{BatchStream, Description},
+    spec::{Canonical, Shard, StreamSpec},
+    stream::BatchStream,
+    validation::{Error as SpecError, Limit},
     variations::{Variation, variations},
 };

@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{Mutex, MutexGuard, PoisonError},
-    task::Waker,
+    task::{Poll, Waker},
 };
 
 use super::{
@@ -87,8 +87,10 @@ impl PendingBatch {
         self.lock().unclaimed.pop_front()
     }
 
-    pub(super) fn has_unclaimed(&self) -> bool {
-        !self.lock().unclaimed.is_empty()
+    /// Whether there is a sample to claim, or the batch failed and is to be opened again.
+    pub(super) fn has_work(&self) -> bool {
+        let state = self.lock();
+        !state.unclaimed.is_empty() || matches!(state.outcome, BatchState::Failed)
     }
 
     /// Whether one of its samples failed: it will never be complete.
@@ -128,39 +130,48 @@ impl PendingBatch {
         std::mem::take(&mut state.wakers)
     }
 
-    /// Whether it is complete or failed; if not, `waker` is called when it is.
+    /// The batch, or `None` if it failed; until either, `waker` is called when it is.
+    ///
+    /// Moved out if `is_only`: if nothing else refers to its bytes, its buffer returns to the pool as soon as they are dropped. Otherwise a copy
+    /// that shares its bytes.
+    pub(super) fn poll_take(&self, waker: &Waker, is_only: bool) -> Poll<Option<Batch>> {
+        let mut state = self.lock();
+        match &state.outcome {
+            BatchState::Open => {
+                state.wake_at_end(waker);
+                Poll::Pending
+            }
+            BatchState::Made(batch) if !is_only => Poll::Ready(Some(Batch::clone(batch))),
+            _ => match std::mem::replace(&mut state.outcome, BatchState::Taken) {
+                BatchState::Made(batch) => Poll::Ready(Some(*batch)),
+                other => {
+                    state.outcome = other;
+                    Poll::Ready(None)
+                }
+            },
+        }
+    }
+
+    /// Whether it is complete or failed; until then, `waker` is called when it is.
     pub(super) fn has_ended(&self, waker: &Waker) -> bool {
         let mut state = self.lock();
         let is_open = matches!(state.outcome, BatchState::Open);
-        if is_open && !state.wakers.iter().any(|known| known.will_wake(waker)) {
-            state.wakers.push(waker.clone());
+        if is_open {
+            state.wake_at_end(waker);
         }
         !is_open
     }
 
-    /// A copy of the batch that shares its bytes, if it is complete.
-    pub(super) fn share(&self) -> Option<Batch> {
-        match &self.lock().outcome {
-            BatchState::Made(batch) => Some(Batch::clone(batch)),
-            _ => None,
-        }
-    }
-
-    /// The batch, if it is complete, for the only stream that takes it: nothing else refers to its bytes, so that its buffer returns to the pool
-    /// as soon as it is dropped.
-    pub(super) fn take(&self) -> Option<Batch> {
-        let mut state = self.lock();
-        match std::mem::replace(&mut state.outcome, BatchState::Taken) {
-            BatchState::Made(batch) => Some(*batch),
-            other => {
-                state.outcome = other;
-                None
-            }
-        }
-    }
-
     fn lock(&self) -> MutexGuard<'_, FillState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl FillState {
+    fn wake_at_end(&mut self, waker: &Waker) {
+        if !self.wakers.iter().any(|known| known.will_wake(waker)) {
+            self.wakers.push(waker.clone());
+        }
     }
 }
 

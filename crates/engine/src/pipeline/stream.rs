@@ -13,13 +13,12 @@ use std::{
 use super::{
     Error, Exposure,
     batch::Batch,
-    bottleneck::{ClientReport, TimeBreakdown},
+    bottleneck::TimeBreakdown,
     cache_demand::CacheDemand,
+    description::Description,
     epoch_history::{EpochHistory, StreamId},
-    metrics::{EpochStats, WorkerCounters},
-    position::SpecHash,
+    metrics::{ClientReport, EpochStats, WorkerCounters},
     served_dataset::ServedDataset,
-    spec::StreamSpec,
     stream_task::StreamTask,
     workers::Workers,
 };
@@ -28,7 +27,7 @@ use super::{
 #[derive(Debug)]
 pub struct BatchStream {
     pub(super) task: Arc<StreamTask>,
-    pub(super) workers: Arc<Workers>,
+    pub(super) workers: Arc<Workers<StreamTask>>,
     pub(super) epoch_history: Arc<EpochHistory>,
     pub(super) description: Description,
     pub(super) stats: StreamStats,
@@ -38,25 +37,6 @@ pub struct BatchStream {
     pub(super) exposure: Option<Exposure>,
     pub(super) _cache_demand: CacheDemand,
     pub(super) _permit: StreamPermit,
-}
-
-/// What a stream consists of, known before its first batch.
-#[derive(Clone, Debug)]
-pub struct Description {
-    /// Id of the stream.
-    pub id: StreamId,
-    /// The request, with all defaults filled in.
-    pub spec: StreamSpec,
-    /// The dataset.
-    pub served: Arc<ServedDataset>,
-    /// Hash of the request.
-    pub spec_hash: SpecHash,
-    /// Batches in an epoch.
-    pub steps_per_epoch: u64,
-    /// Images in an epoch, over all shards.
-    pub images_per_epoch: u64,
-    /// Draws per class in an epoch, in label order, over all shards.
-    pub draws_per_class: Vec<u64>,
 }
 
 impl BatchStream {
@@ -87,10 +67,9 @@ impl BatchStream {
     /// If batches lie in shared memory, the buffers of those dropped since the last call are reused from here on.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Batch, Error>>> {
         self.stats.requested();
-        let taken = self.task.poll_take(context.waker());
-        if self.task.should_enqueue() {
-            self.workers
-                .enqueue(Arc::clone(&self.task) as Arc<dyn super::workers::Schedulable>);
+        let (taken, has_work) = self.task.poll_take(context.waker());
+        if has_work {
+            self.workers.enqueue(Arc::clone(&self.task));
         }
         match &taken {
             Poll::Ready(Some(Ok(batch))) => self.delivered(batch),

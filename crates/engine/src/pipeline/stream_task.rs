@@ -15,16 +15,17 @@ use std::{
 use super::{
     Error,
     batch::Batch,
-    clients::Client,
+    clients::{Client, OfClient},
     coalescer::SharedStream,
-    fair_queue::Flow,
+    fair_queue::{Flow, Weighted},
     mixing::portion,
     pending_batch::{BatchMeta, PendingBatch},
     position::Position,
     sample_renderer::SampleRenderer,
     sample_task::{self, RenderedSample, SampleTask},
     sent_batches::SentBatches,
-    workers::{self, Claim, processor_time},
+    task_state::TaskState,
+    workers::{Claim, Schedulable, processor_time},
 };
 use crate::{memory::Pool, sampling::Plan};
 
@@ -46,37 +47,17 @@ pub(super) struct StreamParts {
 #[derive(Debug)]
 pub(super) struct StreamTask {
     parts: StreamParts,
-    client: Arc<Client>,
+    client: Arc<Client<Self>>,
     flow: Flow,
     state: Mutex<TaskState>,
 }
 
-#[derive(Debug, Default)]
-struct TaskState {
-    /// The batch to open next; `None` after the last one.
-    next: Option<Position>,
-    /// Opened and not delivered, in order.
-    open: VecDeque<Arc<PendingBatch>>,
-    /// Index of the batch at the front of `open`, counted from the start of the stream.
-    front: u64,
-    /// Whether it is in the scheduler's queue or held by a worker.
-    is_queued: bool,
-    /// Whether the reader has dropped the stream.
-    is_closed: bool,
-    /// CPU time spent on planning batches since it was last charged.
-    planning: Duration,
-    /// The first batch that failed, by index.
-    failure: Option<(u64, Error)>,
-    /// Of a reader that waits for a batch that is not open.
-    waker: Option<Waker>,
-}
-
 /// A sample, its batch, and the index of that in this stream.
-type ClaimedSample = (u64, Arc<PendingBatch>, SampleTask);
+pub(super) type ClaimedSample = (u64, Arc<PendingBatch>, SampleTask);
 
 impl StreamTask {
     /// A stream of `client` that begins at `start`.
-    pub(super) fn new(parts: StreamParts, client: Arc<Client>, start: Position) -> Self {
+    pub(super) fn new(parts: StreamParts, client: Arc<Client<Self>>, start: Position) -> Self {
         let spec = &parts.renderer.spec;
         let first = spec.stride.first_from(start, parts.plan.steps_per_epoch());
         let next = (first.epoch < u64::from(spec.epochs)).then_some(first);
@@ -91,53 +72,59 @@ impl StreamTask {
         }
     }
 
-    /// The next batch in order; if it is not complete, `waker` is called when it is, or when the stream should be polled to enqueue work for it.
-    pub(super) fn poll_take(&self, waker: &Waker) -> Poll<Option<Result<Batch, Error>>> {
+    /// Takes the next batch in order. Also returns whether the stream has work and must be enqueued; then it is marked as queued.
+    ///
+    /// If the batch is not complete, `waker` is called when it is, or when the stream should be polled to enqueue work for it.
+    pub(super) fn poll_take(&self, waker: &Waker) -> (Poll<Option<Result<Batch, Error>>>, bool) {
+        let mut released = VecDeque::new();
         let mut state = self.lock();
-        let front = state.front;
-        if let Some((_, error)) = state.failure.take_if(|(batch, _)| *batch == front) {
-            let dropped = state.close();
-            drop(state);
-            drop(dropped);
-            return Poll::Ready(Some(Err(error)));
-        }
-        match state.open.front() {
-            None if state.next.is_none() || state.is_closed => return Poll::Ready(None),
-            Some(pending) if !pending.has_ended(waker) => return Poll::Pending,
-            Some(pending) => {
-                let batch = match &self.parts.shared_stream {
-                    Some(_) => pending.share(),
-                    None => pending.take(),
-                };
-                if let Some(mut batch) = batch {
-                    batch.tensor = self.parts.sent.track(batch.tensor);
-                    let pending = state.open.pop_front();
-                    state.front += 1;
-                    state.waker = None;
-                    drop(state);
-                    if let (Some(pending), Some(shared_stream)) = (pending, &self.parts.shared_stream) {
-                        shared_stream.keep(pending);
-                    }
-                    return Poll::Ready(Some(Ok(batch)));
-                }
-            }
-            None => {}
-        }
-        // Not open, or failed: the batch cannot call a waker.
-        state.waker = Some(waker.clone());
-        self.parts.sent.wake_on_release(waker);
-        Poll::Pending
+        let taken = self.take_front(&mut state, waker, &mut released);
+        let has_work = !state.is_queued
+            && !state.is_closed
+            && (state.within_reach().any(|pending| pending.has_work()) || self.may_open(&state));
+        state.is_queued |= has_work;
+        // Buffers are released outside the lock.
+        drop(state);
+        drop(released);
+        (taken, has_work)
     }
 
-    /// Whether the stream has work and is to be enqueued now; if so, marks it as queued.
-    pub(super) fn should_enqueue(&self) -> bool {
-        let mut state = self.lock();
-        let has_work = |pending: &Arc<PendingBatch>| pending.has_unclaimed() || pending.has_failed();
-        let wants = !state.is_queued
-            && !state.is_closed
-            && (state.within_reach().any(has_work) || self.may_open(&state));
-        state.is_queued |= wants;
-        wants
+    /// Takes the next batch in order. Batches that the stream no longer refers to go to `released`.
+    fn take_front(
+        &self,
+        state: &mut TaskState,
+        waker: &Waker,
+        released: &mut VecDeque<Arc<PendingBatch>>,
+    ) -> Poll<Option<Result<Batch, Error>>> {
+        let front = state.front;
+        if let Some((_, error)) = state.failure.take_if(|(batch, _)| *batch == front) {
+            *released = state.close();
+            return Poll::Ready(Some(Err(error)));
+        }
+        let shared_stream = self.parts.shared_stream.as_ref();
+        let taken = match state.open.front() {
+            None if state.next.is_none() || state.is_closed => return Poll::Ready(None),
+            None => None,
+            Some(pending) => match pending.poll_take(waker, shared_stream.is_none()) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(taken) => taken,
+            },
+        };
+        let Some(mut batch) = taken else {
+            // Not open, or failed: the batch cannot call a waker.
+            state.waker = Some(waker.clone());
+            self.parts.sent.wake_on_release(waker);
+            return Poll::Pending;
+        };
+        batch.tensor = self.parts.sent.track(batch.tensor);
+        let pending = state.open.pop_front();
+        state.front += 1;
+        state.waker = None;
+        match (pending, shared_stream) {
+            (Some(pending), Some(shared_stream)) => *released = shared_stream.keep(pending),
+            (pending, _) => released.extend(pending),
+        }
+        Poll::Ready(Some(Ok(batch)))
     }
 
     /// See [`SentBatches::start_counting`].
@@ -272,62 +259,30 @@ impl StreamTask {
     }
 }
 
-impl TaskState {
-    /// Open batches that will be delivered: those before the first failure.
-    fn within_reach(&self) -> impl Iterator<Item = &Arc<PendingBatch>> {
-        let reach = match &self.failure {
-            Some((batch, _)) => batch.saturating_sub(self.front) as usize,
-            None => self.open.len(),
-        };
-        self.open.iter().take(reach)
-    }
-
-    /// Whether the reader that `waker` belongs to would get something now; if not, registers `waker`.
-    fn is_ready_or_register(&mut self, waker: &Waker) -> bool {
-        if self
-            .failure
-            .as_ref()
-            .is_some_and(|(batch, _)| *batch == self.front)
-        {
-            return true;
-        }
-        match self.open.front() {
-            Some(pending) => pending.has_ended(waker),
-            None => {
-                self.waker = Some(waker.clone());
-                false
-            }
-        }
-    }
-
-    /// Records the failure of the earliest batch: those before it are still delivered.
-    fn fail(&mut self, batch: u64, error: Error) {
-        if self.failure.as_ref().is_none_or(|(first, _)| batch < *first) {
-            self.failure = Some((batch, error));
-        }
-    }
-
-    /// Ends the stream, and returns its batches, to be dropped outside the lock.
-    fn close(&mut self) -> VecDeque<Arc<PendingBatch>> {
-        self.is_closed = true;
-        self.next = None;
-        self.waker = None;
-        mem::take(&mut self.open)
+impl Weighted for StreamTask {
+    fn flow(&self) -> &Flow {
+        &self.flow
     }
 }
 
-impl workers::Schedulable for StreamTask {
-    fn claim(self: Arc<Self>) -> Claim {
-        let (planning, claimed) = self.claim_sample();
-        let make = move |claimed| {
-            let before = processor_time();
-            self.render(claimed);
-            processor_time().saturating_sub(before)
-        };
-        Claim {
-            planning,
-            task: claimed.map(|claimed| Box::new(move || make(claimed)) as workers::Work),
-        }
+impl OfClient for StreamTask {
+    fn client(&self) -> &Arc<Client<Self>> {
+        &self.client
+    }
+}
+
+impl Schedulable for StreamTask {
+    type Job = ClaimedSample;
+
+    fn claim(&self) -> Claim<ClaimedSample> {
+        let (planning, job) = self.claim_sample();
+        Claim { planning, job }
+    }
+
+    fn run(&self, claimed: ClaimedSample) -> Duration {
+        let before = processor_time();
+        self.render(claimed);
+        processor_time().saturating_sub(before)
     }
 
     fn fail(&self) {
@@ -344,14 +299,6 @@ impl workers::Schedulable for StreamTask {
         open.into_iter()
             .flat_map(|pending| pending.fail())
             .for_each(Waker::wake);
-    }
-
-    fn flow(&self) -> &Flow {
-        &self.flow
-    }
-
-    fn client(&self) -> &Arc<Client> {
-        &self.client
     }
 }
 

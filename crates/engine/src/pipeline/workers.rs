@@ -14,49 +14,43 @@ use std::{
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{
-    clients::{Client, ClientQueue, ScheduledStream},
-    fair_queue::Flow,
-};
+use super::clients::{ClientQueue, OfClient, ScheduledStream};
 
-/// A source of work: a stream, as the workers see it.
-pub(super) trait Schedulable: Send + Sync {
-    /// Claims the next unit of work, if there is one now. If not, it is not asked again before [`Workers::enqueue`].
-    fn claim(self: Arc<Self>) -> Claim;
+/// A source of work: a stream, as the workers see it, in the queue of its client.
+pub(super) trait Schedulable: OfClient + Send + Sync + 'static {
+    /// A unit of work.
+    type Job;
+
+    /// Claims the next job, if there is one now. If not, it is not asked again before [`Workers::enqueue`].
+    fn claim(&self) -> Claim<Self::Job>;
+
+    /// Does a job that it claimed, and returns the CPU time that it took. Must catch its own panics.
+    fn run(&self, job: Self::Job) -> Duration;
 
     /// Ends the stream after a panic in [`Schedulable::claim`]: it is not asked again.
     fn fail(&self);
-
-    /// Its weight and clock among the streams of its client.
-    fn flow(&self) -> &Flow;
-
-    /// The client that it belongs to.
-    fn client(&self) -> &Arc<Client>;
 }
 
 /// The result of [`Schedulable::claim`].
-pub(super) struct Claim {
+pub(super) struct Claim<J> {
     /// CPU time spent on planning.
     pub(super) planning: Duration,
-    pub(super) task: Option<Work>,
+    pub(super) job: Option<J>,
 }
-
-/// A unit of work; returns the CPU time that it took. It must catch its own panics.
-pub(super) type Work = Box<dyn FnOnce() -> Duration + Send>;
 
 /// Handle of the worker threads. They end when it is dropped.
 #[derive(Debug)]
-pub(super) struct Workers {
-    scheduler: Arc<Scheduler>,
+pub(super) struct Workers<T: Schedulable> {
+    scheduler: Arc<Scheduler<T>>,
     threads: Vec<JoinHandle<()>>,
 }
 
-struct Scheduler {
-    queue: Mutex<SchedulerState>,
+struct Scheduler<T: Schedulable> {
+    queue: Mutex<SchedulerState<T>>,
     ready: Condvar,
 }
 
-impl std::fmt::Debug for Scheduler {
+impl<T: Schedulable> std::fmt::Debug for Scheduler<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Scheduler")
             .field("tasks", &self.lock().queue.len())
@@ -64,13 +58,12 @@ impl std::fmt::Debug for Scheduler {
     }
 }
 
-#[derive(Default)]
-struct SchedulerState {
-    queue: ClientQueue,
+struct SchedulerState<T: Schedulable> {
+    queue: ClientQueue<T>,
     closed: bool,
 }
 
-impl Workers {
+impl<T: Schedulable> Workers<T> {
     /// Starts `count` threads.
     ///
     /// # Errors
@@ -78,7 +71,10 @@ impl Workers {
     /// If the system refuses a thread.
     pub(super) fn start(count: usize) -> std::io::Result<Self> {
         let scheduler = Arc::new(Scheduler {
-            queue: Mutex::default(),
+            queue: Mutex::new(SchedulerState {
+                queue: ClientQueue::default(),
+                closed: false,
+            }),
             ready: Condvar::new(),
         });
         let mut workers = Self {
@@ -106,12 +102,12 @@ impl Workers {
     }
 
     /// Adds `task` to the queue. The caller ensures that a task is queued at most once.
-    pub(super) fn enqueue(&self, task: Arc<dyn Schedulable>) {
+    pub(super) fn enqueue(&self, task: Arc<T>) {
         self.scheduler.enqueue(task);
     }
 }
 
-impl Drop for Workers {
+impl<T: Schedulable> Drop for Workers<T> {
     fn drop(&mut self) {
         {
             let mut state = self.scheduler.lock();
@@ -130,12 +126,12 @@ impl Drop for Workers {
     }
 }
 
-impl Scheduler {
-    fn lock(&self) -> MutexGuard<'_, SchedulerState> {
+impl<T: Schedulable> Scheduler<T> {
+    fn lock(&self) -> MutexGuard<'_, SchedulerState<T>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enqueue(&self, task: Arc<dyn Schedulable>) {
+    fn enqueue(&self, task: Arc<T>) {
         let mut state = self.lock();
         if !state.closed {
             state.queue.join(task);
@@ -145,25 +141,26 @@ impl Scheduler {
 
     fn work(&self) {
         while let Some(turn) = self.next_turn() {
-            let claimed = catch_unwind(AssertUnwindSafe(|| Arc::clone(&turn.task).claim()));
-            let Ok(Claim { planning, task }) = claimed else {
+            let claimed = catch_unwind(AssertUnwindSafe(|| turn.task.claim()));
+            let Ok(Claim { planning, job }) = claimed else {
                 turn.task.fail();
                 turn.refund();
                 continue;
             };
             // Charged before the stream is enqueued again.
             turn.spend(planning);
-            match task {
-                Some(task) => {
+            match job {
+                Some(job) => {
                     self.enqueue(Arc::clone(&turn.task));
-                    turn.settle(task());
+                    let cost = turn.task.run(job);
+                    turn.settle(cost);
                 }
                 None => turn.refund(),
             }
         }
     }
 
-    fn next_turn(&self) -> Option<ScheduledStream> {
+    fn next_turn(&self) -> Option<ScheduledStream<T>> {
         let mut state = self.lock();
         loop {
             if state.closed {
@@ -187,13 +184,19 @@ pub(super) fn processor_time() -> Duration {
 mod tests {
     use std::sync::{atomic::AtomicUsize, atomic::Ordering, mpsc::SyncSender};
 
-    use super::*;
+    use super::{
+        super::{
+            clients::Client,
+            fair_queue::{Flow, Weighted},
+        },
+        *,
+    };
 
     /// Has `samples` samples, each of which sends the task's name and reports a millisecond.
     struct Countdown {
         name: char,
         flow: Flow,
-        client: Arc<Client>,
+        client: Arc<Client<Self>>,
         samples: AtomicUsize,
         done: SyncSender<char>,
     }
@@ -208,33 +211,40 @@ mod tests {
         })
     }
 
+    impl Weighted for Countdown {
+        fn flow(&self) -> &Flow {
+            &self.flow
+        }
+    }
+
+    impl OfClient for Countdown {
+        fn client(&self) -> &Arc<Client<Self>> {
+            &self.client
+        }
+    }
+
     impl Schedulable for Countdown {
-        fn claim(self: Arc<Self>) -> Claim {
+        type Job = ();
+
+        fn claim(&self) -> Claim<()> {
             assert_ne!(self.name, 'p', "a task that panics");
             let next = |samples: usize| samples.checked_sub(1);
             let claimed = self
                 .samples
                 .fetch_update(Ordering::SeqCst, Ordering::SeqCst, next);
-            let task = move || {
-                self.done.send(self.name).expect("the test receives");
-                Duration::from_millis(1)
-            };
             Claim {
                 planning: Duration::ZERO,
-                task: claimed.ok().map(|_| Box::new(task) as Work),
+                job: claimed.ok().map(drop),
             }
+        }
+
+        fn run(&self, (): ()) -> Duration {
+            self.done.send(self.name).expect("the test receives");
+            Duration::from_millis(1)
         }
 
         fn fail(&self) {
             self.done.send('!').expect("the test receives");
-        }
-
-        fn flow(&self) -> &Flow {
-            &self.flow
-        }
-
-        fn client(&self) -> &Arc<Client> {
-            &self.client
         }
     }
 

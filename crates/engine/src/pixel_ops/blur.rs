@@ -15,22 +15,24 @@ const BITS: u32 = 16;
 pub(super) fn blur(pixels: &mut [u8], size: usize, sigma: f32) {
     let weights = weights(f64::from(sigma));
     let mut rows = vec![0u16; pixels.len()];
+    let index = |row: usize, column: usize, channel: usize| (row * size + column) * CHANNELS + channel;
+    for_each_byte(size, |row, column, channel| {
+        let value = |column| u32::from(pixels[index(row, column, channel)]);
+        let sum = weighted(&weights, column, size, value);
+        rows[index(row, column, channel)] = ((sum + (1 << 7)) >> 8) as u16;
+    });
+    for_each_byte(size, |row, column, channel| {
+        let value = |row| u32::from(rows[index(row, column, channel)]);
+        let sum = weighted(&weights, row, size, value);
+        pixels[index(row, column, channel)] = ((sum + (1 << 23)) >> 24) as u8;
+    });
+}
+
+/// Calls `compute` with row, column and channel of each byte.
+fn for_each_byte(size: usize, mut compute: impl FnMut(usize, usize, usize)) {
     for row in 0..size {
         for column in 0..size {
-            for channel in 0..CHANNELS {
-                let value = |column: usize| u32::from(pixels[(row * size + column) * CHANNELS + channel]);
-                let sum = weighted(&weights, column, size, value);
-                rows[(row * size + column) * CHANNELS + channel] = ((sum + (1 << 7)) >> 8) as u16;
-            }
-        }
-    }
-    for row in 0..size {
-        for column in 0..size {
-            for channel in 0..CHANNELS {
-                let value = |row: usize| u32::from(rows[(row * size + column) * CHANNELS + channel]);
-                let sum = weighted(&weights, row, size, value);
-                pixels[(row * size + column) * CHANNELS + channel] = ((sum + (1 << 23)) >> 24) as u8;
-            }
+            (0..CHANNELS).for_each(|channel| compute(row, column, channel));
         }
     }
 }

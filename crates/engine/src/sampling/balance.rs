@@ -1,6 +1,9 @@
 //! Balance policies: draws per class and epoch.
 
-use super::{Error, apportion::largest_remainder, plan::MAX_IMAGES};
+use super::{
+    apportion::largest_remainder,
+    error::{Error, MAX_IMAGES},
+};
 
 /// A balance policy. `n_c` is the number of images of class `c`, `n_max` and `n_min` are the largest and the smallest of those that are
 /// not zero. A class without images is never drawn.

@@ -8,9 +8,6 @@ use super::{
 };
 use crate::random::{Purpose, key};
 
-/// Maximum number of images in an epoch.
-pub(super) const MAX_IMAGES: u64 = 1 << 31;
-
 /// Treatment of the images that do not fill a last batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LastBatch {

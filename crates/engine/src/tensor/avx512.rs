@@ -1,262 +1,87 @@
-//! The AVX-512 kernel: sixteen pixels at a time.
-//!
-//! Each step does for sixteen lanes what [`scalar`] does for one.
+//! AVX-512 with BW, VBMI and VNNI: sixteen pixels at a time.
 
 use std::arch::x86_64::*;
 
-use super::curve::{Curve, GREY, Line, Quadratics, SEGMENTS};
-use super::grid::{FRACTION_BITS, ONE, RowStart};
-use super::render::RenderJob;
-use super::scalar;
+use super::curve::SEGMENTS;
+use super::grid::FRACTION_BITS;
+use super::implement::implement_simd;
+use super::job::RenderJob;
 use crate::cpu::Avx512;
 
 const LANES: usize = 16;
 
-/// As [`scalar::rows`].
-pub(super) fn rows(_: Avx512, job: &RenderJob<'_>, first_row: u32, planes: [&mut [f32]; 3]) {
-    if !job.is_vectorizable || job.size < LANES {
-        return scalar::rows(job, first_row, planes);
-    }
-    // SAFETY: the token proves that the CPU has every feature that the functions are compiled for.
-    unsafe {
-        match &job.curve {
-            Curve::Line(line) => with_line(job, first_row, planes, line),
-            Curve::Quadratics(quadratics) => with_quadratics(job, first_row, planes, quadratics),
-        }
-    }
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
-fn with_line(job: &RenderJob<'_>, first_row: u32, planes: [&mut [f32]; 3], line: &Line) {
-    let value = |channel: usize, sum: __m512i| {
-        let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_set1_ps(line.scale[channel]));
-        _mm512_add_ps(scaled, _mm512_set1_ps(line.offset[channel]))
-    };
-    if job.grid.is_projective {
-        rows_of::<true>(job, first_row, planes, (0, value));
-    } else {
-        rows_of::<false>(job, first_row, planes, (0, value));
-    }
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
-fn with_quadratics(job: &RenderJob<'_>, first_row: u32, planes: [&mut [f32]; 3], curve: &Quadratics) {
-    let bias = _mm512_set1_epi32(GREY + curve.bias);
-    let shift = _mm512_set1_epi32(curve.shift as i32);
-    let half = _mm512_set1_epi32(SEGMENTS as i32);
-    let value = |channel: usize, signed: __m512i| {
-        let distance = _mm512_cvtepi32_ps(_mm512_sub_epi32(bias, _mm512_abs_epi32(signed)));
-        let segment = _mm512_srlv_epi32(_mm512_castps_si512(distance), shift);
-        // The look-up reads the lowest five bits: four of the segment number, and the half from the sign.
-        let sign = _mm512_srli_epi32::<27>(signed);
-        let index = _mm512_ternarylogic_epi32::<SELECT>(half, sign, segment);
-        let [constant, linear, square] = &curve.coefficients[channel];
-        let value = _mm512_mul_ps(look_up(square, index), distance);
-        let value = _mm512_mul_ps(_mm512_add_ps(value, look_up(linear, index)), distance);
-        _mm512_add_ps(value, look_up(constant, index))
-    };
-    if job.grid.is_projective {
-        rows_of::<true>(job, first_row, planes, (-GREY, value));
-    } else {
-        rows_of::<false>(job, first_row, planes, (-GREY, value));
-    }
-}
-
 /// Ternary logic: the bit of the second operand if the bit of the first is 1, else that of the third.
 const SELECT: i32 = 0b1100_1010;
 
-#[target_feature(enable = "avx512f")]
-#[inline]
-fn look_up(table: &[f32; 2 * SEGMENTS], index: __m512i) -> __m512 {
-    // SAFETY: the table is as long as the two loads.
-    let (low, high) = unsafe {
-        (
-            _mm512_loadu_ps(table.as_ptr()),
-            _mm512_loadu_ps(table.as_ptr().add(LANES)),
+implement_simd! {
+    Avx512: "avx512f,avx512bw,avx512vbmi,avx512vnni", LANES, __m512, __m512i, store: _mm512_storeu_ps;
+    floats(number: f32) -> __m512 { _mm512_set1_ps(number) }
+    integers(number: i32) -> __m512i { _mm512_set1_epi32(number) }
+    ascending(first: i32) -> __m512i {
+        _mm512_add_epi32(
+            _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0),
+            _mm512_set1_epi32(first),
         )
-    };
-    _mm512_permutex2var_ps(low, index, high)
+    }
+    add(a: __m512, b: __m512) -> __m512 { _mm512_add_ps(a, b) }
+    mul(a: __m512, b: __m512) -> __m512 { _mm512_mul_ps(a, b) }
+    div(a: __m512, b: __m512) -> __m512 { _mm512_div_ps(a, b) }
+    truncate(a: __m512) -> __m512i { _mm512_cvttps_epi32(a) }
+    convert(a: __m512i) -> __m512 { _mm512_cvtepi32_ps(a) }
+    plus(a: __m512i, b: __m512i) -> __m512i { _mm512_add_epi32(a, b) }
+    minus(a: __m512i, b: __m512i) -> __m512i { _mm512_sub_epi32(a, b) }
+    // The upper halves are 0, so this is a 32-bit product.
+    times(a: __m512i, b: __m512i) -> __m512i { _mm512_madd_epi16(a, b) }
+    and(a: __m512i, b: __m512i) -> __m512i { _mm512_and_si512(a, b) }
+    abs(a: __m512i) -> __m512i { _mm512_abs_epi32(a) }
+    min_unsigned(a: __m512i, b: __m512i) -> __m512i { _mm512_min_epu32(a, b) }
+    shift_left(a: __m512i) -> __m512i { _mm512_slli_epi32::<FRACTION_BITS>(a) }
+    shift_right(a: __m512i) -> __m512i { _mm512_srli_epi32::<FRACTION_BITS>(a) }
 }
 
-/// Computes rows with `value`, which takes a channel and the sums plus `bias`.
+/// As [`Simd::look_up`](super::simd::Simd::look_up).
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn look_up(tables: &[[f32; 2 * SEGMENTS]; 3], distance: __m512, signed: __m512i, shift: u32) -> [__m512; 3] {
+    let segment = _mm512_srlv_epi32(_mm512_castps_si512(distance), _mm512_set1_epi32(shift as i32));
+    // The permutation reads the lowest five bits: four of the segment number, and the half from the sign.
+    let half = _mm512_set1_epi32(SEGMENTS as i32);
+    let index = _mm512_ternarylogic_epi32::<SELECT>(half, _mm512_srli_epi32::<27>(signed), segment);
+    let mut values = [_mm512_setzero_ps(); 3];
+    for (value, table) in values.iter_mut().zip(tables) {
+        let pointer = table.as_ptr();
+        // SAFETY: the table is as long as the two loads.
+        let (low, high) = unsafe { (_mm512_loadu_ps(pointer), _mm512_loadu_ps(pointer.add(LANES))) };
+        *value = _mm512_permutex2var_ps(low, index, high);
+    }
+    values
+}
+
+/// As [`Simd::blend`](super::simd::Simd::blend).
+///
+/// # Safety
+///
+/// As [`Simd::blend`](super::simd::Simd::blend).
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
-fn rows_of<const PROJECTIVE: bool>(
+#[inline]
+unsafe fn blend(
     job: &RenderJob<'_>,
-    first_row: u32,
-    planes: [&mut [f32]; 3],
-    (bias, value): (i32, impl Fn(usize, __m512i) -> __m512),
-) {
-    let geometry = Geometry::new(job);
-    let [red, green, blue] = planes;
-    let lines = red
-        .chunks_exact_mut(job.size)
-        .zip(green.chunks_exact_mut(job.size))
-        .zip(blue.chunks_exact_mut(job.size));
-    for (row, ((red, green), blue)) in (first_row..).zip(lines) {
-        let line = [red, green, blue];
-        if !job.one_reflection_suffices(row) {
-            scalar::row(job, row, line);
-            continue;
-        }
-        let (start, interior) = (job.grid.row(row), job.interior(row));
-        let mut column = 0;
-        loop {
-            let (x, y) = geometry.position::<PROJECTIVE>(start, column);
-            let (x, y) = if interior.start <= column && column + LANES <= interior.end {
-                geometry.clamped(x, y)
-            } else {
-                geometry.reflected(x, y)
-            };
-            let sums = blend(job, &geometry.neighbours(x, y), bias);
-            store(line[0], column, value(0, sums[0]));
-            store(line[1], column, value(1, sums[1]));
-            store(line[2], column, value(2, sums[2]));
-            if column + LANES >= job.size {
-                break;
-            }
-            // The last block overlaps the previous one, so that it ends with the row. A pixel's value depends only on its position.
-            column = (column + LANES).min(job.size - LANES);
-        }
-    }
-}
-
-#[target_feature(enable = "avx512f")]
-#[inline]
-fn store(line: &mut [f32], column: usize, values: __m512) {
-    let elements = &mut line[column..column + LANES];
-    // SAFETY: the slice is as long as the store.
-    unsafe { _mm512_storeu_ps(elements.as_mut_ptr(), values) };
-}
-
-/// Constants of the position computation, broadcast to all lanes.
-struct Geometry {
-    step: [__m512; 3],
-    origin: [__m512i; 2],
-    /// Position of the last pixel on each axis.
-    span: [__m512i; 2],
-    /// The last row that has a row below it.
-    last_row: __m512i,
-    /// Factors of row (lower half of a lane) and column (upper half) in a byte offset.
-    strides: __m512i,
-}
-
-/// The four pixels around each of sixteen positions.
-struct Neighbours {
-    /// Offset of the upper left one, in bytes.
-    offset: __m512i,
-    /// Weights of the upper left (lower half) and upper right one (upper half).
-    top: __m512i,
-    /// Weights of the lower left and lower right one.
-    bottom: __m512i,
-}
-
-impl Geometry {
-    #[target_feature(enable = "avx512f")]
-    fn new(job: &RenderJob<'_>) -> Self {
-        let [du, dv, dw] = job.grid.step;
-        let [column, row] = job.grid.origin;
-        let (width, height) = (job.image.width() as i32, job.image.height() as i32);
-        Self {
-            step: [_mm512_set1_ps(du), _mm512_set1_ps(dv), _mm512_set1_ps(dw)],
-            origin: [
-                _mm512_set1_epi32(column << FRACTION_BITS),
-                _mm512_set1_epi32(row << FRACTION_BITS),
-            ],
-            span: [
-                _mm512_set1_epi32((width - 1) << FRACTION_BITS),
-                _mm512_set1_epi32((height - 1) << FRACTION_BITS),
-            ],
-            last_row: _mm512_set1_epi32(height - 2),
-            strides: _mm512_set1_epi32((3 << 16) | job.stride as i32),
-        }
-    }
-
-    /// Positions of sixteen pixels from `column` on.
-    #[target_feature(enable = "avx512f")]
-    #[inline]
-    fn position<const PROJECTIVE: bool>(&self, start: RowStart, column: usize) -> (__m512i, __m512i) {
-        let lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-        let column = _mm512_cvtepi32_ps(_mm512_add_epi32(lanes, _mm512_set1_epi32(column as i32)));
-        let [du, dv, dw] = self.step;
-        let mut x = _mm512_add_ps(_mm512_mul_ps(du, column), _mm512_set1_ps(start.u));
-        let mut y = _mm512_add_ps(_mm512_mul_ps(dv, column), _mm512_set1_ps(start.v));
-        if PROJECTIVE {
-            let w = _mm512_add_ps(_mm512_mul_ps(dw, column), _mm512_set1_ps(start.w));
-            let reciprocal = _mm512_div_ps(_mm512_set1_ps(1.0), w);
-            x = _mm512_mul_ps(x, reciprocal);
-            y = _mm512_mul_ps(y, reciprocal);
-        }
-        (
-            _mm512_add_epi32(_mm512_cvttps_epi32(x), self.origin[0]),
-            _mm512_add_epi32(_mm512_cvttps_epi32(y), self.origin[1]),
-        )
-    }
-
-    /// Clamps positions that need no reflection, so that addresses derived from them are inside the image for any input.
-    #[target_feature(enable = "avx512f")]
-    #[inline]
-    fn clamped(&self, x: __m512i, y: __m512i) -> (__m512i, __m512i) {
-        (
-            _mm512_min_epu32(x, self.span[0]),
-            _mm512_min_epu32(y, self.span[1]),
-        )
-    }
-
-    /// Reflects once at either end, which suffices if [`RenderJob::one_reflection_suffices`]. The result is inside the image for any input.
-    #[target_feature(enable = "avx512f")]
-    #[inline]
-    fn reflected(&self, x: __m512i, y: __m512i) -> (__m512i, __m512i) {
-        let [across, down] = self.span;
-        // Compared as unsigned numbers, so that negative ones are large.
-        let (x, y) = (_mm512_abs_epi32(x), _mm512_abs_epi32(y));
-        self.clamped(
-            _mm512_min_epu32(x, _mm512_sub_epi32(_mm512_add_epi32(across, across), x)),
-            _mm512_min_epu32(y, _mm512_sub_epi32(_mm512_add_epi32(down, down), y)),
-        )
-    }
-
-    /// The neighbours of positions within the image.
-    #[target_feature(enable = "avx512f,avx512bw")]
-    #[inline]
-    fn neighbours(&self, x: __m512i, y: __m512i) -> Neighbours {
-        let row = _mm512_min_epu32(_mm512_srli_epi32::<FRACTION_BITS>(y), self.last_row);
-        let fx = _mm512_and_si512(x, _mm512_set1_epi32(ONE - 1));
-        let fy = _mm512_sub_epi32(y, _mm512_slli_epi32::<FRACTION_BITS>(row));
-
-        let upper_half = _mm512_set1_epi32(!0xffff);
-        let column = _mm512_slli_epi32::<{ 16 - FRACTION_BITS }>(x);
-        let offset = _mm512_madd_epi16(
-            _mm512_ternarylogic_epi32::<SELECT>(upper_half, column, row),
-            self.strides,
-        );
-
-        // The upper halves are 0, so this is a 32-bit product.
-        let product = _mm512_madd_epi16(fx, fy);
-        let bottom_right =
-            _mm512_srli_epi32::<FRACTION_BITS>(_mm512_add_epi32(product, _mm512_set1_epi32(ONE / 2)));
-        let top_right = _mm512_sub_epi32(fx, bottom_right);
-        let bottom_left = _mm512_sub_epi32(fy, bottom_right);
-        let top_left = _mm512_sub_epi32(_mm512_sub_epi32(_mm512_set1_epi32(ONE), fy), top_right);
-        Neighbours {
-            offset,
-            top: _mm512_or_si512(top_left, _mm512_slli_epi32::<16>(top_right)),
-            bottom: _mm512_or_si512(bottom_left, _mm512_slli_epi32::<16>(bottom_right)),
-        }
-    }
-}
-
-/// The weighted sums per channel, plus `bias`.
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
-#[inline]
-fn blend(job: &RenderJob<'_>, neighbours: &Neighbours, bias: i32) -> [__m512i; 3] {
+    x: __m512i,
+    row: __m512i,
+    [top_left, top_right, bottom_left, bottom_right]: [__m512i; 4],
+    bias: i32,
+) -> [__m512i; 3] {
+    let upper_half = _mm512_set1_epi32(!0xffff);
+    let column = _mm512_slli_epi32::<{ 16 - FRACTION_BITS }>(x);
+    let strides = _mm512_set1_epi32((3 << 16) | job.stride as i32);
+    let offset = _mm512_ternarylogic_epi32::<SELECT>(upper_half, column, row);
     let mut offsets = [0u32; LANES];
     // SAFETY: the array is as long as the store.
-    unsafe { _mm512_storeu_si512(offsets.as_mut_ptr().cast(), neighbours.offset) };
+    unsafe { _mm512_storeu_si512(offsets.as_mut_ptr().cast(), _mm512_madd_epi16(offset, strides)) };
     let (first, second) = offsets.split_at(LANES / 2);
     let pixels = job.bytes.as_ptr();
-    // SAFETY: `clamped`, which `reflected` ends with, and `last_row` keep columns below the image's width and rows below its height less
-    // one, so that eight bytes from there and from one row further down end at most five bytes after the last pixel, and
-    // `Image::SLACK` is eight.
+    // SAFETY: the caller guarantees columns below the image's width and rows below its height less one, so that eight bytes from there
+    // and from one row further down end at most five bytes after the last pixel, and `Image::SLACK` is eight.
     let (top, bottom) = unsafe {
         let below = pixels.add(job.stride);
         (
@@ -264,17 +89,18 @@ fn blend(job: &RenderJob<'_>, neighbours: &Neighbours, bias: i32) -> [__m512i; 3
             [load(below, first), load(below, second)],
         )
     };
-    let bias = _mm512_set1_epi32(bias);
-    let mut sums = [bias; 3];
-    for (channel, sum) in sums.iter_mut().enumerate() {
+    let upper_weights = _mm512_or_si512(top_left, _mm512_slli_epi32::<16>(top_right));
+    let lower_weights = _mm512_or_si512(bottom_left, _mm512_slli_epi32::<16>(bottom_right));
+    let mut sums = [_mm512_set1_epi32(bias); 3];
+    for (sum, pairs) in sums.iter_mut().zip(&PAIRS) {
         // SAFETY: the array is as long as the load.
-        let pairs = unsafe { _mm512_loadu_si512(PAIRS[channel].as_ptr().cast()) };
+        let pairs = unsafe { _mm512_loadu_si512(pairs.as_ptr().cast()) };
         let upper = _mm512_maskz_permutex2var_epi8(LOW_BYTES, top[0], pairs, top[1]);
         let lower = _mm512_maskz_permutex2var_epi8(LOW_BYTES, bottom[0], pairs, bottom[1]);
         *sum = _mm512_dpwssd_epi32(
-            _mm512_dpwssd_epi32(*sum, upper, neighbours.top),
+            _mm512_dpwssd_epi32(*sum, upper, upper_weights),
             lower,
-            neighbours.bottom,
+            lower_weights,
         );
     }
     sums

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::OnceLock;
 
-use super::render::RenderJob;
+use super::job::RenderJob;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use super::kernel;
 use super::scalar;
 
 /// An instruction set that this CPU has. All of them give the same bytes.
@@ -19,7 +21,7 @@ enum Isa {
     #[cfg(target_arch = "x86_64")]
     Avx512(crate::cpu::Avx512),
     #[cfg(target_arch = "aarch64")]
-    Neon(super::neon::Neon),
+    Neon(crate::cpu::Neon),
 }
 
 impl InstructionSet {
@@ -38,7 +40,7 @@ impl InstructionSet {
                 available.extend(crate::cpu::Avx2::detect().map(|token| Self(Isa::Avx2(token))));
             }
             #[cfg(target_arch = "aarch64")]
-            available.extend(super::neon::Neon::detect().map(|token| Self(Isa::Neon(token))));
+            available.extend(crate::cpu::Neon::detect().map(|token| Self(Isa::Neon(token))));
             available.push(Self::SCALAR);
             available
         })
@@ -69,11 +71,11 @@ impl InstructionSet {
         match self.0 {
             Isa::Scalar => scalar::rows(job, first_row, planes),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2(token) => super::avx2::rows(token, job, first_row, planes),
+            Isa::Avx2(token) => kernel::rows(token, job, first_row, planes),
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon(token) => super::neon::rows(token, job, first_row, planes),
+            Isa::Neon(token) => kernel::rows(token, job, first_row, planes),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512(token) => super::avx512::rows(token, job, first_row, planes),
+            Isa::Avx512(token) => kernel::rows(token, job, first_row, planes),
         }
     }
 }

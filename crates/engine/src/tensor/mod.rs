@@ -40,7 +40,16 @@ mod avx2;
 mod avx512;
 mod curve;
 mod grid;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod implement;
 mod instructions;
+mod job;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[allow(
+    unsafe_code,
+    reason = "reads by address, through `simd`; `scalar` is the safe reference"
+)]
+mod kernel;
 mod mix;
 #[cfg(target_arch = "aarch64")]
 #[allow(
@@ -55,6 +64,9 @@ mod prefetch;
 mod render;
 mod scalar;
 mod shrink;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[allow(unsafe_code, reason = "one operation reads by address")]
+mod simd;
 mod spec;
 mod store;
 

@@ -1,10 +1,7 @@
 //! Renders an image to a tensor.
 
-use std::ops::Range;
-
-use super::curve::Curve;
-use super::grid::SampleGrid;
 use super::instructions::InstructionSet;
+use super::job::RenderJob;
 use super::spec::{ElementType, Layout, TensorSpec};
 use super::store::RowBuffer;
 use crate::geometry::Projective;
@@ -50,38 +47,6 @@ pub struct Rendering<'a> {
     pub spec: &'a TensorSpec,
 }
 
-/// A [`Rendering`] prepared for the kernels.
-#[derive(Debug)]
-pub(super) struct RenderJob<'a> {
-    pub(super) image: &'a Image,
-    /// The image's pixels and the slack after them.
-    pub(super) bytes: &'a [u8],
-    /// Bytes from one row to the next.
-    pub(super) stride: usize,
-    pub(super) grid: SampleGrid,
-    pub(super) curve: Curve,
-    /// Columns of the result.
-    pub(super) size: usize,
-    /// Whether the image is small enough for the 16-bit factors of the vector kernels and large enough for their single reflection.
-    pub(super) is_vectorizable: bool,
-    /// Whether [`RenderJob::one_reflection_suffices`] holds for every row.
-    one_reflection_suffices_everywhere: bool,
-}
-
-impl RenderJob<'_> {
-    /// Whether at most one reflection brings each position of row `row` into the image, with a margin of a pixel.
-    pub(super) fn one_reflection_suffices(&self, row: u32) -> bool {
-        let image = (self.image.width(), self.image.height());
-        self.one_reflection_suffices_everywhere || self.grid.one_reflection_suffices(row, self.size, image)
-    }
-
-    /// The columns of row `row` whose positions need no reflection. [`RenderJob::one_reflection_suffices`] must hold for the row.
-    pub(super) fn interior(&self, row: u32) -> Range<usize> {
-        let image = (self.image.width(), self.image.height());
-        self.grid.interior(row, self.size, image)
-    }
-}
-
 impl Rendering<'_> {
     /// As [`write_image`].
     ///
@@ -98,33 +63,10 @@ impl Rendering<'_> {
     ///
     /// As [`write_image`].
     pub fn write_with(&self, instructions: InstructionSet, out: &mut [u8]) {
-        let Self {
-            image,
-            map,
-            lighting,
-            spec,
-        } = *self;
+        let spec = self.spec;
         assert!(spec.size > 0, "a tensor has at least one pixel");
         assert_eq!(out.len(), spec.image_bytes(), "bytes of the tensor");
-        let stride = image.width() as usize * Image::CHANNELS;
-        let size = spec.size as usize;
-        let grid = SampleGrid::new(map, spec.size);
-        let one_reflection_suffices =
-            |row| grid.one_reflection_suffices(row, size, (image.width(), image.height()));
-        let job = RenderJob {
-            // If it holds for the first and the last row, it holds for all rows between.
-            one_reflection_suffices_everywhere: one_reflection_suffices(0)
-                && one_reflection_suffices(spec.size - 1),
-            image,
-            bytes: image.pixels_and_slack(),
-            stride,
-            grid,
-            curve: Curve::new(lighting, spec),
-            size,
-            is_vectorizable: stride <= MAX_FACTOR
-                && image.height() as usize <= MAX_FACTOR
-                && image.width().min(image.height()) >= 3,
-        };
+        let job = RenderJob::new(self.image, self.map, self.lighting, spec);
         #[cfg(target_arch = "x86_64")]
         super::prefetch::prefetch(job.bytes);
         if spec.element_type == ElementType::F32
@@ -135,16 +77,13 @@ impl Rendering<'_> {
             instructions.rows(&job, 0, planes(elements));
             return;
         }
-        let mut scratch = RowBuffer::new(size);
+        let mut scratch = RowBuffer::new(job.size);
         for row in 0..spec.size {
             instructions.rows(&job, row, planes(&mut scratch.f32_values));
             scratch.store(spec, row as usize, out);
         }
     }
 }
-
-/// The largest factor of the vector kernels' 16-bit multiplication.
-const MAX_FACTOR: usize = i16::MAX as usize;
 
 /// Splits a planar tensor or row into three planes.
 fn planes(elements: &mut [f32]) -> [&mut [f32]; 3] {

@@ -1,7 +1,7 @@
 //! The reference kernel: one pixel at a time, in portable Rust.
 
 use super::grid::{FRACTION_BITS, ONE, reflect};
-use super::render::RenderJob;
+use super::job::RenderJob;
 
 /// Computes rows of the result from `first_row` on, as many as the planes hold.
 pub(super) fn rows(job: &RenderJob<'_>, first_row: u32, planes: [&mut [f32]; 3]) {

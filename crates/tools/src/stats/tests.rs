@@ -131,16 +131,7 @@ fn predicted_draws_equal_those_of_the_plan() {
         Balance::Effective(0.9),
     ];
     for (found, balance) in found.iter().zip(balances) {
-        let plan = Plan::new(PlanSpec {
-            members: dataset.members(Split::Train).into(),
-            balance,
-            images_per_epoch: None,
-            batch_size: 4,
-            last_batch: LastBatch::Keep,
-            order: Order::Shuffled,
-            seed: 7,
-        })
-        .unwrap();
+        let plan = plan(&dataset, balance);
         let mut uses = vec![0_u64; dataset.samples.len()];
         for slot in (0..plan.steps_per_epoch()).flat_map(|step| plan.batch(0, step)) {
             uses[slot.sample as usize] += 1;
@@ -157,6 +148,20 @@ fn predicted_draws_equal_those_of_the_plan() {
     }
 }
 
+/// The plan of the train split in batches of four.
+fn plan(dataset: &Dataset, balance: Balance) -> Plan {
+    Plan::new(PlanSpec {
+        members: dataset.members(Split::Train).into(),
+        balance,
+        images_per_epoch: None,
+        batch_size: 4,
+        last_batch: LastBatch::Keep,
+        order: Order::Shuffled,
+        seed: 7,
+    })
+    .unwrap()
+}
+
 #[test]
 fn epochs_to_cover_is_exact() {
     let root = folder(&[("a", &[[0; 3]; 13]), ("b", &[[0; 3]; 5])]);
@@ -168,16 +173,7 @@ fn epochs_to_cover_is_exact() {
     };
     let found = &stats(&dataset, &options, &|| {}).unwrap().policies[0];
     assert_eq!((found.coverage, found.epochs_to_cover), (10.0 / 18.0, Some(3)));
-    let plan = Plan::new(PlanSpec {
-        members: dataset.members(Split::Train).into(),
-        balance: Balance::Undersample,
-        images_per_epoch: None,
-        batch_size: 4,
-        last_batch: LastBatch::Keep,
-        order: Order::Shuffled,
-        seed: 7,
-    })
-    .unwrap();
+    let plan = plan(&dataset, Balance::Undersample);
     let seen_after = |epochs: u64| {
         let steps = (0..epochs).flat_map(|epoch| (0..plan.steps_per_epoch()).map(move |step| (epoch, step)));
         let slots = steps.flat_map(|(epoch, step)| plan.batch(epoch, step));

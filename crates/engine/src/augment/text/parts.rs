@@ -43,217 +43,149 @@ pub enum Fallback {
     Lighting,
 }
 
-/// `parameter!(name, default, low..high, field of the recipe)`.
-macro_rules! parameter {
-    ($name:literal, $default:expr, $low:literal..$high:literal, $($place:ident).+ $(, $($also:ident).+)?) => {
-        Parameter {
-            name: $name,
-            default: $default,
-            low: $low,
-            high: $high,
-            is_whole: false,
-            get: |recipe| recipe.$($place).+,
-            set: |recipe, value| {
-                recipe.$($place).+ = value;
-                $(recipe.$($also).+ = value;)?
-            },
-        }
+/// `description part: whether it is enabled => [parameter: range, default, fields of the recipe; ...];`
+macro_rules! parts {
+    ($($about:literal $part:ident: $is_on:expr => [
+        $($parameter:ident $($whole:ident)?: $low:literal..$high:literal, $default:expr, $($($place:ident).+),+;)+
+    ];)+) => {
+        &[$(Part {
+            name: stringify!($part),
+            about: $about,
+            parameters: &[$(Parameter {
+                name: stringify!($parameter),
+                default: $default,
+                low: $low,
+                high: $high,
+                is_whole: parts!(@$($whole)?),
+                // Fields that one parameter sets have the same value.
+                get: |recipe| [$(recipe.$($place).+),+][0],
+                set: |recipe, value| {
+                    $(recipe.$($place).+ = value;)+
+                },
+            }),+],
+            is_on: $is_on,
+        }),+]
     };
+    (@whole) => { true };
+    (@) => { false };
 }
 
 use Fallback::{Affine, Lighting, Value};
 
 /// All parts, in the order in which recipes are printed.
-pub const PARTS: &[Part] = &[
-    Part {
-        name: "flip",
-        about: "mirrors left to right",
-        parameters: &[parameter!("p", Value(0.5), 0.0..1.0, flip)],
-        is_on: |recipe| recipe.flip > 0.0,
-    },
-    Part {
-        name: "rotate",
-        about: "rotates by -degrees to degrees",
-        parameters: &[
-            parameter!("degrees", Value(25.0), 0.0..180.0, rotate.max),
-            parameter!("p", Affine, 0.0..1.0, rotate.p),
-        ],
-        is_on: |recipe| recipe.rotate != Magnitude::OFF,
-    },
-    Part {
-        name: "zoom",
-        about: "zooms by a factor from min to max, towards a random point",
-        parameters: &[
-            parameter!("max", Value(1.1), 0.1..10.0, zoom.max),
-            parameter!("min", Value(1.0), 0.1..10.0, zoom.min),
-            parameter!("p", Affine, 0.0..1.0, zoom.p),
-        ],
-        is_on: |recipe| recipe.zoom != ZoomRange::OFF,
-    },
-    Part {
-        name: "focus",
-        about: "range of the point towards which zoom goes, as fractions of height and width",
-        parameters: &[
-            parameter!("row_min", Value(0.0), 0.0..1.0, focus.row_min),
-            parameter!("row_max", Value(1.0), 0.0..1.0, focus.row_max),
-            parameter!("column_min", Value(0.0), 0.0..1.0, focus.column_min),
-            parameter!("column_max", Value(1.0), 0.0..1.0, focus.column_max),
-        ],
-        is_on: |recipe| recipe.focus != CropRange::ANYWHERE,
-    },
-    Part {
-        name: "warp",
-        about: "perspective: moves the ends of each edge in or out by up to this fraction of half the image",
-        parameters: &[
-            parameter!("magnitude", Value(0.2), 0.0..0.5, warp.max),
-            parameter!("p", Affine, 0.0..1.0, warp.p),
-        ],
-        is_on: |recipe| recipe.warp != Magnitude::OFF,
-    },
-    Part {
-        name: "lighting",
-        about: "brightness and contrast with the same maximum, each drawn independently",
-        parameters: &[
-            parameter!("change", Value(0.2), 0.0..0.9, brightness.max, contrast.max),
-            parameter!("p", Lighting, 0.0..1.0, brightness.p, contrast.p),
-        ],
-        is_on: |recipe| recipe.brightness != Magnitude::OFF && recipe.brightness == recipe.contrast,
-    },
-    Part {
-        name: "brightness",
-        about: "adds logit(b) to the logits of pixel values, b from 0.5 (1 - change) to 0.5 (1 + change)",
-        parameters: &[
-            parameter!("change", Value(0.2), 0.0..0.9, brightness.max),
-            parameter!("p", Lighting, 0.0..1.0, brightness.p),
-        ],
-        is_on: |recipe| recipe.brightness != Magnitude::OFF && recipe.brightness != recipe.contrast,
-    },
-    Part {
-        name: "contrast",
-        about: "multiplies the logits of pixel values by 1 - change to 1 / (1 - change)",
-        parameters: &[
-            parameter!("change", Value(0.2), 0.0..0.9, contrast.max),
-            parameter!("p", Lighting, 0.0..1.0, contrast.p),
-        ],
-        is_on: |recipe| recipe.contrast != Magnitude::OFF && recipe.brightness != recipe.contrast,
-    },
-    Part {
-        name: "crop",
-        about: "crops the square at a random position within these fractions of the possible range, instead of the centre",
-        parameters: &[
-            parameter!("row_min", Value(0.0), 0.0..1.0, crop.row_min),
-            parameter!("row_max", Value(1.0), 0.0..1.0, crop.row_max),
-            parameter!("column_min", Value(0.0), 0.0..1.0, crop.column_min),
-            parameter!("column_max", Value(1.0), 0.0..1.0, crop.column_max),
-        ],
-        is_on: |recipe| recipe.crop != CropRange::CENTER,
-    },
-    Part {
-        name: "resized_crop",
-        about: "resizes a random region (fraction of the area, ratio of width to height) to the square, as torchvision's RandomResizedCrop",
-        parameters: &[
-            parameter!("scale_min", Value(0.08), 0.001..1.0, resized_crop.scale_min),
-            parameter!("scale_max", Value(1.0), 0.001..1.0, resized_crop.scale_max),
-            parameter!("ratio_min", Value(0.75), 0.1..10.0, resized_crop.ratio_min),
-            parameter!("ratio_max", Value(4.0 / 3.0), 0.1..10.0, resized_crop.ratio_max),
-            parameter!("p", Value(1.0), 0.0..1.0, resized_crop.p),
-        ],
-        is_on: |recipe| recipe.resized_crop.p > 0.0,
-    },
-    Part {
-        name: "flip_vertical",
-        about: "mirrors top to bottom",
-        parameters: &[parameter!("p", Value(0.5), 0.0..1.0, flip_vertical)],
-        is_on: |recipe| recipe.flip_vertical > 0.0,
-    },
-    Part {
-        name: "dihedral",
-        about: "applies one of the eight symmetries of the square (mirror images and rotations by 90 degrees)",
-        parameters: &[parameter!("p", Value(1.0), 0.0..1.0, dihedral)],
-        is_on: |recipe| recipe.dihedral > 0.0,
-    },
-    Part {
-        name: "randaugment",
-        about: "applies n of torchvision's 14 RandAugment operations, each with magnitude m of 30",
-        parameters: &[
-            whole(parameter!("n", Value(2.0), 1.0..14.0, randaugment.n)),
-            whole(parameter!("m", Value(9.0), 0.0..30.0, randaugment.m)),
-            parameter!("p", Value(1.0), 0.0..1.0, randaugment.p),
-        ],
-        is_on: |recipe| recipe.randaugment.p > 0.0,
-    },
-    Part {
-        name: "trivialaugment",
-        about: "applies one of the 14 operations with a random magnitude of a wider range, as torchvision's TrivialAugmentWide",
-        parameters: &[parameter!("p", Value(1.0), 0.0..1.0, trivialaugment)],
-        is_on: |recipe| recipe.trivialaugment > 0.0,
-    },
-    Part {
-        name: "jitter",
-        about: "colour jitter: factors from 1 - value to 1 + value and hue shifts from -hue to hue, in random order, as torchvision's ColorJitter",
-        parameters: &[
-            parameter!("brightness", Value(0.4), 0.0..1.0, jitter.brightness),
-            parameter!("contrast", Value(0.4), 0.0..1.0, jitter.contrast),
-            parameter!("saturation", Value(0.4), 0.0..1.0, jitter.saturation),
-            parameter!("hue", Value(0.0), 0.0..0.5, jitter.hue),
-            parameter!("p", Value(1.0), 0.0..1.0, jitter.p),
-        ],
-        is_on: |recipe| recipe.jitter.p > 0.0,
-    },
-    Part {
-        name: "grayscale",
-        about: "converts to greyscale",
-        parameters: &[parameter!("p", Value(0.1), 0.0..1.0, grayscale)],
-        is_on: |recipe| recipe.grayscale > 0.0,
-    },
-    Part {
-        name: "blur",
-        about: "Gaussian blur with a standard deviation from min to max pixels",
-        parameters: &[
-            parameter!("max", Value(2.0), 0.1..20.0, blur.max),
-            parameter!("min", Value(0.1), 0.1..20.0, blur.min),
-            parameter!("p", Value(0.5), 0.0..1.0, blur.p),
-        ],
-        is_on: |recipe| recipe.blur.p > 0.0,
-    },
-    Part {
-        name: "erase",
-        about: "random erasing (cutout): fills 1 to holes rectangles, of these fractions of the area, with the ImageNet mean",
-        parameters: &[
-            parameter!("p", Value(0.5), 0.0..1.0, erase.p),
-            parameter!("area_min", Value(0.02), 0.0..0.9, erase.area_min),
-            parameter!("area_max", Value(0.33), 0.0..0.9, erase.area_max),
-            parameter!("ratio", Value(3.3), 1.0..10.0, erase.ratio),
-            whole(parameter!("holes", Value(1.0), 1.0..16.0, erase.holes)),
-        ],
-        is_on: |recipe| recipe.erase.p > 0.0,
-    },
-    Part {
-        name: "mixup",
-        about: "mixes pairs of images and their labels with weights from Beta(alpha, alpha); with cutmix too, each batch uses one of them",
-        parameters: &[
-            parameter!("alpha", Value(0.4), 0.001..1000.0, mixup.alpha),
-            parameter!("p", Value(1.0), 0.0..1.0, mixup.p),
-        ],
-        is_on: |recipe| recipe.mixup.p > 0.0,
-    },
-    Part {
-        name: "cutmix",
-        about: "exchanges a rectangle between pairs of images, its area from Beta(alpha, alpha), and weights their labels by it",
-        parameters: &[
-            parameter!("alpha", Value(1.0), 0.001..1000.0, cutmix.alpha),
-            parameter!("p", Value(1.0), 0.0..1.0, cutmix.p),
-        ],
-        is_on: |recipe| recipe.cutmix.p > 0.0,
-    },
-];
-
-const fn whole(parameter: Parameter) -> Parameter {
-    Parameter {
-        is_whole: true,
-        ..parameter
-    }
-}
+pub const PARTS: &[Part] = parts! {
+    "mirrors left to right"
+    flip: |recipe| recipe.flip > 0.0 => [
+        p: 0.0..1.0, Value(0.5), flip;
+    ];
+    "rotates by -degrees to degrees"
+    rotate: |recipe| recipe.rotate != Magnitude::OFF => [
+        degrees: 0.0..180.0, Value(25.0), rotate.max;
+        p: 0.0..1.0, Affine, rotate.p;
+    ];
+    "zooms by a factor from min to max, towards a random point"
+    zoom: |recipe| recipe.zoom != ZoomRange::OFF => [
+        max: 0.1..10.0, Value(1.1), zoom.max;
+        min: 0.1..10.0, Value(1.0), zoom.min;
+        p: 0.0..1.0, Affine, zoom.p;
+    ];
+    "range of the point towards which zoom goes, as fractions of height and width"
+    focus: |recipe| recipe.focus != CropRange::ANYWHERE => [
+        row_min: 0.0..1.0, Value(0.0), focus.row_min;
+        row_max: 0.0..1.0, Value(1.0), focus.row_max;
+        column_min: 0.0..1.0, Value(0.0), focus.column_min;
+        column_max: 0.0..1.0, Value(1.0), focus.column_max;
+    ];
+    "perspective: moves the ends of each edge in or out by up to this fraction of half the image"
+    warp: |recipe| recipe.warp != Magnitude::OFF => [
+        magnitude: 0.0..0.5, Value(0.2), warp.max;
+        p: 0.0..1.0, Affine, warp.p;
+    ];
+    "brightness and contrast with the same maximum, each drawn independently"
+    lighting: |recipe| recipe.brightness != Magnitude::OFF && recipe.brightness == recipe.contrast => [
+        change: 0.0..0.9, Value(0.2), brightness.max, contrast.max;
+        p: 0.0..1.0, Lighting, brightness.p, contrast.p;
+    ];
+    "adds logit(b) to the logits of pixel values, b from 0.5 (1 - change) to 0.5 (1 + change)"
+    brightness: |recipe| recipe.brightness != Magnitude::OFF && recipe.brightness != recipe.contrast => [
+        change: 0.0..0.9, Value(0.2), brightness.max;
+        p: 0.0..1.0, Lighting, brightness.p;
+    ];
+    "multiplies the logits of pixel values by 1 - change to 1 / (1 - change)"
+    contrast: |recipe| recipe.contrast != Magnitude::OFF && recipe.brightness != recipe.contrast => [
+        change: 0.0..0.9, Value(0.2), contrast.max;
+        p: 0.0..1.0, Lighting, contrast.p;
+    ];
+    "crops the square at a random position within these fractions of the possible range, instead of the centre"
+    crop: |recipe| recipe.crop != CropRange::CENTER => [
+        row_min: 0.0..1.0, Value(0.0), crop.row_min;
+        row_max: 0.0..1.0, Value(1.0), crop.row_max;
+        column_min: 0.0..1.0, Value(0.0), crop.column_min;
+        column_max: 0.0..1.0, Value(1.0), crop.column_max;
+    ];
+    "resizes a random region (fraction of the area, ratio of width to height) to the square, as torchvision's RandomResizedCrop"
+    resized_crop: |recipe| recipe.resized_crop.p > 0.0 => [
+        scale_min: 0.001..1.0, Value(0.08), resized_crop.scale_min;
+        scale_max: 0.001..1.0, Value(1.0), resized_crop.scale_max;
+        ratio_min: 0.1..10.0, Value(0.75), resized_crop.ratio_min;
+        ratio_max: 0.1..10.0, Value(4.0 / 3.0), resized_crop.ratio_max;
+        p: 0.0..1.0, Value(1.0), resized_crop.p;
+    ];
+    "mirrors top to bottom"
+    flip_vertical: |recipe| recipe.flip_vertical > 0.0 => [
+        p: 0.0..1.0, Value(0.5), flip_vertical;
+    ];
+    "applies one of the eight symmetries of the square (mirror images and rotations by 90 degrees)"
+    dihedral: |recipe| recipe.dihedral > 0.0 => [
+        p: 0.0..1.0, Value(1.0), dihedral;
+    ];
+    "applies n of torchvision's 14 RandAugment operations, each with magnitude m of 30"
+    randaugment: |recipe| recipe.randaugment.p > 0.0 => [
+        n whole: 1.0..14.0, Value(2.0), randaugment.n;
+        m whole: 0.0..30.0, Value(9.0), randaugment.m;
+        p: 0.0..1.0, Value(1.0), randaugment.p;
+    ];
+    "applies one of the 14 operations with a random magnitude of a wider range, as torchvision's TrivialAugmentWide"
+    trivialaugment: |recipe| recipe.trivialaugment > 0.0 => [
+        p: 0.0..1.0, Value(1.0), trivialaugment;
+    ];
+    "colour jitter: factors from 1 - value to 1 + value and hue shifts from -hue to hue, in random order, as torchvision's ColorJitter"
+    jitter: |recipe| recipe.jitter.p > 0.0 => [
+        brightness: 0.0..1.0, Value(0.4), jitter.brightness;
+        contrast: 0.0..1.0, Value(0.4), jitter.contrast;
+        saturation: 0.0..1.0, Value(0.4), jitter.saturation;
+        hue: 0.0..0.5, Value(0.0), jitter.hue;
+        p: 0.0..1.0, Value(1.0), jitter.p;
+    ];
+    "converts to greyscale"
+    grayscale: |recipe| recipe.grayscale > 0.0 => [
+        p: 0.0..1.0, Value(0.1), grayscale;
+    ];
+    "Gaussian blur with a standard deviation from min to max pixels"
+    blur: |recipe| recipe.blur.p > 0.0 => [
+        max: 0.1..20.0, Value(2.0), blur.max;
+        min: 0.1..20.0, Value(0.1), blur.min;
+        p: 0.0..1.0, Value(0.5), blur.p;
+    ];
+    "random erasing (cutout): fills 1 to holes rectangles, of these fractions of the area, with the ImageNet mean"
+    erase: |recipe| recipe.erase.p > 0.0 => [
+        p: 0.0..1.0, Value(0.5), erase.p;
+        area_min: 0.0..0.9, Value(0.02), erase.area_min;
+        area_max: 0.0..0.9, Value(0.33), erase.area_max;
+        ratio: 1.0..10.0, Value(3.3), erase.ratio;
+        holes whole: 1.0..16.0, Value(1.0), erase.holes;
+    ];
+    "mixes pairs of images and their labels with weights from Beta(alpha, alpha); with cutmix too, each batch uses one of them"
+    mixup: |recipe| recipe.mixup.p > 0.0 => [
+        alpha: 0.001..1000.0, Value(0.4), mixup.alpha;
+        p: 0.0..1.0, Value(1.0), mixup.p;
+    ];
+    "exchanges a rectangle between pairs of images, its area from Beta(alpha, alpha), and weights their labels by it"
+    cutmix: |recipe| recipe.cutmix.p > 0.0 => [
+        alpha: 0.001..1000.0, Value(1.0), cutmix.alpha;
+        p: 0.0..1.0, Value(1.0), cutmix.p;
+    ];
+};
 
 /// Parameters that are the ends of a range: part, lower end, upper end.
 pub(super) const RANGES: &[(&str, &str, &str)] = &[

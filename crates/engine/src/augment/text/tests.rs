@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::super::{Magnitude, ZoomRange};
+use super::super::{Augment, CropRange, Magnitude, Recipe, ZoomRange};
 use super::*;
 
 fn read(text: &str) -> Recipe {

@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use super::Error;
-use super::coefficients::extend;
 
 /// Zero bytes after each segment, so that eight bytes can be loaded at any position.
 const PADDING: usize = 8;
@@ -123,14 +122,6 @@ impl<'a> BitReader<'a> {
     pub(super) fn skip(&mut self, count: u32) {
         self.buffer <<= count;
         self.count -= u64::from(count);
-    }
-
-    /// Reads a signed value of `size` bits, at most 15 (RECEIVE and EXTEND of ITU-T T.81).
-    #[inline(always)]
-    pub(super) fn receive_extend(&mut self, size: u32) -> i32 {
-        let bits = self.peek(size) as u32;
-        self.skip(size);
-        extend(bits, size)
     }
 
     /// Whether all bits read so far were within the segment.

@@ -14,16 +14,20 @@
 mod bits;
 mod buffer;
 mod coefficients;
+mod component_buffer;
 mod error;
+mod frame;
 pub(super) mod full;
 mod header;
 mod huffman;
 mod progressive;
 pub(super) mod scaled;
 mod scan;
+mod skipping;
 mod smoothing;
 mod source;
 mod standard;
+mod symbols;
 mod tables;
 
 pub use error::Error;

@@ -1,35 +1,10 @@
 //! Decodes the entropy-coded data of a single scan: MCUs, row by row, in segments between restart markers.
 
+use super::Error;
 use super::bits::{BitReader, Segments};
-use super::header::{Frame, Header};
+use super::frame::McuGrid;
+use super::header::Header;
 use super::tables::Scan;
-use super::{Error, SIDE};
-
-/// The layout of MCUs in an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct McuGrid {
-    /// Maximum sampling factors, horizontally and vertically: the size of an MCU in blocks.
-    pub(super) mcu: (usize, usize),
-    /// MCUs per row, and rows.
-    pub(super) columns: usize,
-    pub(super) rows: usize,
-}
-
-impl McuGrid {
-    /// The grid of an image.
-    pub(super) fn of(frame: &Frame) -> Self {
-        let components = || frame.components.iter();
-        let mcu = (
-            components().map(|one| one.across).max().unwrap_or(1),
-            components().map(|one| one.down).max().unwrap_or(1),
-        );
-        Self {
-            mcu,
-            columns: frame.width.div_ceil(SIDE * mcu.0),
-            rows: frame.height.div_ceil(SIDE * mcu.1),
-        }
-    }
-}
 
 /// A decoder of MCUs.
 pub(super) trait McuReader {

@@ -5,12 +5,12 @@
 //! libjpeg-turbo since 2.1 (`decompress_smooth_data`), which extends ITU-T T.81, annex K.8: the first nine AC coefficients are estimated
 //! from the DC values of 5x5 blocks. If no AC coefficient is known, the DC value is smoothed too.
 
-use super::buffer::{Coefficients, ComponentBuffer};
+use super::component_buffer::{Coefficients, ComponentBuffer};
 use super::full::idct::STORAGE_ORDER;
 use super::tables::Scan;
 
 /// Number of coefficients tracked: DC and the nine that are estimated (`SAVED_COEFS` of libjpeg-turbo).
-pub(super) const SAVED_COEFS: usize = 10;
+const SAVED_COEFS: usize = 10;
 
 /// Side, in blocks, of the window from which coefficients are estimated.
 const WINDOW: usize = 5;
@@ -57,6 +57,11 @@ pub(super) struct Smoothing {
 }
 
 impl Smoothing {
+    /// Whether the quantization steps by which smoothing divides are nonzero.
+    pub(super) fn is_applicable(plane: &ComponentBuffer) -> bool {
+        plane.quantization()[..SAVED_COEFS].iter().all(|&step| step > 0)
+    }
+
     /// `None` if all coefficients are fully known, or if DC values are missing.
     pub(super) fn new(known: &[CoefBits], last_row: usize, rows: usize) -> Option<Self> {
         let has_levels = known.iter().all(|known| known.bits[0] >= 0);

@@ -1,16 +1,11 @@
 //! The source of an image's MCUs: a single scan, or buffered coefficients.
 
-use super::buffer::{CoefficientBuffer, ComponentBuffer};
+use super::buffer::{CoefficientBuffer, McuLoader};
+use super::component_buffer::ComponentBuffer;
 use super::header::Header;
-use super::scan::{self, McuReader};
+use super::scan;
 use super::tables::{Scan, ScanComponent};
 use super::{BLOCK, Error};
-
-/// A decoder of MCUs that also takes buffered coefficients.
-pub(super) trait McuLoader: McuReader {
-    /// Takes the MCU in `row` and `column`.
-    fn load_mcu(&mut self, buffer: &CoefficientBuffer, row: usize, column: usize);
-}
 
 /// The source of an image's MCUs.
 pub(super) enum McuSource<'h, 'a> {

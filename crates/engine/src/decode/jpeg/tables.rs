@@ -4,10 +4,11 @@ use std::rc::Rc;
 
 use ::image::metadata::Orientation;
 
-use super::header::{Colours, Frame};
+use super::frame::{Colours, Frame};
 use super::huffman::HuffmanTable;
 use super::standard::{self, StandardTable};
 use super::{BLOCK, Error};
+use crate::header::Segment;
 
 /// Maximum blocks per MCU.
 const MAX_BLOCKS: usize = 10;
@@ -66,22 +67,18 @@ impl<'a> Tables<'a> {
     ///
     /// # Source
     ///
-    /// ITU-T T.81, annex B.1.1 and B.2. As in libjpeg, stray bytes between segments are skipped.
+    /// ITU-T T.81, annex B.2.
     pub(super) fn next_scan(&mut self, rest: &mut &'a [u8]) -> Result<Option<Scan<'a>>, Error> {
         loop {
-            let marker = next_marker(rest)?;
+            // The end of the bytes is the only error of reading them.
+            let Segment { marker, length } = Segment::next(rest).map_err(|_| Error::Truncated)?;
             match marker {
-                0x01 | 0xD0..=0xD7 => continue,
                 0xD9 => return Ok(None),
                 0xD8 => return Err(Error::Broken("there is a second start-of-image marker")),
                 _ => {}
             }
-            let length = rest.first_chunk().ok_or(Error::Truncated)?;
-            let length = usize::from(u16::from_be_bytes(*length));
-            let (segment, after) = rest.split_at_checked(length).ok_or(Error::Truncated)?;
-            let segment = segment
-                .get(2..)
-                .ok_or(Error::Broken("the length of a segment is invalid"))?;
+            let length = length.ok_or(Error::Broken("the length of a segment is invalid"))?;
+            let (segment, after) = rest.split_at_checked(length.into()).ok_or(Error::Truncated)?;
             *rest = after;
             match marker {
                 0xDB => self
@@ -273,19 +270,4 @@ fn code(tables: &mut [Option<HuffmanSpec<'_>>; 4], number: u8, most: u8) -> Resu
     let code = Rc::new(code.ok_or(Error::Broken("a Huffman table is invalid"))?);
     table.code = Some(Rc::clone(&code));
     Ok(code)
-}
-
-/// Advances `rest` past the next marker and returns the marker's code.
-fn next_marker(rest: &mut &[u8]) -> Result<u8, Error> {
-    loop {
-        let start = memchr::memchr(0xFF, rest).ok_or(Error::Truncated)?;
-        let fill = rest[start..].iter().position(|&byte| byte != 0xFF);
-        let code = start + fill.ok_or(Error::Truncated)?;
-        let marker = rest[code];
-        *rest = &rest[code + 1..];
-        // 0xFF 0x00 is a stuffed data byte, not a marker.
-        if marker != 0 {
-            return Ok(marker);
-        }
-    }
 }

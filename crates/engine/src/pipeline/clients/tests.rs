@@ -2,36 +2,30 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use proptest::prelude::*;
 
-use super::{super::workers::Claim, *};
+use super::*;
 
 /// A stream that is always backlogged.
 struct Endless {
-    client: Arc<Client>,
+    client: Arc<Client<Self>>,
     flow: Flow,
     /// Microseconds that a turn takes, and that its planning takes.
     cost: (u64, u64),
     had: AtomicU64,
 }
 
-impl Schedulable for Endless {
-    fn claim(self: Arc<Self>) -> Claim {
-        unreachable!("the test simulates the workers")
-    }
-
-    fn fail(&self) {
-        unreachable!("the test simulates the workers")
-    }
-
+impl Weighted for Endless {
     fn flow(&self) -> &Flow {
         &self.flow
     }
+}
 
-    fn client(&self) -> &Arc<Client> {
+impl OfClient for Endless {
+    fn client(&self) -> &Arc<Client<Self>> {
         &self.client
     }
 }
 
-fn stream(client: &Arc<Client>, weight: u32, cost: (u64, u64)) -> Arc<Endless> {
+fn stream(client: &Arc<Client<Endless>>, weight: u32, cost: (u64, u64)) -> Arc<Endless> {
     Arc::new(Endless {
         client: Arc::clone(client),
         flow: Flow::new(weight),
@@ -44,16 +38,15 @@ fn stream(client: &Arc<Client>, weight: u32, cost: (u64, u64)) -> Arc<Endless> {
 fn work(streams: &[Arc<Endless>], workers: usize, total: u64) {
     let mut queue = ClientQueue::default();
     for stream in streams {
-        queue.join(Arc::clone(stream) as Arc<dyn Schedulable>);
+        queue.join(Arc::clone(stream));
     }
     // With the time at which each turn ends.
-    let mut busy: Vec<(u64, ScheduledStream)> = vec![];
+    let mut busy: Vec<(u64, ScheduledStream<Endless>)> = vec![];
     let (mut now, mut worked) = (0, 0);
     while worked < total {
         while busy.len() < workers {
             let turn = queue.next().expect("all streams are enqueued again");
-            let by_address =
-                |stream: &&Arc<Endless>| std::ptr::addr_eq(Arc::as_ptr(stream), Arc::as_ptr(&turn.task));
+            let by_address = |stream: &&Arc<Endless>| Arc::ptr_eq(stream, &turn.task);
             let stream = streams.iter().find(by_address).expect("one of them");
             let (making, planning) = stream.cost;
             turn.spend(Duration::from_micros(planning));
@@ -69,14 +62,14 @@ fn work(streams: &[Arc<Endless>], workers: usize, total: u64) {
         now = ended;
         let made = streams
             .iter()
-            .find(|stream| std::ptr::addr_eq(Arc::as_ptr(stream), Arc::as_ptr(&turn.task)))
+            .find(|stream| Arc::ptr_eq(stream, &turn.task))
             .expect("one of them");
         turn.settle(Duration::from_micros(made.cost.0));
     }
 }
 
 /// Fraction of all service that `client` had.
-fn part(streams: &[Arc<Endless>], client: &Arc<Client>) -> f64 {
+fn part(streams: &[Arc<Endless>], client: &Arc<Client<Endless>>) -> f64 {
     let had = |stream: &Arc<Endless>| stream.had.load(Ordering::Relaxed) as f64;
     let own = streams
         .iter()
@@ -104,7 +97,7 @@ fn reopening_a_stream_does_not_reset_its_clients_clock() {
     let (clients, mut queue) = (Clients::default(), ClientQueue::default());
     let other = Client::new();
     let short = stream(&other, 1, (0, 0));
-    queue.join(Arc::clone(&short) as Arc<dyn Schedulable>);
+    queue.join(Arc::clone(&short));
     let mut turns = [0, 0];
     for _ in 0..1000 {
         // One turn of a second each; then the stream is closed.
@@ -127,7 +120,7 @@ fn reopening_a_stream_does_not_reset_its_clients_clock() {
 
 #[test]
 fn clients_without_streams_whose_clock_is_not_ahead_are_dropped() {
-    let clients = Clients::default();
+    let clients = Clients::<Endless>::default();
     let kept = clients.named("a", 0);
     for name in ["b", "c", "d"] {
         drop(clients.named(name, 0));
@@ -143,7 +136,7 @@ proptest! {
         everyone in prop::collection::vec((1_u32..=8, 1_usize..6, 50_u64..5000), 2..8),
     ) {
         let mut streams = vec![];
-        let clients: Vec<Arc<Client>> = everyone.iter().map(|_| Client::new()).collect();
+        let clients: Vec<Arc<Client<Endless>>> = everyone.iter().map(|_| Client::new()).collect();
         for (client, &(weight, count, cost)) in clients.iter().zip(&everyone) {
             streams.extend((0..count).map(|_| stream(client, weight, (cost, 0))));
         }

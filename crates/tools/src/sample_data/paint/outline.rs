@@ -64,19 +64,17 @@ pub(crate) fn blob(points: &[Point]) -> Outline {
 /// An open Catmull-Rom spline through all points.
 pub(crate) fn curve(points: &[Point]) -> Outline {
     let mut builder = start(points)?;
+    spline(&mut builder, points);
+    builder.finish()
+}
+
+/// Adds a Catmull-Rom spline through all points; the path is at the first of them.
+fn spline(builder: &mut PathBuilder, points: &[Point]) {
     let last = points.len() - 1;
     for i in 0..last {
-        arc(
-            &mut builder,
-            [
-                points[i.saturating_sub(1)],
-                points[i],
-                points[i + 1],
-                points[(i + 2).min(last)],
-            ],
-        );
+        let (before, after) = (points[i.saturating_sub(1)], points[(i + 2).min(last)]);
+        arc(builder, [before, points[i], points[i + 1], after]);
     }
-    builder.finish()
 }
 
 /// A band along the points whose width changes linearly from `first` to `last`, with smooth edges.
@@ -98,17 +96,7 @@ pub(crate) fn ribbon(points: &[Point], first: f32, last: f32) -> Outline {
     let mut builder = start(&edge)?;
     for row in [&edge[..=end], &edge[end + 1..]] {
         builder.line_to(row[0].0, row[0].1);
-        for i in 0..end {
-            arc(
-                &mut builder,
-                [
-                    row[i.saturating_sub(1)],
-                    row[i],
-                    row[i + 1],
-                    row[(i + 2).min(end)],
-                ],
-            );
-        }
+        spline(&mut builder, row);
     }
     builder.close();
     builder.finish()

@@ -7,7 +7,3 @@ use super::idct::Idct;
 pub(super) trait Instructions: Idct + Convert {}
 
 impl<T: Idct + Convert> Instructions for T {}
-
-/// Portable code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Portable;

@@ -11,20 +11,24 @@ mod colour;
 pub(super) mod idct;
 mod instructions;
 mod plane;
+mod portable;
 mod row_ring;
 mod upsample;
 
 use std::mem;
 
 use self::colour::Samples;
-use self::instructions::{Instructions, Portable};
+use self::instructions::Instructions;
 use self::plane::{ComponentDecoder, Plane};
+use self::portable::Portable;
 use self::row_ring::RowRing;
 use super::bits::BitReader;
-use super::buffer::{CoefficientBuffer, ComponentBuffer};
-use super::header::{Colours, Header};
-use super::scan::{McuGrid, McuReader};
-use super::source::{McuLoader, McuSource};
+use super::buffer::{CoefficientBuffer, McuLoader};
+use super::component_buffer::ComponentBuffer;
+use super::frame::{Colours, McuGrid};
+use super::header::Header;
+use super::scan::McuReader;
+use super::source::McuSource;
 use super::{Error, SIDE};
 #[cfg(target_arch = "x86_64")]
 use crate::cpu::Avx2;

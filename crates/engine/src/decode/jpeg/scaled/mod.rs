@@ -11,7 +11,8 @@ mod strips;
 
 use self::strips::Strip;
 use super::Error;
-use super::header::{Colours, Header};
+use super::frame::Colours;
+use super::header::Header;
 use crate::decode::pixels::room_for;
 use crate::image::Image;
 

@@ -1,12 +1,14 @@
 //! Decodes blocks to rows of averages.
 
 use super::super::bits::BitReader;
-use super::super::buffer::CoefficientBuffer;
-use super::super::coefficients::{AcDecoder, AcSkipper, DcDecoder};
+use super::super::buffer::{CoefficientBuffer, McuLoader};
+use super::super::coefficients::{AcDecoder, DcDecoder};
+use super::super::frame::{Component, McuGrid};
 use super::super::full::idct::STORAGE_ORDER;
-use super::super::header::{Component, Header};
-use super::super::scan::{McuGrid, McuReader};
-use super::super::source::{McuLoader, McuSource};
+use super::super::header::Header;
+use super::super::scan::McuReader;
+use super::super::skipping::AcSkipper;
+use super::super::source::McuSource;
 use super::super::tables::ScanComponent;
 use super::super::{BLOCK, Error, SIDE};
 use super::basis::{Basis, BasisFunctions};

@@ -8,7 +8,7 @@ use crate::sample_data::draw_rng::DrawRng;
 use crate::sample_data::paint::outline::{around, circle, ellipse, lines, polygon, ribbon};
 use crate::sample_data::paint::{Canvas, Colour, FillStyle, Placement, Point, polar};
 use crate::sample_data::scene;
-use parts::{folded_wing, head_of, spread_wing, tail, throat, torso};
+use parts::{folded_wing, head_of, spread_wing, tail, tail_style, throat, torso};
 use plumage::Plumage;
 
 #[derive(Clone, Copy, PartialEq)]
@@ -173,15 +173,7 @@ fn soaring(bird: &Plumage, layer: &mut Canvas, rng: &mut DrawRng, at: Placement)
         (end, 0.34),
         (-0.5, 0.12),
     ]);
-    layer.fill(
-        &fan,
-        &FillStyle::linear(
-            (-0.5, 0.0),
-            (end, 0.0),
-            [(bird.back, 1.0), (bird.wing.darker(0.2), 1.0)],
-        ),
-        at,
-    );
+    layer.fill(&fan, &tail_style(bird, end), at);
     for side in [true, false] {
         let turns = if side { -0.25 - sweep } else { 0.25 + sweep };
         spread_wing(bird, layer, at.moved(0.25, 0.0).turned(turns), (side, 0.0));

@@ -116,6 +116,12 @@ pub(super) fn head_of(bird: &Plumage, layer: &mut Canvas, at: Placement) {
     );
 }
 
+/// The colours of a tail that ends at `end`.
+pub(super) fn tail_style(bird: &Plumage, end: f32) -> FillStyle {
+    let colours = [(bird.back, 1.0), (bird.wing.darker(0.2), 1.0)];
+    FillStyle::linear((-0.5, 0.0), (end, 0.0), colours)
+}
+
 pub(super) fn tail(bird: &Plumage, layer: &mut Canvas, body: Placement) {
     let (h, length) = (bird.build.plump, bird.build.tail);
     let end = -0.8 - length;
@@ -126,15 +132,7 @@ pub(super) fn tail(bird: &Plumage, layer: &mut Canvas, body: Placement) {
         (end + 0.05, 0.26),
         (-0.45, 0.35 * h),
     ]);
-    layer.fill(
-        &fan,
-        &FillStyle::linear(
-            (-0.5, 0.0),
-            (end, 0.0),
-            [(bird.back, 1.0), (bird.wing.darker(0.2), 1.0)],
-        ),
-        body,
-    );
+    layer.fill(&fan, &tail_style(bird, end), body);
     for y in [0.02, 0.1, 0.18] {
         layer.stroke(
             &lines(&[(-0.6, y * 0.3), (end + 0.05, y)]),

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::super::instructions::Portable;
+use super::super::portable::Portable;
 use super::{BLUE_OF_BLUE, Convert, GREEN_OF_BLUE, GREEN_OF_RED, HALF, RED_OF_RED, Samples};
 use crate::{cpu::Avx2, image::Image};
 

@@ -11,7 +11,7 @@
 )]
 mod avx2;
 
-use super::instructions::Portable;
+use super::portable::Portable;
 use crate::image::Image;
 
 /// 1.402, 1.772, 0.344136 and 0.714136 in 65536ths.

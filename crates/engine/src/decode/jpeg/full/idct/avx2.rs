@@ -6,7 +6,7 @@
 use std::arch::x86_64::*;
 
 use super::super::super::SIDE;
-use super::super::instructions::Portable;
+use super::super::portable::Portable;
 use super::{Block, COLUMN_SHIFT, FACTOR_BITS, Idct, ROW_SHIFT};
 use crate::cpu::Avx2;
 

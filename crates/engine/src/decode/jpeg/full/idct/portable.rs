@@ -1,7 +1,7 @@
 //! The inverse DCT in portable integer code, eight columns or rows at a time.
 
 use super::super::super::SIDE;
-use super::super::instructions::Portable;
+use super::super::portable::Portable;
 use super::{Block, COLUMN_SHIFT, FACTOR_BITS, Idct, ROW_SHIFT, between, sample, storage_index};
 
 /// One value per column or per row.

@@ -2,7 +2,7 @@ use std::f64::consts::PI;
 
 use proptest::prelude::*;
 
-use super::super::instructions::Portable;
+use super::super::portable::Portable;
 use super::*;
 
 /// Coefficients by row and column.

@@ -7,6 +7,7 @@ use ::image::{
 use proptest::prelude::*;
 
 use super::*;
+use crate::decode::Blame;
 
 /// An image without symmetry, smooth enough for JPEG.
 fn photo(width: u32, height: u32) -> RgbImage {
@@ -263,8 +264,8 @@ fn a_decompression_bomb_is_rejected_before_memory_is_allocated() {
 #[test]
 fn coefficients_of_multi_scan_files_count_towards_the_limit() {
     let [sequential, progressive] = [
-        include_bytes!("../../../../tests/fixtures/jpeg/420.jpg").as_slice(),
-        include_bytes!("../../../../tests/fixtures/jpeg/progressive.jpg"),
+        include_bytes!("../../../../../tests/fixtures/jpeg/420.jpg").as_slice(),
+        include_bytes!("../../../../../tests/fixtures/jpeg/progressive.jpg"),
     ];
     let with_limit = |bytes: &[u8], max_allocation| {
         let limits = DecodeLimits {

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::*;
+use crate::cache::CatalogId;
+use crate::dataset::Split;
 
 fn key(sample: u32) -> Key {
     Key {

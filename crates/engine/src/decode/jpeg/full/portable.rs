@@ -1,0 +1,3 @@
+/// The instruction set of portable code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Portable;

@@ -1,0 +1,124 @@
+//! The symbols of Huffman tables, and the values after them.
+
+/// Coefficients of a block.
+pub(super) const BLOCK: u32 = 64;
+/// The advance of an end-of-block symbol: larger than any sum of other advances in a block.
+pub(super) const END_OF_BLOCK: u32 = 2 * BLOCK;
+
+/// The symbols of a kind of Huffman table, each of which is followed by a value.
+pub(super) trait Symbols {
+    /// The meaning of `symbol`, whose code has `length` bits; `None` if it is invalid.
+    fn step(symbol: u8, length: u32) -> Option<Step>;
+
+    /// The value after the symbol of `step`.
+    #[inline(always)]
+    fn value(step: Step, bits: u32) -> i32 {
+        extend(bits, step.size)
+    }
+}
+
+/// A symbol and the value after it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step {
+    /// Bits of code and value.
+    pub(super) bits: u32,
+    /// AC coefficients advanced over, including the one with the value; [`END_OF_BLOCK`] if the rest of the block is zero.
+    pub(super) advance: u32,
+    /// Bits of the value.
+    pub(super) size: u32,
+}
+
+impl Step {
+    fn new((length, size): (u32, u32), advance: u32) -> Self {
+        Self {
+            bits: length + size,
+            advance,
+            size,
+        }
+    }
+
+    /// Both as one entry.
+    pub(super) fn and(self, second: Self) -> Self {
+        Self {
+            bits: self.bits + second.bits,
+            advance: self.advance + second.advance,
+            size: 0,
+        }
+    }
+
+    /// Packed: bits in the lower byte, advance in the upper byte.
+    pub(super) fn packed(self) -> u16 {
+        (self.bits | (self.advance << 8)) as u16
+    }
+}
+
+/// Symbols of DC tables: the bits of a difference.
+#[derive(Debug)]
+pub(super) enum Dc {}
+
+impl Symbols for Dc {
+    #[inline(always)]
+    fn step(size: u8, length: u32) -> Option<Step> {
+        (size <= 15).then(|| Step::new((length, size.into()), 0))
+    }
+}
+
+/// Symbols of AC tables: a run of zeros, and the bits of the value that follows it.
+#[derive(Debug)]
+pub(super) enum Ac {}
+
+impl Symbols for Ac {
+    #[inline(always)]
+    fn step(symbol: u8, length: u32) -> Option<Step> {
+        let (run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
+        let advance = match (run, size) {
+            (0, 0) => END_OF_BLOCK,
+            (15, 0) => 16,
+            (_, 0) => return None,
+            _ => run + 1,
+        };
+        Some(Step::new((length, size), advance))
+    }
+}
+
+/// Symbols of AC tables of progressive scans, some of which are followed by the length of an end-of-band run.
+#[derive(Debug)]
+pub(super) enum Band {}
+
+impl Symbols for Band {
+    #[inline(always)]
+    fn step(symbol: u8, length: u32) -> Option<Step> {
+        let (run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
+        Some(match size {
+            0 if run < 15 => Step::new((length, run), END_OF_BLOCK),
+            _ => Step::new((length, size), run + 1),
+        })
+    }
+
+    #[inline(always)]
+    fn value(step: Step, bits: u32) -> i32 {
+        if step.advance == END_OF_BLOCK {
+            eob_run(bits, step.size).cast_signed()
+        } else {
+            extend(bits, step.size)
+        }
+    }
+}
+
+/// The number of further blocks in an end-of-band run (EOBRUN) with `size` extra bits.
+#[inline(always)]
+pub(super) fn eob_run(bits: u32, size: u32) -> u32 {
+    (1 << size) + bits - 1
+}
+
+/// The signed value of `size` bits; negative values begin with 0.
+///
+/// # Source
+///
+/// ITU-T T.81, annex F.2.2.1, figure F.12 (EXTEND).
+#[inline]
+fn extend(bits: u32, size: u32) -> i32 {
+    let is_negative = bits < (1 << size) >> 1;
+    let below = if is_negative { (1 << size) - 1 } else { 0 };
+    bits.cast_signed() - below
+}

@@ -1,0 +1,22 @@
+use std::sync::Arc;
+
+use super::{epoch_history::StreamId, position::SpecHash, served_dataset::ServedDataset, spec::StreamSpec};
+
+/// What a stream consists of, known before its first batch.
+#[derive(Clone, Debug)]
+pub struct Description {
+    /// Id of the stream.
+    pub id: StreamId,
+    /// The request, with all defaults filled in.
+    pub spec: StreamSpec,
+    /// The dataset.
+    pub served: Arc<ServedDataset>,
+    /// Hash of the request.
+    pub spec_hash: SpecHash,
+    /// Batches in an epoch.
+    pub steps_per_epoch: u64,
+    /// Images in an epoch, over all shards.
+    pub images_per_epoch: u64,
+    /// Draws per class in an epoch, in label order, over all shards.
+    pub draws_per_class: Vec<u64>,
+}
