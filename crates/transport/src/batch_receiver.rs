@@ -18,7 +18,10 @@ use http_body_util::Full;
 use prost::Message as _;
 use tonic::{Status, body::Body, client::GrpcService, metadata::GRPC_CONTENT_TYPE};
 
-use super::tensor_field::{TensorSearch, find};
+use super::{
+    message::{PREFIX, encode},
+    tensor_field::{TensorSearch, find},
+};
 use equibatch_engine::{
     checksum::Crc32c,
     memory::{Pool, PooledBuffer},
@@ -26,8 +29,6 @@ use equibatch_engine::{
 
 /// Path of the method.
 const STREAM_BATCHES: &str = "/equibatch.v1.BatchLoader/StreamBatches";
-/// Length of the gRPC message prefix: the compression flag and the message length.
-const PREFIX: usize = 5;
 
 /// Limits of what is received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -321,12 +322,7 @@ fn damaged(batch: &Batch) -> Status {
 }
 
 fn http_request(request: &StreamBatchesRequest) -> Request<Body> {
-    let length = request.encoded_len();
-    let mut message = BytesMut::with_capacity(PREFIX + length);
-    message.put_u8(0);
-    message.put_u32(u32::try_from(length).expect("a request is small"));
-    request.encode(&mut message).expect("the buffer grows");
-    let mut http = Request::new(Body::new(Full::new(message.freeze())));
+    let mut http = Request::new(Body::new(Full::new(encode(request))));
     *http.method_mut() = Method::POST;
     *http.version_mut() = Version::HTTP_2;
     *http.uri_mut() = http::Uri::from_static(STREAM_BATCHES);

@@ -7,9 +7,12 @@ use equibatch_engine::{
 };
 use equibatch_proto::v1;
 
-/// The first message of a stream.
+/// The first message of a stream, whose tensors are in `memory` if it is shared.
 #[must_use]
-pub(in crate::service) fn description(description: &Description) -> v1::StreamDescription {
+pub(in crate::service) fn description(
+    description: &Description,
+    memory: Option<v1::SharedMemory>,
+) -> v1::StreamDescription {
     let spec = &description.spec;
     let dataset = description.served.dataset();
     let (images, side) = (spec.images_per_batch() as u32, spec.tensor.size);
@@ -44,7 +47,7 @@ pub(in crate::service) fn description(description: &Description) -> v1::StreamDe
         epochs: spec.epochs,
         canonical_short_side: spec.canonical_short_side().unwrap_or(0),
         stream_id: description.id.0.to_be_bytes().to_vec().into(),
-        memory: None,
+        memory,
     }
 }
 
@@ -72,9 +75,9 @@ fn recipe(recipe: &Recipe) -> v1::Recipe {
     }
 }
 
-/// A batch of the described stream.
+/// The fields of a batch of the described stream other than the tensor.
 #[must_use]
-pub(in crate::service) fn batch(batch: Batch, description: &Description) -> v1::Batch {
+pub(in crate::service) fn batch_fields(batch: Batch, description: &Description) -> v1::Batch {
     let replacement = |replacement: Replacement| v1::Replacement {
         slot: replacement.slot as u32,
         broken_sample_id: replacement.broken,
@@ -96,8 +99,7 @@ pub(in crate::service) fn batch(batch: Batch, description: &Description) -> v1::
         replacements: batch.replacements.into_iter().map(replacement).collect(),
         mixed_labels: mixed.iter().map(|mixed| mixed.label).collect(),
         mixed_weights: mixed.iter().map(|mixed| mixed.weight).collect(),
-        in_memory: None,
         tensor_crc32c: batch.checksum,
-        tensor: batch.tensor,
+        ..v1::Batch::default()
     }
 }
