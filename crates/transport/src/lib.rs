@@ -9,12 +9,14 @@
 //!
 //! - `message`: encodes messages, and the fields before a tensor: [`encode`], [`encode_batch_head`]; `tensor_field`: finds the tensor in an
 //!   encoded batch.
-//! - [`BatchReceiver`]: receives the responses to one request; [`Damaged`]: a batch whose checksum differs.
+//! - [`BatchReceiver`]: receives the responses to one request; `call`: sends it; [`Damaged`]: a batch whose checksum differs.
 //! - [`SharedBatchReceiver`]: the same for tensors in the server's shared memory.
 //! - [`FdSender`], [`FdReceiver`]: the file descriptor of that memory, over a Unix socket.
 //! - `flow_control`: frame size and windows, and why.
 
 mod batch_receiver;
+mod call;
+mod damaged;
 mod fd_receiver;
 mod fd_sender;
 mod flow_control;
@@ -23,7 +25,8 @@ mod shared_batch_receiver;
 mod tensor_field;
 
 pub use self::{
-    batch_receiver::{BatchReceiver, Damaged, SizeLimits},
+    batch_receiver::{BatchReceiver, SizeLimits},
+    damaged::Damaged,
     fd_receiver::{FdReceiver, connect},
     fd_sender::{AlreadySent, FdSender},
     flow_control::{MAX_FRAME_SIZE, with_flow_control},

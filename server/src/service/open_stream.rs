@@ -1,6 +1,6 @@
 //! Opens streams: from a request to the body of its response.
 
-use equibatch_engine::pipeline::{self, BatchStream, StreamSpec};
+use equibatch_engine::pipeline::{BatchStream, Limits, Requester, StreamSpec};
 use equibatch_proto::v1::{
     self, OpenSharedBatches, StreamSharedBatchesRequest, stream_shared_batches_request::Message,
 };
@@ -115,9 +115,7 @@ impl Loader {
             .map_err(|error| status(&error))?;
         let spec = convert::stream_spec(request, served.dataset()).map_err(|error| status(&error))?;
         let limits = grant.permissions.within(self.engine.limits());
-        spec.validate(&limits)
-            .map_err(|error| status(&pipeline::Error::from(error)))?;
-        let (mut stream, leases) = self.plan(client.key(), spec, sharing).await?;
+        let (mut stream, leases) = self.plan((client.key(), limits), spec, sharing).await?;
         stream.owned_by(owner(&client));
         // Shared-memory streams are bounded by their memory.
         if leases.is_none() {
@@ -152,20 +150,24 @@ impl Loader {
         Ok(BatchBody::new(stream, leases, ends, (open, permit)))
     }
 
-    /// Plans the stream; sends the descriptor of its memory if it is shared.
+    /// Plans the stream of a client with its limits; sends the descriptor of its memory if it is shared.
     async fn plan(
         &self,
-        client: String,
+        (name, limits): (String, Limits),
         spec: StreamSpec,
         sharing: Option<SharedMemoryRequest>,
     ) -> Result<(BatchStream, Option<Leases>), Status> {
         let engine = self.engine.clone();
         let held = sharing.as_ref().map(|sharing| sharing.held as usize);
-        let opened = tokio::task::spawn_blocking(move || match held {
-            Some(held) => engine
-                .stream_shared(&client, spec, held)
-                .map(|(stream, memory)| (stream, Some(memory))),
-            None => engine.stream_for(&client, spec).map(|stream| (stream, None)),
+        let opened = tokio::task::spawn_blocking(move || {
+            let (name, limits) = (&name, &limits);
+            let client = Requester { name, limits };
+            match held {
+                Some(held) => engine
+                    .stream_shared(client, spec, held)
+                    .map(|(stream, memory)| (stream, Some(memory))),
+                None => engine.stream_for(client, spec).map(|stream| (stream, None)),
+            }
         });
         let (stream, memory) = opened
             .await

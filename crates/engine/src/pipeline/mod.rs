@@ -46,7 +46,7 @@ mod workers;
 pub use self::{
     batch::{Batch, Mixed, Replacement},
     bottleneck::{Bottleneck, ClientReport, TimeBreakdown},
-    engine::{Engine, SharedMemory},
+    engine::{Engine, Requester, SharedMemory},
     epoch_history::StreamId,
     error::Error,
     explain::{Explained, Mixture},

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use tonic::Code;
 
 use super::*;
+use crate::message::encode;
 use equibatch_engine::{checksum::crc32c, memory::ALIGNMENT};
 
 const SIZES: SizeLimits = SizeLimits {

@@ -1,7 +1,7 @@
 //! Converts streams and batches to messages.
 
 use equibatch_engine::{
-    augment::{Numbers, Recipe},
+    augment::Recipe,
     pipeline::{Batch, Description, Replacement},
     tensor::{ElementType, Layout},
 };
@@ -51,27 +51,16 @@ pub(in crate::service) fn description(
     }
 }
 
-/// As number fields if they can express it, otherwise as text: valid in a request, with the same meaning.
+/// As text, valid in a request; an empty message if there is none.
 fn recipe(recipe: &Recipe) -> v1::Recipe {
-    if *recipe == Recipe::none() {
-        return v1::Recipe::default();
-    }
-    match Numbers::of(recipe) {
-        Some(numbers) => v1::Recipe {
-            flip: numbers.flip,
-            max_rotate: numbers.max_rotate,
-            max_zoom: numbers.max_zoom,
-            max_warp: numbers.max_warp,
-            max_lighting: numbers.max_lighting,
-            p_affine: numbers.p_affine,
-            p_lighting: numbers.p_lighting,
-            random_crop: numbers.random_crop,
-            ..v1::Recipe::default()
+    let is_none = *recipe == Recipe::none();
+    v1::Recipe {
+        text: if is_none {
+            String::new()
+        } else {
+            recipe.to_string()
         },
-        None => v1::Recipe {
-            text: recipe.to_string(),
-            ..v1::Recipe::default()
-        },
+        ..v1::Recipe::default()
     }
 }
 
