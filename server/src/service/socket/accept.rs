@@ -59,3 +59,38 @@ impl Stream for Incoming {
         Poll::Pending
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpStream;
+    use tokio_stream::StreamExt as _;
+
+    use super::*;
+    use crate::service::socket::Address;
+
+    #[tokio::test]
+    async fn a_socket_with_many_connections_does_not_keep_others_waiting() {
+        let any = Address::Tcp {
+            host: "127.0.0.1".to_owned(),
+            port: 0,
+        };
+        let sockets = Sockets::bind(&[any.clone(), any]).await.expect("free ports");
+        let ports = sockets.ports().expect("bound");
+        let mut clients = vec![];
+        for address in [ports[0], ports[0], ports[0], ports[1]] {
+            clients.push(TcpStream::connect(address).await.expect("a listener"));
+        }
+        let mut incoming = sockets.accept();
+        let mut accepted = vec![];
+        for _ in &clients {
+            let connection = incoming.next().await.expect("it never ends").expect("accepted");
+            let Connection::Tcp(stream) = connection else {
+                panic!("not a TCP socket")
+            };
+            accepted.push(stream.local_addr().expect("connected"));
+        }
+        let place = accepted.iter().position(|address| *address == ports[1]);
+        assert!(place.is_some_and(|place| place < 2), "{accepted:?}");
+        assert_eq!(accepted.iter().filter(|address| **address == ports[0]).count(), 3);
+    }
+}
