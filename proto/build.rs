@@ -13,6 +13,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     tonic_prost_build::configure()
         .bytes(".equibatch.v1")
         .btree_map(".equibatch.v1")
+        // The server has a service of its own for the streaming methods (`service/batch_service`).
+        .generate_default_stubs(true)
         .compile_fds(descriptors)?;
     Ok(())
 }

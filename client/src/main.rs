@@ -40,7 +40,8 @@ fn main() -> ExitCode {
             return Exit::Done;
         }
         // One sentence: what was attempted, then the chain of causes.
-        let _ = writeln!(io::stderr(), "error: {error:#}");
+        let hint = Exit::hint(&error).map_or_else(String::new, |hint| format!("; {hint}"));
+        let _ = writeln!(io::stderr(), "error: {error:#}{hint}");
         exit
     });
     ExitCode::from(exit as u8)

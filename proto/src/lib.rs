@@ -4,7 +4,7 @@
 //! type `bytes` are [`bytes::Bytes`], so that a tensor is received without a copy.
 
 /// Package `equibatch.v1`.
-#[allow(missing_docs, clippy::all, reason = "generated code")]
+#[allow(missing_docs, deprecated, clippy::all, reason = "generated code")]
 pub mod v1 {
     tonic::include_proto!("equibatch.v1");
 

@@ -262,7 +262,7 @@ fn a_client_says_how_long_it_waits_for_its_server_and_when_it_is_back() {
     first.kill();
     first.wait();
     let again = ServerProcess::listening(images.root(), &first.address, &[]);
-    let words = ["waiting up to 300 s", "--retry-for", "the server is back after"];
+    let words = ["waiting up to 300 s", "the server is back after"];
     trainer.wait_for_errors(&words);
     drop(again);
 }

@@ -1,4 +1,4 @@
-use equibatch_stream as stream;
+use equibatch_stream::{self as stream, Remedy};
 use equibatch_tools::preview;
 use equibatch_training::runtime;
 
@@ -43,11 +43,27 @@ impl Exit {
             .unwrap_or(Self::Failed)
     }
 
+    /// The option that helps against an error of the network.
+    #[must_use]
+    pub fn hint(error: &anyhow::Error) -> Option<&'static str> {
+        let error = error.chain().find_map(stream_error)?;
+        Some(match error.remedy()? {
+            Remedy::Address => "see --server",
+            Remedy::Reach => "is the server running, and is --server right?",
+            Remedy::Root => {
+                "if its certificate is issued by a private CA, pass the CA's root with --tls-ca FILE"
+            }
+            Remedy::Certificate => "pass a certificate with --tls-cert FILE --tls-key FILE",
+            Remedy::Token => "pass a token with --token-file FILE or EQUIBATCH_TOKEN",
+            _ => return None,
+        })
+    }
+
     fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Self> {
         if cause.is::<UsageError>() || cause.is::<experiment::Error>() {
             return Some(Self::Usage);
         }
-        if let Some(error) = cause.downcast_ref::<stream::Error>() {
+        if let Some(error) = stream_error(cause) {
             return Some(Self::of_stream(error));
         }
         if let Some(error) = cause.downcast_ref::<runtime::Error>() {
@@ -73,7 +89,6 @@ impl Exit {
             _ => {}
         }
         match cause.downcast_ref::<fit::Error>() {
-            Some(fit::Error::Stream(error)) => return Some(Self::of_stream(error)),
             Some(fit::Error::Mismatch { .. }) => return Some(Self::Data),
             Some(fit::Error::Learner(error)) => return Self::of_cause(error),
             Some(fit::Error::Evaluate(error)) => return Self::of_cause(error),
@@ -82,14 +97,12 @@ impl Exit {
         }
         match cause.downcast_ref::<finder::Error>() {
             Some(finder::Error::Interrupted) => return Some(Self::Interrupted),
-            Some(finder::Error::Stream(error)) => return Some(Self::of_stream(error)),
             Some(finder::Error::Learner(error)) => return Self::of_cause(error),
             Some(finder::Error::Images(error)) => return Self::of_cause(error),
             _ => {}
         }
         match cause.downcast_ref::<evaluate::Error>() {
             Some(evaluate::Error::Mismatch { .. }) => return Some(Self::Data),
-            Some(evaluate::Error::Stream(error)) => return Some(Self::of_stream(error)),
             Some(evaluate::Error::Runtime(error)) => return Some(Self::of_runtime(error)),
             _ => {}
         }
@@ -154,6 +167,22 @@ impl Exit {
     }
 }
 
+/// The error of the network that `cause` is, or that is its variant without a text of its own.
+fn stream_error<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a stream::Error> {
+    match cause.downcast_ref() {
+        Some(fit::Error::Stream(error)) => return Some(error),
+        Some(fit::Error::Evaluate(error)) => return stream_error(error),
+        _ => {}
+    }
+    if let Some(finder::Error::Stream(error)) = cause.downcast_ref() {
+        return Some(error);
+    }
+    match cause.downcast_ref() {
+        Some(evaluate::Error::Stream(error)) => Some(error),
+        _ => cause.downcast_ref(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use anyhow::Context as _;
@@ -189,5 +218,24 @@ mod tests {
         ] {
             assert_eq!(Exit::of(&error), code, "{error:#}");
         }
+    }
+
+    #[test]
+    fn errors_of_the_network_have_a_hint_however_they_are_wrapped() {
+        let closed = || stream::Error::Unreachable {
+            address: "a:1".to_owned(),
+            reason: "x".to_owned(),
+        };
+        let evaluated = evaluate::Error::from(closed());
+        for error in [
+            anyhow::Error::from(closed()).context("outer"),
+            fit::Error::from(closed()).into(),
+            fit::Error::from(evaluated).into(),
+            finder::Error::from(closed()).into(),
+        ] {
+            let hint = Exit::hint(&error);
+            assert!(hint.is_some_and(|hint| hint.contains("--server")), "{error:#}");
+        }
+        assert_eq!(Exit::hint(&anyhow::anyhow!("something else")), None);
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use equibatch_proto::v1;
 
-use super::{Error, Position, position::hexadecimal, server::Files};
+use super::{Error, Position, files::Files, hex::hexadecimal};
 
 /// What the server sends before the first batch.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,23 +105,14 @@ impl StreamDescription {
 
     /// Returns an error if the stream that `other` describes, of the server at `address`, would have other batches.
     pub(super) fn check_same(&self, other: &Self, address: &str) -> Result<(), Error> {
-        let reason = if self.fingerprint != other.fingerprint {
-            format!(
-                "it serves other files: fingerprint {}, expected {}",
-                short(&other.fingerprint),
-                short(&self.fingerprint)
-            )
-        } else if (&self.spec_hash, self.steps_per_epoch) != (&other.spec_hash, other.steps_per_epoch) {
-            "it renders other batches for the same request: does it have the same version?".to_owned()
-        } else {
+        self.files().check(&other.fingerprint, address)?;
+        if (&self.spec_hash, self.steps_per_epoch) == (&other.spec_hash, other.steps_per_epoch) {
             return Ok(());
-        };
-        let address = address.to_owned();
-        Err(Error::Differs { address, reason })
+        }
+        Err(Error::Differs {
+            address: address.to_owned(),
+            reason: "it renders other batches for the same request: does it have the same version?"
+                .to_owned(),
+        })
     }
-}
-
-/// A short prefix of a hash, for messages.
-pub(super) fn short(hash: &str) -> &str {
-    hash.get(..12).unwrap_or(hash)
 }

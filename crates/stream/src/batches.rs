@@ -1,17 +1,18 @@
 //! A stream of prefetched batches.
 
 use std::{
+    future::Future,
     sync::Arc,
-    task::Poll,
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
 use tokio::{task::JoinSet, time};
 
 use super::{
-    Batch, BottleneckReport, Error, Position, StreamDescription,
+    Batch, BottleneckReport, Error, Position, StreamDescription, Stride,
     bottleneck::TimeBreakdown,
-    request::Stride,
+    network_thread::NetworkThread,
     server_pool::ServerPool,
     server_stream::Delivery,
     spread::{ServerStreams, Spread},
@@ -21,7 +22,7 @@ use super::{
 /// How long to wait for the servers' answers to an epoch report; training pauses meanwhile.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Batches in order, prefetched.
+/// Batches in order, prefetched: an iterator that blocks, or polled by async code.
 ///
 /// Memory: `prefetch` batches are queued, one is being received from each server, and the caller has one, or two after
 /// [`BatchStream::peek`]. Batches in shared memory belong to the server until they are dropped; if the caller keeps many, further ones are
@@ -30,6 +31,8 @@ const REPORT_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct BatchStream {
     description: Arc<StreamDescription>,
     transports: String,
+    /// They end when their last user is dropped.
+    threads: Arc<NetworkThread>,
     spread: Spread,
     streams: ServerStreams,
     timer: StepTimer,
@@ -44,6 +47,7 @@ pub struct BatchStream {
 impl BatchStream {
     pub(super) fn new(
         (description, transports): (Arc<StreamDescription>, String),
+        threads: Arc<NetworkThread>,
         spread: Spread,
         streams: ServerStreams,
     ) -> Self {
@@ -54,6 +58,7 @@ impl BatchStream {
         Self {
             description,
             transports,
+            threads,
             streams,
             timer: StepTimer::default(),
             ahead: None,
@@ -76,7 +81,7 @@ impl BatchStream {
         &self.transports
     }
 
-    /// Waits for the next batch; `None` after the last one.
+    /// Waits for the next batch; `None` after the last one. Blocks; must not be called in async code.
     ///
     /// # Errors
     ///
@@ -91,10 +96,37 @@ impl BatchStream {
             Some(delivery) => Some(delivery),
             None => self.streams.queues[queue].blocking_recv(),
         };
-        self.take(received)
+        self.accept(received)
     }
 
-    /// Waits for the next batch for at most `timeout`; [`Poll::Pending`] if it did not arrive.
+    /// Polls for the next batch, from async code of any executor; `None` after the last one.
+    ///
+    /// ```
+    /// # use equibatch_stream::{BatchStream, Error};
+    /// # async fn example(mut stream: BatchStream) -> Result<(), Error> {
+    /// while let Some(batch) = std::future::poll_fn(|context| stream.poll_next(context)).await {
+    ///     println!("step {}", batch?.step);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`BatchStream::next_batch`].
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Batch, Error>>> {
+        let Some(queue) = self.queue() else {
+            return Poll::Ready(None);
+        };
+        self.timer.asked(Instant::now());
+        let received = match self.ahead.take() {
+            Some(delivery) => Some(delivery),
+            None => ready!(self.streams.queues[queue].poll_recv(context)),
+        };
+        Poll::Ready(self.accept(received).transpose())
+    }
+
+    /// Waits for the next batch for at most `timeout`, as [`BatchStream::next_batch`]; [`Poll::Pending`] if it did not arrive.
     ///
     /// # Errors
     ///
@@ -105,15 +137,14 @@ impl BatchStream {
         };
         self.timer.asked(Instant::now());
         if let Some(delivery) = self.ahead.take() {
-            return Poll::Ready(self.take(Some(delivery)));
+            return Poll::Ready(self.accept(Some(delivery)));
         }
         let receive = self.streams.queues[queue].recv();
         match self
-            .spread
             .threads
             .block_on(async { time::timeout(timeout, receive).await })
         {
-            Ok(received) => Poll::Ready(self.take(received)),
+            Ok(received) => Poll::Ready(self.accept(received)),
             Err(_) => Poll::Pending,
         }
     }
@@ -134,20 +165,29 @@ impl BatchStream {
     ///
     /// Waits for the answers for at most two seconds. A server that does not answer in time makes the report less exact.
     pub fn end_epoch(&mut self, epoch: u64) -> Option<BottleneckReport> {
+        let report = self.report(epoch);
+        self.threads.block_on(report).bottleneck()
+    }
+
+    /// [`BatchStream::end_epoch`] for async code of any executor.
+    pub async fn end_epoch_async(&mut self, epoch: u64) -> Option<BottleneckReport> {
+        let report = self.report(epoch);
+        self.threads.run(report).await.bottleneck()
+    }
+
+    /// Reports the timings since the last report; returns the breakdown by all servers.
+    fn report(&mut self, epoch: u64) -> impl Future<Output = TimeBreakdown> + Send + use<> {
         let entries = self.timer.take(Instant::now());
-        let server_pool = &self.spread.server_pool;
-        let breakdown = self.spread.threads.block_on(async {
-            let mut asking: JoinSet<TimeBreakdown> = entries
-                .into_iter()
-                .map(|(origin, step_timings)| ask(Arc::clone(server_pool), origin, epoch, step_timings))
-                .collect();
+        let server_pool = Arc::clone(&self.spread.server_pool);
+        async move {
+            let ask = |(origin, step_timings)| ask(Arc::clone(&server_pool), origin, epoch, step_timings);
+            let mut asking: JoinSet<TimeBreakdown> = entries.into_iter().map(ask).collect();
             let mut sum = TimeBreakdown::default();
             while let Some(answer) = asking.join_next().await {
                 answer.iter().for_each(|breakdown| sum.add(breakdown));
             }
             sum
-        });
-        breakdown.bottleneck()
+        }
     }
 
     /// The queue of the next batch. If servers were added or removed since the last batch, the steps from here on are redistributed first.
@@ -157,15 +197,16 @@ impl BatchStream {
         if self.ahead.is_none() && self.streams.membership != server_pool.membership() {
             let (servers, membership) = server_pool.members();
             let servers = (servers.as_slice(), membership);
+            let start = self.position.as_ref();
             self.streams = self
                 .spread
-                .start(&self.description, servers, self.position.as_ref(), vec![]);
+                .start(&self.threads, &self.description, servers, start, vec![]);
         }
         let number = u128::from(epoch) * u128::from(self.description.steps_per_epoch) + u128::from(step);
         Some((number % self.streams.queues.len() as u128) as usize)
     }
 
-    fn take(&mut self, received: Option<Delivery>) -> Result<Option<Batch>, Error> {
+    fn accept(&mut self, received: Option<Delivery>) -> Result<Option<Batch>, Error> {
         self.due = match (&received, self.due) {
             (Some(Ok(_)), Some(due)) => {
                 let following = Stride::ALL.following(due, self.description.steps_per_epoch);
@@ -179,6 +220,15 @@ impl BatchStream {
             self.position = Some(batch.next.clone());
             batch
         }))
+    }
+}
+
+/// The batches in order, blocking the thread; see [`BatchStream::poll_next`] for async code. Nothing follows an error.
+impl Iterator for BatchStream {
+    type Item = Result<Batch, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_batch().transpose()
     }
 }
 

@@ -5,8 +5,8 @@ use std::{fmt, str::FromStr as _};
 use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataValue},
-    service::Interceptor,
-    transport::{Certificate, ClientTlsConfig, Identity},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::{Certificate, Channel, ClientTlsConfig, Identity},
 };
 
 use super::{Error, address::Address, trace::TraceId};
@@ -86,6 +86,9 @@ impl Credentials {
         }
     }
 }
+
+/// A connection that adds the token and the trace id to requests.
+pub(super) type Connection = InterceptedService<Channel, AuthInterceptor>;
 
 /// Adds the token and the `traceparent` header to every request.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use equibatch_proto::v1;
 
-use super::{Split, position::hexadecimal};
+use super::{Split, hex::hexadecimal};
 
 /// A dataset in the server's list.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use equibatch_transport::{BatchReceiver, FdReceiver, SharedBatchReceiver, SizeLi
 use tonic::{Code, Status};
 
 use super::{
-    Batch, BatchRequest, Error, Position, StreamDescription, Transport, batch::Mixed, server::Connection,
+    Batch, BatchRequest, Error, Position, StreamDescription, Transport, batch::Mixed, credentials::Connection,
 };
 
 /// The batches of one request from one server; every message is checked against the request.

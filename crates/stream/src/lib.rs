@@ -1,21 +1,45 @@
 //! A stream of batches from one or several servers, with failover.
 //!
+//! ```no_run
+//! use equibatch_stream::{BatchRequest, RetryPolicy, Servers, Split};
+//!
+//! # fn main() -> Result<(), equibatch_stream::Error> {
+//! let servers = Servers::open("loader-1:50051,loader-2:50051", RetryPolicy::default())?;
+//! let request = BatchRequest {
+//!     epochs: 10,
+//!     seed: 7,
+//!     recipe: "light rotate(15)".to_owned(),
+//!     ..BatchRequest::evaluation("flowers-birds", Split::Train, 64, 224)
+//! };
+//! for batch in servers.stream(&request, 4)? {
+//!     let batch = batch?; // batch.labels, batch.tensor: little-endian f32 in the order N, C, H, W
+//!     println!("epoch {} step {}: {} images", batch.epoch, batch.step, batch.labels.len());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The network runs on a thread of its own, so that batches arrive while the caller computes. For async code of any executor there are
+//! [`Servers::open_async`], [`Servers::stream_async`] and [`BatchStream::poll_next`]; all other methods that wait block.
+//!
 //! # Layout
 //!
 //! - [`servers`]: a client of one or several servers, the entry point.
 //! - [`batches`]: the prefetched stream; [`batch`]: its batches.
-//! - [`request`]: what to stream, and its wire form; [`mod@balance`]: how often each class is drawn.
+//! - [`request`]: what to stream, and its wire form; [`mod@balance`]: how often each class is drawn; [`batch_dtype`], [`stride`]: parts of it.
 //! - [`position`]: the position in a stream, saved with a model.
 //! - [`dataset`]: datasets as described by servers.
 //! - `server_stream`: one server's share of a stream, with failover to other servers.
-//! - `server_pool`: health of the servers; [`retry_policy`]: timeouts and backoff.
+//! - `server_pool`, `pool_state`: health of the servers; [`retry_policy`]: timeouts and backoff.
 //! - `trace`: the trace id of all requests of this process.
 //! - [`bottleneck`]: bottleneck attribution; `step_timings`: the timings reported to the servers.
 //! - [`transport`]: network, socket or shared memory.
 //! - `credentials`: tokens and certificates.
 //! - [`mod@resolver`]: name lookup; `target`: an address as typed, and the servers that it resolves to.
-//! - `server`, `address`: one server; `incoming`: one stream from it, with every message checked.
-//! - `spread`: distributes the steps of a stream over servers.
+//! - `server`, `address`, `connect`: one server; `incoming`: one stream from it, with every message checked; `files`: what it must serve.
+//! - `spread`: distributes the steps of a stream over servers; `opening`: opens their streams.
+//! - `error`, `status`: errors, also from what tonic reports.
+//! - `network_thread`: where all of this runs; `hex`: hashes as text.
 //!
 //! # Failover
 //!
@@ -31,18 +55,23 @@
 //! e. Names are resolved periodically. If servers are added or removed, the steps from the next batch on are redistributed.
 //!
 //! No batch can be lost or repeated: a server stream accepts only the batch that is due.
-//!
-//! The interface is blocking: [`Servers`] owns the network threads.
 
 mod address;
 pub mod balance;
 pub mod batch;
+pub mod batch_dtype;
 pub mod batches;
 pub mod bottleneck;
+mod connect;
 mod credentials;
 pub mod dataset;
 mod error;
+mod files;
+mod hex;
 mod incoming;
+mod network_thread;
+mod opening;
+mod pool_state;
 pub mod position;
 pub mod request;
 pub mod resolver;
@@ -52,23 +81,27 @@ mod server_pool;
 mod server_stream;
 pub mod servers;
 mod spread;
+mod status;
 mod step_timings;
+pub mod stride;
 mod target;
 mod trace;
 pub mod transport;
 
 pub use balance::Balance;
 pub use batch::{Batch, Mixed, StreamDescription};
+pub use batch_dtype::BatchDtype;
 pub use batches::BatchStream;
 pub use bottleneck::{Bottleneck, BottleneckReport};
 pub use credentials::{Credentials, Token};
 pub use dataset::{ClassCounts, DatasetDescription, DatasetSummary, Sample};
-pub use error::Error;
+pub use error::{Error, Remedy};
 pub use position::Position;
-pub use request::{BatchDtype, BatchRequest, Split, Stride};
+pub use request::{BatchRequest, Split};
 pub use resolver::Resolver;
 pub use retry_policy::RetryPolicy;
 pub use servers::Servers;
+pub use stride::Stride;
 pub use trace::TraceId;
 pub use transport::Transport;
 

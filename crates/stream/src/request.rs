@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use equibatch_proto::v1;
 use serde::{Deserialize, Serialize};
 
-use super::{Balance, Position};
+use super::{Balance, BatchDtype, Position, Stride, hex::from_hexadecimal};
 
 /// A split of a dataset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,94 +54,6 @@ impl FromStr for Split {
     }
 }
 
-/// Element type of batches on the wire.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BatchDtype {
-    /// f32, normalised by the server.
-    #[default]
-    F32,
-    /// f16, normalised by the server: half of the bytes.
-    F16,
-    /// u8 pixels, normalised by the client: a quarter of the bytes.
-    U8,
-}
-
-impl BatchDtype {
-    const NAMED: [(&str, Self); 3] = [("f32", Self::F32), ("f16", Self::F16), ("u8", Self::U8)];
-
-    /// Bytes of one element.
-    #[must_use]
-    pub fn bytes(self) -> usize {
-        match self {
-            Self::F32 => 4,
-            Self::F16 => 2,
-            Self::U8 => 1,
-        }
-    }
-
-    pub(super) fn to_wire(self) -> v1::ElementType {
-        match self {
-            Self::F32 => v1::ElementType::F32,
-            Self::F16 => v1::ElementType::F16,
-            Self::U8 => v1::ElementType::U8,
-        }
-    }
-}
-
-impl fmt::Display for BatchDtype {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let named = Self::NAMED.iter().find(|(_, wire)| wire == self);
-        f.write_str(named.map_or("", |(name, _)| name))
-    }
-}
-
-/// Unknown element type.
-#[derive(Debug, thiserror::Error)]
-#[error("unknown element type `{0}`: expected f32, f16 or u8")]
-pub struct ParseBatchDtypeError(String);
-
-impl FromStr for BatchDtype {
-    type Err = ParseBatchDtypeError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let named = Self::NAMED.iter().find(|(name, _)| *name == text);
-        named
-            .map(|(_, wire)| *wire)
-            .ok_or_else(|| ParseBatchDtypeError(text.to_owned()))
-    }
-}
-
-/// Every `of`-th batch: those whose number over all epochs, modulo `of`, is `index`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stride {
-    /// At least 1.
-    pub of: u32,
-    /// Below `of`.
-    pub index: u32,
-}
-
-impl Stride {
-    /// Every batch.
-    pub const ALL: Self = Self { of: 1, index: 0 };
-
-    /// The first of these batches at or after `(epoch, step)`, in epochs of `steps` batches.
-    #[must_use]
-    pub fn first_from(self, (epoch, step): (u64, u64), steps: u64) -> (u64, u64) {
-        let (of, steps) = (u128::from(self.of.max(1)), u128::from(steps.max(1)));
-        let number = u128::from(epoch) * steps + u128::from(step);
-        let found = number + (u128::from(self.index) + of - number % of) % of;
-        let epoch = u64::try_from(found / steps).unwrap_or(u64::MAX);
-        (epoch, (found % steps) as u64)
-    }
-
-    /// The first of these batches after `(epoch, step)`.
-    #[must_use]
-    pub fn following(self, (epoch, step): (u64, u64), steps: u64) -> (u64, u64) {
-        self.first_from((epoch, step + 1), steps)
-    }
-}
-
 /// A stream of `[N, 3, size, size]` or `[N, size, size, 3]` batches.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchRequest {
@@ -182,7 +94,8 @@ pub struct BatchRequest {
 }
 
 impl BatchRequest {
-    /// One epoch of a split in order, without augmentation.
+    /// One epoch of a split, with the server's defaults: the train split shuffled, oversampled and augmented; others in order and without
+    /// augmentation.
     #[must_use]
     pub fn evaluation(dataset: &str, split: Split, batch_size: u32, image_size: u32) -> Self {
         Self {
@@ -231,8 +144,7 @@ impl BatchRequest {
             } else {
                 v1::Layout::Nchw.into()
             },
-            expected_fingerprint: super::position::from_hexadecimal(&self.expected_fingerprint)
-                .unwrap_or_default(),
+            expected_fingerprint: from_hexadecimal(&self.expected_fingerprint).unwrap_or_default(),
             stride: (self.stride != Stride::ALL).then_some(v1::Stride {
                 of: self.stride.of,
                 index: self.stride.index,
@@ -268,24 +180,6 @@ impl BatchRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn strides_partition_the_batches() {
-        let steps = 3;
-        for of in 1..=5 {
-            let walk = |index| {
-                let stride = Stride { of, index };
-                std::iter::successors(Some(stride.first_from((0, 1), steps)), move |at| {
-                    Some(stride.following(*at, steps))
-                })
-                .take_while(|at| at.0 < 4)
-            };
-            let mut shared: Vec<_> = (0..of).flat_map(walk).collect();
-            shared.sort_unstable();
-            let all: Vec<_> = (1..12).map(|number| (number / 3, number % 3)).collect();
-            assert_eq!(shared, all, "{of}");
-        }
-    }
 
     #[test]
     fn the_message_limit_holds_a_full_batch_and_its_labels() {

@@ -1,7 +1,6 @@
 //! One server: its connections, requests and streams.
 
 use std::{
-    io,
     net::SocketAddr,
     path::PathBuf,
     sync::{
@@ -12,10 +11,8 @@ use std::{
 };
 
 use equibatch_proto::v1::{self, batch_loader_client::BatchLoaderClient};
-use equibatch_transport as receive;
-use equibatch_transport::{MAX_FRAME_SIZE, with_flow_control};
-use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, sync::OnceCell, task::JoinSet, time};
+use equibatch_transport::{self as transport, MAX_FRAME_SIZE, with_flow_control};
+use tokio::sync::OnceCell;
 use tonic::{
     service::interceptor::InterceptedService,
     transport::{Channel, Endpoint},
@@ -25,26 +22,20 @@ use tower::service_fn;
 use super::{
     BatchRequest, Credentials, DatasetDescription, DatasetSummary, Error, Sample, StreamDescription,
     address::Address,
-    batch::short,
     bottleneck::TimeBreakdown,
-    credentials::AuthInterceptor,
-    error::{root, unreachable},
+    connect::{CONNECT_TIMEOUT, first_to_connect},
+    credentials::{AuthInterceptor, Connection},
+    files::Files,
+    hex::hexadecimal,
     incoming::Incoming,
-    position::hexadecimal,
+    status::{root, unreachable},
     step_timings::StepTimings,
     trace::TraceId,
 };
 
-/// Timeout of a connection attempt.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Delay before the next address of a name is tried concurrently (RFC 8305 section 5).
-const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// Keepalive interval and timeout of idle connections: a server that vanished is noticed within their sum.
 const PROBE_INTERVAL: Duration = Duration::from_secs(15);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// A connection that adds the token and the trace id to requests.
-pub(super) type Connection = InterceptedService<Channel, AuthInterceptor>;
 
 /// A server, whether or not it can be reached.
 #[derive(Debug)]
@@ -60,14 +51,6 @@ pub(super) struct Server {
     channel: OnceCell<Channel>,
     /// Shortest time of a connection attempt, in microseconds.
     round_trip_us: AtomicU32,
-}
-
-/// What a server must serve to take part in a stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Files {
-    pub(super) dataset: String,
-    /// Hexadecimal.
-    pub(super) fingerprint: String,
 }
 
 impl Server {
@@ -254,17 +237,7 @@ impl Server {
             ..v1::DescribeDatasetRequest::default()
         };
         let found = hexadecimal(&self.answer(request).await?.fingerprint);
-        if found == files.fingerprint {
-            return Ok(());
-        }
-        Err(Error::Differs {
-            address: self.address.clone(),
-            reason: format!(
-                "it serves other files: fingerprint {}, expected {}",
-                short(&found),
-                short(&files.fingerprint)
-            ),
-        })
+        files.check(&found, &self.address)
     }
 
     /// Opens a stream over a connection of its own. With `held`, over shared memory if available, for a caller that holds this many batches
@@ -275,7 +248,7 @@ impl Server {
         held: Option<u32>,
     ) -> Result<(StreamDescription, Incoming), Error> {
         if let (Some(socket), Some(held)) = (&self.socket, held) {
-            let connected = receive::connect(&self.endpoint, socket.clone()).await;
+            let connected = transport::connect(&self.endpoint, socket.clone()).await;
             let (channel, fd_receiver) = connected.map_err(|error| unreachable(&self.address, &error))?;
             let connection = (self.authorized(channel), fd_receiver);
             if let Some(opened) = Incoming::borrow(&self.address, connection, request, held).await? {
@@ -288,32 +261,5 @@ impl Server {
         let endpoint = with_flow_control(self.endpoint.clone(), round_trip);
         let channel = self.reach(&endpoint).await?;
         Incoming::open(&self.address, self.authorized(channel), request).await
-    }
-}
-
-/// Connects to the first of `sockets` that answers; each is tried [`ATTEMPT_DELAY`] after the one before it, or at once if that one fails.
-async fn first_to_connect(sockets: Arc<[SocketAddr]>) -> io::Result<TokioIo<TcpStream>> {
-    let mut attempts = JoinSet::new();
-    let mut waiting = sockets.iter().copied();
-    let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    loop {
-        let next = waiting.next();
-        if let Some(socket) = next {
-            attempts.spawn(TcpStream::connect(socket));
-        }
-        let delay = if next.is_some() {
-            ATTEMPT_DELAY
-        } else {
-            CONNECT_TIMEOUT
-        };
-        match time::timeout(delay, attempts.join_next()).await {
-            Ok(Some(Ok(Ok(stream)))) => {
-                stream.set_nodelay(true)?;
-                return Ok(TokioIo::new(stream));
-            }
-            Ok(Some(Ok(Err(error)))) => failure = error,
-            Ok(None) => return Err(failure),
-            Ok(Some(Err(_))) | Err(_) => {}
-        }
     }
 }

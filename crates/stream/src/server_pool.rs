@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -13,9 +12,7 @@ use tokio::{
 };
 
 use super::{
-    Error, RetryPolicy,
-    retry_policy::pause,
-    server::{Files, Server},
+    Error, RetryPolicy, files::Files, pool_state::PoolState, retry_policy::pause, server::Server,
     target::Target,
 };
 
@@ -25,10 +22,6 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Minimum interval between lookups of a name.
 const LOOKUP_PAUSE: Duration = Duration::from_millis(500);
 
-/// A server that is missing from its name's addresses is used until this many consecutive lookups missed it, or it fails: name servers may
-/// return different subsets of the addresses.
-const MISSES: u32 = 3;
-
 /// Servers that hold the same files. The index of a server never changes; its membership may.
 #[derive(Debug)]
 pub(super) struct ServerPool {
@@ -37,92 +30,6 @@ pub(super) struct ServerPool {
     retry_policy: RetryPolicy,
     /// Weak reference for tasks, so that health checks do not outlive the pool.
     own: Weak<Self>,
-}
-
-#[derive(Debug, Default)]
-struct PoolState {
-    servers: Vec<ServerHealth>,
-    /// Number of membership changes.
-    membership: u64,
-    /// What every server must serve, set once the first one answered.
-    files: Option<Files>,
-}
-
-/// Membership and health of a server.
-#[derive(Debug)]
-struct ServerHealth {
-    server: Arc<Server>,
-    /// Index of its target.
-    target: usize,
-    is_member: bool,
-    /// Consecutive lookups that did not find it.
-    misses: u32,
-    /// Why it is not used; `None`: it is healthy.
-    failure: Option<Error>,
-    /// When it failed.
-    since: Option<Instant>,
-    /// Consecutive failures since its last batch.
-    failures: u32,
-    /// Batches whose checksum differed, since they were last taken.
-    damaged: u64,
-}
-
-impl ServerHealth {
-    fn is_healthy(&self) -> bool {
-        self.is_member && self.failure.is_none()
-    }
-}
-
-impl PoolState {
-    /// Updates the members of a target to `found`, its resolved addresses; `make` creates new servers. Returns whether the members changed.
-    fn update(
-        &mut self,
-        target: usize,
-        found: &[Vec<SocketAddr>],
-        make: impl Fn(Vec<SocketAddr>) -> Result<Server, Error>,
-    ) -> Result<bool, Error> {
-        let mut has_changed = false;
-        for health in self.servers.iter_mut().filter(|health| health.target == target) {
-            let is_found = found.iter().any(|sockets| sockets == health.server.sockets());
-            health.misses = if is_found {
-                0
-            } else {
-                health.misses.saturating_add(1)
-            };
-            let stays = health.is_member && health.misses < MISSES && health.failure.is_none();
-            let is_member = is_found || stays;
-            has_changed |= health.is_member != is_member;
-            health.is_member = is_member;
-        }
-        for sockets in found {
-            let is_known = |health: &ServerHealth| {
-                health.target == target && health.server.sockets() == sockets.as_slice()
-            };
-            if !self.servers.iter().any(is_known) {
-                self.servers.push(ServerHealth {
-                    server: Arc::new(make(sockets.clone())?),
-                    target,
-                    is_member: true,
-                    misses: 0,
-                    failure: None,
-                    since: None,
-                    failures: 0,
-                    damaged: 0,
-                });
-                has_changed = true;
-            }
-        }
-        self.membership += u64::from(has_changed);
-        Ok(has_changed)
-    }
-
-    fn members(&self) -> Vec<usize> {
-        let servers = self.servers.iter().enumerate();
-        servers
-            .filter(|(_, health)| health.is_member)
-            .map(|(index, _)| index)
-            .collect()
-    }
 }
 
 impl ServerPool {
@@ -240,10 +147,7 @@ impl ServerPool {
                 tracing::warn!(server = address, "{text}; the other servers go on");
             } else if !waited.is_zero() && !self.cannot_recover() {
                 let seconds = waited.as_secs_f64();
-                tracing::warn!(
-                    server = address,
-                    "{text}; waiting up to {seconds} s for a server (--retry-for)"
-                );
+                tracing::warn!(server = address, "{text}; waiting up to {seconds} s for a server");
             }
             tokio::spawn(health_check(self.own.clone(), index));
         }

@@ -2,15 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use tokio::{
-    runtime::Runtime,
-    task::JoinSet,
-    time::{self, Instant, timeout_at},
-};
+use tokio::{task::JoinSet, time};
 
 use super::{
     BatchRequest, BatchStream, Credentials, DatasetDescription, DatasetSummary, Error, Resolver, RetryPolicy,
-    Sample, StreamDescription, server::Server, server_pool::ServerPool, server_stream::Source,
+    Sample, network_thread::NetworkThread, opening::Opened, server::Server, server_pool::ServerPool,
     spread::Spread, target::Target, trace::TraceId, transport,
 };
 
@@ -20,14 +16,13 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Samples per request.
 const SAMPLES_AT_ONCE: usize = 4096;
 
-/// The servers and the membership number, the description of the stream, and the open stream of each server that was reached.
-type Opened = ((Vec<usize>, u64), StreamDescription, Vec<Option<Source>>);
-
 /// Servers that hold the same files. A stream is distributed over all of them, and continues while one of them is left.
+///
+/// The methods block, and must not be called in async code, except for those whose names end with `_async`.
 #[derive(Debug)]
 pub struct Servers {
     server_pool: Arc<ServerPool>,
-    threads: Arc<Runtime>,
+    threads: Arc<NetworkThread>,
     addresses: String,
     weight: Option<u32>,
     trace: TraceId,
@@ -72,32 +67,40 @@ impl Servers {
         credentials: &Credentials,
         resolver: &Resolver,
     ) -> Result<Self, Error> {
-        let threads = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("stream")
-            .enable_all()
-            .build();
-        let trace = TraceId::new();
-        let threads = Arc::new(threads.map_err(|error| Error::Threads(Arc::new(error)))?);
-        let server_pool = threads.block_on(async {
-            let targets = addresses
-                .split(',')
-                .map(|address| Target::parse(address.trim(), credentials, trace, resolver));
-            let server_pool = ServerPool::open(targets.collect::<Result<_, _>>()?, retry_policy).await?;
-            connect_all(&server_pool).await?;
-            Ok::<_, Error>(server_pool)
-        })?;
+        let (threads, trace) = (NetworkThread::start()?, TraceId::new());
+        let targets = targets(addresses, credentials, trace, resolver)?;
+        let server_pool = threads.block_on(connect(targets, retry_policy))?;
+        Ok(Self::of(server_pool, threads, trace))
+    }
+
+    /// [`Servers::open_resolving`] for async code of any executor.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Servers::open_with`].
+    pub async fn open_async(
+        addresses: &str,
+        retry_policy: RetryPolicy,
+        credentials: &Credentials,
+        resolver: &Resolver,
+    ) -> Result<Self, Error> {
+        let (threads, trace) = (NetworkThread::start()?, TraceId::new());
+        let targets = targets(addresses, credentials, trace, resolver)?;
+        let server_pool = threads.run(connect(targets, retry_policy)).await?;
+        Ok(Self::of(server_pool, threads, trace))
+    }
+
+    fn of(server_pool: Arc<ServerPool>, threads: NetworkThread, trace: TraceId) -> Self {
         let servers = server_pool.members().0;
-        let listed: Vec<String> = servers.iter().map(|&index| server_pool.address(index)).collect();
-        let addresses = listed.join(",");
-        Ok(Self {
+        let addresses: Vec<String> = servers.iter().map(|&index| server_pool.address(index)).collect();
+        Self {
+            addresses: addresses.join(","),
             server_pool,
-            threads,
-            addresses,
+            threads: Arc::new(threads),
             weight: None,
             trace,
             shares_memory: true,
-        })
+        }
     }
 
     /// The trace id of this client's requests in the servers' logs and traces.
@@ -194,119 +197,47 @@ impl Servers {
     /// [`Error::Refused`] if a server refuses the request, with the invalid field; [`Error::Differs`] if two servers serve different files;
     /// [`Error::Unreachable`] if none can be reached.
     pub fn stream(&self, request: &BatchRequest, prefetch: usize) -> Result<BatchStream, Error> {
-        let spread = Spread {
+        let spread = self.spread(request, prefetch);
+        let opened = self.threads.block_on(spread.open())?;
+        Ok(self.started(spread, opened))
+    }
+
+    /// [`Servers::stream`] for async code of any executor.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Servers::stream`].
+    pub async fn stream_async(&self, request: &BatchRequest, prefetch: usize) -> Result<BatchStream, Error> {
+        let spread = self.spread(request, prefetch);
+        let opening = async move { spread.open().await.map(|opened| (spread, opened)) };
+        let (spread, opened) = self.threads.run(opening).await?;
+        Ok(self.started(spread, opened))
+    }
+
+    fn spread(&self, request: &BatchRequest, prefetch: usize) -> Spread {
+        Spread {
             server_pool: Arc::clone(&self.server_pool),
-            threads: Arc::clone(&self.threads),
             request: BatchRequest {
                 weight: request.weight.or(self.weight),
                 ..request.clone()
             },
             prefetch,
             shares_memory: self.shares_memory,
-        };
-        let opened = self.threads.block_on(self.open_patiently(&spread))?;
-        let ((servers, membership), description, sources) = opened;
-        let description = Arc::new(description);
+        }
+    }
+
+    fn started(&self, spread: Spread, (members, description, sources): Opened) -> BatchStream {
         let transports = transport::list(sources.iter().flatten().map(|source| source.incoming.transport()));
         let start = spread.request.start.as_ref();
-        let streams = spread.start(&description, (&servers, membership), start, sources);
-        Ok(BatchStream::new((description, transports), spread, streams))
-    }
-
-    /// Opens a stream at each server; if none can be reached, waits for one to recover or to be added, up to the retry policy.
-    async fn open_patiently(&self, spread: &Spread) -> Result<Opened, Error> {
-        let give_up = Instant::now() + self.server_pool.retry_policy().retry_for;
-        let mut changes = self.server_pool.changes();
-        loop {
-            changes.mark_unchanged();
-            let (servers, membership) = self.server_pool.members();
-            match self.open_streams(spread, &servers).await {
-                Err(error) if error.is_unavailable() => {
-                    if self.server_pool.cannot_recover()
-                        || timeout_at(give_up, changes.changed()).await.is_err()
-                    {
-                        return Err(error);
-                    }
-                }
-                opened => {
-                    return opened
-                        .map(|(description, sources)| ((servers, membership), description, sources));
-                }
-            }
-        }
-    }
-
-    /// Opens a stream at every healthy server. A refusal by one is an error; servers that cannot be reached are left out.
-    async fn open_streams(
-        &self,
-        spread: &Spread,
-        servers: &[usize],
-    ) -> Result<(StreamDescription, Vec<Option<Source>>), Error> {
-        let streams = servers.len();
-        let mut opening = JoinSet::new();
-        let well = servers.iter().enumerate();
-        for (server_stream, &server) in well.filter(|&(_, &server)| self.server_pool.is_healthy(server)) {
-            let request = spread.part(server_stream, streams, spread.request.start.clone());
-            let (target, held) = (self.server_pool.server(server), spread.held(streams));
-            opening.spawn(async move { (server_stream, server, target.incoming(&request, held).await) });
-        }
-        let mut sources: Vec<Option<Source>> = (0..streams).map(|_| None).collect();
-        let mut agreed: Option<(usize, StreamDescription)> = None;
-        let mut failure = None;
-        while let Some(opened) = opening.join_next().await {
-            let Ok((server_stream, server, opened)) = opened else {
-                continue;
-            };
-            match opened {
-                Ok((description, incoming)) => {
-                    if let Some((first, known)) = &agreed {
-                        self.check_agreement((*first, known), (server, &description))
-                            .await?;
-                    }
-                    agreed.get_or_insert((server, description));
-                    sources[server_stream] = Some(Source { server, incoming });
-                }
-                Err(error) if error.is_unavailable() => {
-                    failure.get_or_insert(error.clone());
-                    self.server_pool.failed(server, error);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        match agreed {
-            Some((_, description)) => {
-                self.server_pool.expect(&description.files());
-                Ok((description, sources))
-            }
-            None => Err(failure.unwrap_or_else(|| {
-                self.server_pool
-                    .no_server_error(servers[0], "before the first batch".to_owned())
-            })),
-        }
-    }
-
-    async fn check_agreement(
-        &self,
-        (first, known): (usize, &StreamDescription),
-        (server, description): (usize, &StreamDescription),
-    ) -> Result<(), Error> {
-        let Err(error) = known.check_same(description, &self.server_pool.address(server)) else {
-            return Ok(());
-        };
-        // The counts are more informative than the hashes, if they can be queried.
-        let (one, other) = (self.server_pool.server(first), self.server_pool.server(server));
-        let dataset = &description.dataset;
-        let described = tokio::join!(one.describe(dataset, None), other.describe(dataset, None));
-        let (Ok(ours), Ok(theirs)) = described else {
-            return Err(error);
-        };
-        Err(match ours.difference(&theirs) {
-            Some(difference) => Error::Differs {
-                address: self.server_pool.address(server),
-                reason: format!("compared with {}, {difference}", self.server_pool.address(first)),
-            },
-            None => error,
-        })
+        let description = Arc::new(description);
+        let members = (members.0.as_slice(), members.1);
+        let streams = spread.start(&self.threads, &description, members, start, sources);
+        BatchStream::new(
+            (description, transports),
+            Arc::clone(&self.threads),
+            spread,
+            streams,
+        )
     }
 
     /// Asks the healthy servers, one after the other, until one can be reached.
@@ -338,26 +269,37 @@ impl Servers {
     }
 }
 
-/// Connects to all servers; those that cannot be reached are marked as failed, unless none can be.
-async fn connect_all(server_pool: &Arc<ServerPool>) -> Result<(), Error> {
-    let mut greeting = JoinSet::new();
+fn targets(
+    addresses: &str,
+    credentials: &Credentials,
+    trace: TraceId,
+    resolver: &Resolver,
+) -> Result<Vec<Target>, Error> {
+    let parse = |address: &str| Target::parse(address.trim(), credentials, trace, resolver);
+    addresses.split(',').map(parse).collect()
+}
+
+/// Resolves and connects to all servers; those that cannot be reached are marked as failed, unless none can be.
+async fn connect(targets: Vec<Target>, retry_policy: RetryPolicy) -> Result<Arc<ServerPool>, Error> {
+    let server_pool = ServerPool::open(targets, retry_policy).await?;
+    let mut connecting = JoinSet::new();
     for index in server_pool.members().0 {
         let server = server_pool.server(index);
-        greeting.spawn(async move { (index, server.connect().await) });
+        connecting.spawn(async move { (index, server.connect().await) });
     }
-    let (mut met, mut failures) = (0, vec![]);
-    while let Some(Ok((index, greeted))) = greeting.join_next().await {
-        match greeted {
-            Ok(()) => met += 1,
+    let (mut connected, mut failures) = (0, vec![]);
+    while let Some(Ok((index, result))) = connecting.join_next().await {
+        match result {
+            Ok(()) => connected += 1,
             Err(error) => failures.push((index, error)),
         }
     }
     failures.sort_by_key(|(index, _)| *index);
     for (index, error) in failures {
-        if met == 0 {
+        if connected == 0 {
             return Err(error);
         }
         server_pool.failed(index, error);
     }
-    Ok(())
+    Ok(server_pool)
 }

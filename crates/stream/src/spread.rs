@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use tokio::{runtime::Runtime, sync::mpsc, task::AbortHandle};
+use tokio::{sync::mpsc, task::AbortHandle};
 
 use super::{
     BatchRequest, Position, StreamDescription, Stride,
+    network_thread::NetworkThread,
     server_pool::ServerPool,
     server_stream::{Delivery, ServerStream, Source},
 };
@@ -14,8 +15,6 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Spread {
     pub(super) server_pool: Arc<ServerPool>,
-    /// The runtime ends when its last user is dropped.
-    pub(super) threads: Arc<Runtime>,
     pub(super) request: BatchRequest,
     /// Batches to prefetch, at least one from each server.
     pub(super) prefetch: usize,
@@ -58,6 +57,7 @@ impl Spread {
     /// Starts a stream for each server of a membership, from `start` on, with its source if one is open already.
     pub(super) fn start(
         &self,
+        threads: &NetworkThread,
         description: &Arc<StreamDescription>,
         (servers, membership): (&[usize], u64),
         start: Option<&Position>,
@@ -75,10 +75,7 @@ impl Spread {
                 queue,
                 held: self.held(streams),
             };
-            (
-                delivered,
-                self.threads.spawn(server_stream.run(source)).abort_handle(),
-            )
+            (delivered, threads.spawn(server_stream.run(source)))
         };
         let (queues, tasks) = servers.iter().zip(sources).enumerate().map(start).unzip();
         ServerStreams {

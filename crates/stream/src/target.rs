@@ -5,9 +5,9 @@ use std::{net::SocketAddr, time::Duration};
 use super::{
     Credentials, Error,
     address::{Address, distinct},
-    error::root,
     resolver::Resolver,
     server::Server,
+    status::root,
     trace::TraceId,
 };
 

@@ -12,22 +12,21 @@ use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use equibatch_proto::v1::{
     Batch, StreamBatchesRequest, StreamBatchesResponse, stream_batches_response::Message as Kind,
 };
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version, header};
+use http::HeaderMap;
 use http_body::Body as _;
-use http_body_util::Full;
 use prost::Message as _;
-use tonic::{Status, body::Body, client::GrpcService, metadata::GRPC_CONTENT_TYPE};
+use tonic::{Status, body::Body, client::GrpcService};
 
-use super::tensor_field::{TensorSearch, find};
+use super::{
+    call::call,
+    damaged::damaged,
+    message::PREFIX,
+    tensor_field::{TensorSearch, find},
+};
 use equibatch_engine::{
     checksum::Crc32c,
     memory::{Pool, PooledBuffer},
 };
-
-/// Path of the method.
-const STREAM_BATCHES: &str = "/equibatch.v1.BatchLoader/StreamBatches";
-/// Length of the gRPC message prefix: the compression flag and the message length.
-const PREFIX: usize = 5;
 
 /// Limits of what is received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,19 +95,7 @@ impl BatchReceiver {
         S::ResponseBody: http_body::Body<Data = Bytes> + Send + 'static,
         <S::ResponseBody as http_body::Body>::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let broken = |error: S::Error| Status::from_error(error.into());
-        poll_fn(|context| service.poll_ready(context))
-            .await
-            .map_err(broken)?;
-        let response = service.call(http_request(request)).await.map_err(broken)?;
-        let (head, body) = response.into_parts();
-        if let Some(status) = Status::from_header_map(&head.headers) {
-            return Err(status);
-        }
-        if head.status != StatusCode::OK {
-            return Err(Status::unknown(format!("HTTP status {}", head.status)));
-        }
-        Ok(Self::from_body(Body::new(body), sizes))
+        Ok(Self::from_body(call(&mut service, request).await?, sizes))
     }
 
     fn from_body(body: Body, sizes: SizeLimits) -> Self {
@@ -299,40 +286,6 @@ impl BatchReceiver {
 
 fn malformed(error: &prost::DecodeError) -> Status {
     Status::internal(format!("cannot decode a message: {error}"))
-}
-
-/// The error for a batch whose tensor was corrupted in transit.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("epoch {} step {} was damaged on its way: the CRC-32C of its tensor differs", epoch + 1, step + 1)]
-pub struct Damaged {
-    /// From 0.
-    pub epoch: u64,
-    /// Within the epoch, from 0.
-    pub step: u64,
-}
-
-fn damaged(batch: &Batch) -> Status {
-    let (epoch, step) = (batch.epoch, batch.step);
-    let damaged = Damaged { epoch, step };
-    let mut status = Status::internal(damaged.to_string());
-    status.set_source(Arc::new(damaged));
-    status
-}
-
-fn http_request(request: &StreamBatchesRequest) -> Request<Body> {
-    let length = request.encoded_len();
-    let mut message = BytesMut::with_capacity(PREFIX + length);
-    message.put_u8(0);
-    message.put_u32(u32::try_from(length).expect("a request is small"));
-    request.encode(&mut message).expect("the buffer grows");
-    let mut http = Request::new(Body::new(Full::new(message.freeze())));
-    *http.method_mut() = Method::POST;
-    *http.version_mut() = Version::HTTP_2;
-    *http.uri_mut() = http::Uri::from_static(STREAM_BATCHES);
-    let headers = http.headers_mut();
-    headers.insert(header::TE, HeaderValue::from_static("trailers"));
-    headers.insert(header::CONTENT_TYPE, GRPC_CONTENT_TYPE);
-    http
 }
 
 #[cfg(test)]

@@ -1,9 +1,6 @@
 //! Finds the tensor in an encoded batch.
 
-/// Key of `StreamBatchesResponse.batch`: field 2, length-delimited.
-const BATCH_KEY: u64 = (2 << 3) | 2;
-/// Key of `Batch.tensor`: field 15, length-delimited.
-const TENSOR_KEY: u64 = (15 << 3) | 2;
+use super::message::{BATCH_KEY, TENSOR_KEY};
 
 /// The result of looking at the beginning of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,14 +47,14 @@ struct Cursor<'a> {
 impl Cursor<'_> {
     fn search(&mut self) -> Result<TensorSearch, Stop> {
         let (key, end) = (self.number()?, self.delimited()?);
-        if key != BATCH_KEY || end != self.length {
+        if key != BATCH_KEY.into() || end != self.length {
             return Ok(TensorSearch::Absent);
         }
         let fields = self.at;
         while self.at < self.length {
             let field = self.at;
             let key = self.number()?;
-            if key == TENSOR_KEY {
+            if key == TENSOR_KEY.into() {
                 let end = self.delimited()?;
                 let (key, first) = (field, self.at);
                 let tensor = TensorSearch::Tensor { fields, key, first };
@@ -112,38 +109,18 @@ impl Cursor<'_> {
 #[cfg(test)]
 mod tests {
     use equibatch_proto::v1::{
-        Batch, PositionToken, Replacement, StreamBatchesResponse, StreamDescription,
-        stream_batches_response::Message as Kind,
+        Batch, StreamBatchesResponse, StreamDescription, stream_batches_response::Message as Kind,
     };
     use prost::Message as _;
 
     use super::*;
+    use crate::message::tests::batch;
 
     fn encoded(message: Kind) -> Vec<u8> {
         StreamBatchesResponse {
             message: Some(message),
         }
         .encode_to_vec()
-    }
-
-    fn batch(tensor: usize) -> Batch {
-        Batch {
-            epoch: 300,
-            step: 7,
-            next: Some(PositionToken {
-                seed: u64::MAX,
-                ..PositionToken::default()
-            }),
-            labels: (0..200).collect(),
-            sample_ids: (1000..1200).collect(),
-            replacements: vec![Replacement {
-                slot: 1,
-                broken_sample_id: 2,
-            }],
-            mixed_weights: vec![0.5; 200],
-            tensor: vec![9; tensor].into(),
-            ..Batch::default()
-        }
     }
 
     #[test]

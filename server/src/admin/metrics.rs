@@ -1,6 +1,6 @@
 //! The metrics in the OpenMetrics text format. All values are read when they are requested; nothing is counted here.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use equibatch_engine::{
     cache,
@@ -21,9 +21,11 @@ use crate::{
 /// Type and source of a metric.
 enum Source {
     /// Per dataset.
-    Counter(fn(&MetricsSnapshot) -> f64),
+    Counter(fn(&MetricsSnapshot) -> u64),
+    /// Counter of seconds, per dataset.
+    Seconds(fn(&MetricsSnapshot) -> Duration),
     /// Per dataset.
-    Gauge(fn(&MetricsSnapshot) -> f64),
+    Gauge(fn(&MetricsSnapshot) -> u64),
     /// Of durations, per dataset.
     Histogram(fn(&MetricsSnapshot) -> Histogram),
     /// Of a cache, which all datasets share.
@@ -53,186 +55,51 @@ enum Tier {
     Files,
 }
 
-/// Name, help text, and source. `_total` is appended to the names of counters.
+/// Name after `equibatch_`, help text, and source. `_total` is appended to the names of counters.
+#[rustfmt::skip]
 const METRICS: [(&str, &str, Source); 36] = {
     use Source::{
-        CacheCounter, CacheGauge, ClientStreams, Counter, Gauge, Histogram, Quarantined, Refusals,
+        CacheCounter, CacheGauge, ClientStreams, Counter, Gauge, Histogram, Quarantined, Refusals, Seconds,
         ServerCounter, ServerGauge, TrafficCounter, TrafficGauge,
     };
     use Tier::{Files, Images};
     [
-        ("equibatch_streams", "Streams open now", Gauge(|r| r.open as f64)),
-        (
-            "equibatch_streams_opened",
-            "Streams opened",
-            Counter(|r| r.opened as f64),
-        ),
-        (
-            "equibatch_streams_failed",
-            "Streams ended by an error of the server or its files",
-            Counter(|r| r.failed as f64),
-        ),
-        (
-            "equibatch_batches",
-            "Batches delivered to readers",
-            Counter(|r| r.sums.batches as f64),
-        ),
-        (
-            "equibatch_images",
-            "Images delivered to readers",
-            Counter(|r| r.sums.images as f64),
-        ),
-        (
-            "equibatch_tensor_bytes",
-            "Bytes of tensors delivered to readers",
-            Counter(|r| r.sums.bytes as f64),
-        ),
-        (
-            "equibatch_replaced_images",
-            "Images delivered in place of a broken file",
-            Counter(|r| r.sums.replaced as f64),
-        ),
-        (
-            "equibatch_cached_images",
-            "Images taken from the cache or from a decode of another stream",
-            Counter(|r| r.sums.hits as f64),
-        ),
-        (
-            "equibatch_decoded_images",
-            "Images read and decoded",
-            Counter(|r| r.sums.decodes as f64),
-        ),
-        (
-            "equibatch_reading_seconds",
-            "Worker time spent reading files",
-            Counter(|r| r.sums.reading.as_secs_f64()),
-        ),
-        (
-            "equibatch_decoding_seconds",
-            "Worker time spent decoding",
-            Counter(|r| r.sums.decoding.as_secs_f64()),
-        ),
-        (
-            "equibatch_rendering_seconds",
-            "Worker time spent augmenting and writing tensors",
-            Counter(|r| r.sums.rendering.as_secs_f64()),
-        ),
-        (
-            "equibatch_waiting_for_reader_seconds",
-            "Time from the delivery of a batch to the demand for the next one",
-            Counter(|r| r.sums.waiting_for_reader.as_secs_f64()),
-        ),
-        (
-            "equibatch_sending_seconds",
-            "Time for which writes to connections were pending",
-            Counter(|r| r.sums.sending.as_secs_f64()),
-        ),
-        (
-            "equibatch_client_working_seconds",
-            "Time that reporting clients spent working on batches",
-            Counter(|r| r.usage.working.as_secs_f64()),
-        ),
-        (
-            "equibatch_client_waiting_seconds",
-            "Time that reporting clients spent waiting for batches",
-            Counter(|r| r.usage.waiting.as_secs_f64()),
-        ),
-        (
-            "equibatch_batch_wait_seconds",
-            "Time from the demand for a batch to its delivery",
-            Histogram(|r| r.sums.latency),
-        ),
-        (
-            "equibatch_cache_hits",
-            "Images found in the cache",
-            CacheCounter(Images, |s| s.hits),
-        ),
-        (
-            "equibatch_cache_misses",
-            "Images not found in the cache",
-            CacheCounter(Images, |s| s.misses),
-        ),
-        (
-            "equibatch_cache_refusals",
-            "Decoded images that were not cached for lack of room",
-            CacheCounter(Images, |s| s.rejections),
-        ),
-        (
-            "equibatch_cache_images",
-            "Images in the cache",
-            CacheGauge(Images, |s| s.images),
-        ),
-        (
-            "equibatch_cache_bytes",
-            "Bytes of the images in the cache",
-            CacheGauge(Images, |s| s.bytes),
-        ),
-        (
-            "equibatch_cache_budget_bytes",
-            "Capacity of the image cache in bytes",
-            CacheGauge(Images, |s| s.budget),
-        ),
-        (
-            "equibatch_encoded_cache_hits",
-            "Files found in the file cache",
-            CacheCounter(Files, |s| s.hits),
-        ),
-        (
-            "equibatch_encoded_cache_misses",
-            "Cacheable files not found in the file cache",
-            CacheCounter(Files, |s| s.misses),
-        ),
-        (
-            "equibatch_encoded_cache_refusals",
-            "Files that were not cached for lack of room",
-            CacheCounter(Files, |s| s.rejections),
-        ),
-        (
-            "equibatch_encoded_cache_files",
-            "Files in the file cache",
-            CacheGauge(Files, |s| s.images),
-        ),
-        (
-            "equibatch_encoded_cache_bytes",
-            "Bytes of the files in the file cache",
-            CacheGauge(Files, |s| s.bytes),
-        ),
-        (
-            "equibatch_encoded_cache_budget_bytes",
-            "Capacity of the file cache in bytes",
-            CacheGauge(Files, |s| s.budget),
-        ),
-        (
-            "equibatch_queued_streams",
-            "Streams waiting for a worker",
-            ServerGauge(|engine| engine.queued_streams() as u64),
-        ),
-        (
-            "equibatch_quarantined_files",
-            "Files excluded from serving, at the scan or later",
-            Quarantined,
-        ),
-        (
-            "equibatch_connections",
-            "Connections open now",
-            TrafficGauge(Traffic::connections),
-        ),
-        (
-            "equibatch_connections_opened",
-            "Connections accepted",
-            TrafficCounter(Traffic::connections_opened),
-        ),
-        ("equibatch_refusals", "Connections and requests refused", Refusals),
-        (
-            "equibatch_log_lines_dropped",
-            "Log lines dropped because standard error was not read in time",
-            ServerCounter(telemetry::dropped_lines),
-        ),
-        (
-            "equibatch_client_streams",
-            "Streams open now by client; only the 32 clients with the most streams are named",
-            ClientStreams,
-        ),
+        ("streams", "Streams open now", Gauge(|r| r.open)),
+        ("streams_opened", "Streams opened", Counter(|r| r.opened)),
+        ("streams_failed", "Streams ended by an error of the server or its files", Counter(|r| r.failed)),
+        ("batches", "Batches delivered to readers", Counter(|r| r.sums.batches)),
+        ("images", "Images delivered to readers", Counter(|r| r.sums.images)),
+        ("tensor_bytes", "Bytes of tensors delivered to readers", Counter(|r| r.sums.bytes)),
+        ("replaced_images", "Images delivered in place of a broken file", Counter(|r| r.sums.replaced)),
+        ("cached_images", "Images taken from the cache or from a decode of another stream", Counter(|r| r.sums.hits)),
+        ("decoded_images", "Images read and decoded", Counter(|r| r.sums.decodes)),
+        ("reading_seconds", "Worker time spent reading files", Seconds(|r| r.sums.reading)),
+        ("decoding_seconds", "Worker time spent decoding", Seconds(|r| r.sums.decoding)),
+        ("rendering_seconds", "Worker time spent augmenting and writing tensors", Seconds(|r| r.sums.rendering)),
+        ("waiting_for_reader_seconds", "Time from the delivery of a batch to the demand for the next one", Seconds(|r| r.sums.waiting_for_reader)),
+        ("sending_seconds", "Time for which writes to connections were pending", Seconds(|r| r.sums.sending)),
+        ("client_working_seconds", "Time that reporting clients spent working on batches", Seconds(|r| r.usage.working)),
+        ("client_waiting_seconds", "Time that reporting clients spent waiting for batches", Seconds(|r| r.usage.waiting)),
+        ("batch_wait_seconds", "Time from the demand for a batch to its delivery", Histogram(|r| r.sums.latency)),
+        ("cache_hits", "Images found in the cache", CacheCounter(Images, |s| s.hits)),
+        ("cache_misses", "Images not found in the cache", CacheCounter(Images, |s| s.misses)),
+        ("cache_refusals", "Decoded images that were not cached for lack of room", CacheCounter(Images, |s| s.rejections)),
+        ("cache_images", "Images in the cache", CacheGauge(Images, |s| s.images)),
+        ("cache_bytes", "Bytes of the images in the cache", CacheGauge(Images, |s| s.bytes)),
+        ("cache_budget_bytes", "Capacity of the image cache in bytes", CacheGauge(Images, |s| s.budget)),
+        ("encoded_cache_hits", "Files found in the file cache", CacheCounter(Files, |s| s.hits)),
+        ("encoded_cache_misses", "Cacheable files not found in the file cache", CacheCounter(Files, |s| s.misses)),
+        ("encoded_cache_refusals", "Files that were not cached for lack of room", CacheCounter(Files, |s| s.rejections)),
+        ("encoded_cache_files", "Files in the file cache", CacheGauge(Files, |s| s.images)),
+        ("encoded_cache_bytes", "Bytes of the files in the file cache", CacheGauge(Files, |s| s.bytes)),
+        ("encoded_cache_budget_bytes", "Capacity of the file cache in bytes", CacheGauge(Files, |s| s.budget)),
+        ("queued_streams", "Streams waiting for a worker", ServerGauge(|engine| engine.queued_streams() as u64)),
+        ("quarantined_files", "Files excluded from serving, at the scan or later", Quarantined),
+        ("connections", "Connections open now", TrafficGauge(Traffic::connections)),
+        ("connections_opened", "Connections accepted", TrafficCounter(Traffic::connections_opened)),
+        ("refusals", "Connections and requests refused", Refusals),
+        ("log_lines_dropped", "Log lines dropped because standard error was not read in time", ServerCounter(telemetry::dropped_lines)),
+        ("client_streams", "Streams open now by client; only the 32 clients with the most streams are named", ClientStreams),
     ]
 };
 
@@ -265,7 +132,8 @@ impl Collector for MetricsCollector {
             })
             .collect();
         for (name, help, source) in &METRICS {
-            let mut metric = encoder.encode_descriptor(name, help, None, source.kind())?;
+            let name = format!("equibatch_{name}");
+            let mut metric = encoder.encode_descriptor(&name, help, None, source.kind())?;
             match source {
                 Source::CacheCounter(tier, value) => count(&mut metric, value(stats(tier)) as f64)?,
                 Source::CacheGauge(tier, value) => metric.encode_gauge(&value(stats(tier)))?,
@@ -293,7 +161,7 @@ impl Collector for MetricsCollector {
                             .encode_gauge(&streams)?;
                     }
                 }
-                Source::Counter(_) | Source::Gauge(_) | Source::Histogram(_) => {
+                Source::Counter(_) | Source::Seconds(_) | Source::Gauge(_) | Source::Histogram(_) => {
                     for (labels, reading) in &readings {
                         source.encode(reading, metric.encode_family(labels)?)?;
                     }
@@ -308,6 +176,7 @@ impl Source {
     fn kind(&self) -> MetricType {
         match self {
             Self::Counter(_)
+            | Self::Seconds(_)
             | Self::CacheCounter(..)
             | Self::ServerCounter(_)
             | Self::TrafficCounter(_)
@@ -325,8 +194,9 @@ impl Source {
     /// Encodes the value of one dataset.
     fn encode(&self, reading: &MetricsSnapshot, mut metric: MetricEncoder<'_>) -> fmt::Result {
         match self {
-            Self::Counter(value) => count(&mut metric, value(reading)),
-            Self::Gauge(value) => metric.encode_gauge(&value(reading)),
+            Self::Counter(value) => count(&mut metric, value(reading) as f64),
+            Self::Seconds(value) => count(&mut metric, value(reading).as_secs_f64()),
+            Self::Gauge(value) => metric.encode_gauge(&(value(reading) as f64)),
             Self::Histogram(value) => {
                 let histogram = value(reading);
                 let bounds = Histogram::BOUNDS.into_iter().chain([f64::MAX]);

@@ -1,4 +1,4 @@
-//! The body of a stream's response, sent without copying its tensors.
+//! The body of a stream's response: the description, then the batches of the engine's stream, without a copy of their tensors.
 //!
 //! On the wire this is plain gRPC. Unlike the generated code, it does not assemble each message in one buffer: the fields before the tensor
 //! and the tensor itself, which is the last field of a batch for this reason, are separate data frames, and the frames of the tensor are
@@ -9,6 +9,7 @@
 
 use std::{
     convert::Infallible,
+    future::Future as _,
     mem,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -16,69 +17,117 @@ use std::{
     time::Duration,
 };
 
-use bytes::{BufMut as _, Bytes, BytesMut};
-use equibatch_proto::v1::{Batch, StreamBatchesResponse, stream_batches_response::Message as Kind};
+use bytes::Bytes;
+use equibatch_engine::pipeline::BatchStream;
+use equibatch_proto::v1::{StreamBatchesResponse, stream_batches_response::Message};
+use equibatch_transport::{encode, encode_batch_head};
 use http::HeaderMap;
 use http_body::{Body, Frame};
-use prost::{Message as _, encode_length_delimiter, length_delimiter_len};
 use tokio::{task::AbortHandle, time::Instant};
-use tokio_stream::Stream as _;
-use tokio_util::sync::CancellationToken;
-use tonic::{Code, Status};
+use tokio_util::{
+    sync::{CancellationToken, WaitForCancellationFutureOwned},
+    task::task_tracker::TaskTrackerToken,
+};
+use tonic::Status;
+use tracing::Span;
 
-use super::{response_stream::ResponseStream, status::reader_stalled};
-
-/// Key of `StreamBatchesResponse.batch`: field 2, length-delimited.
-const BATCH_KEY: u8 = (2 << 3) | 2;
-/// Key of `Batch.tensor`: field 15, length-delimited.
-const TENSOR_KEY: u8 = (15 << 3) | 2;
-/// Length of the gRPC message prefix: the compression flag and the message length.
-const PREFIX: usize = 5;
+use super::{
+    access::{Grant, Permit},
+    convert,
+    leases::Leases,
+    status::{reader_stalled, status, stopping, token_revoked},
+    stream_span::{record_batch, stream_span},
+};
 
 /// Largest data frame of a tensor, in bytes: the granularity at which progress of the reader is seen. HTTP/2 frames are smaller.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// The HTTP body of a stream's response.
+/// The HTTP body of a stream's response. When the server shuts down or the client's token is revoked, the stream ends with a status after the
+/// current batch.
 #[derive(Debug)]
 pub(super) struct BatchBody {
     state: Arc<Mutex<SendState>>,
     watchdog: Option<AbortHandle>,
 }
 
+/// What ends a stream.
+#[derive(Debug)]
+pub(super) struct Ends<'a> {
+    /// Cancelled when the server shuts down.
+    pub(super) stopping: &'a CancellationToken,
+    /// The permissions of the client, which may be revoked.
+    pub(super) grant: &'a Grant,
+    /// If the reader takes nothing for this long, its stream is aborted: the batches prepared ahead are freed, and a status is sent next.
+    pub(super) read_timeout: Option<Duration>,
+    /// Closes the connection of a reader that does not read that status either.
+    pub(super) close_token: Option<CancellationToken>,
+}
+
 /// The state of sending, shared with the watchdog.
 #[derive(Debug)]
 struct SendState {
-    /// `None` once the trailers are sent.
-    responses: Option<ResponseStream>,
+    next: Next,
     /// The unsent part of the current message's tensor.
     tensor: Bytes,
     /// When the last frame was handed over, until the next one is polled.
     sent_at: Option<Instant>,
     /// The task that polled while the reader held all leases.
     waker: Option<Waker>,
-    /// Set when the reader has stalled for too long: sent next, as the trailers.
-    abort_status: Option<Status>,
+    /// Adds the client to the log lines of the stream.
+    span: Span,
+    /// Counts the stream as open until the trailers are sent.
+    open: Option<(TaskTrackerToken, Permit)>,
+}
+
+/// What is sent after the current message.
+#[derive(Debug)]
+enum Next {
+    Message(Box<Messages>),
+    /// The reader stalled: the trailers.
+    Abort(Status),
+    Nothing,
+}
+
+/// The messages of a stream.
+#[derive(Debug)]
+struct Messages {
+    stream: BatchStream,
+    /// The leases of a shared-memory stream. Dropped after the stream, so that no tensor that the reader may still be reading is written to.
+    leases: Option<Leases>,
+    is_described: bool,
+    stopping: Pin<Box<WaitForCancellationFutureOwned>>,
+    revoked: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Span of the batch that the reader waits for.
+    batch: Option<Span>,
 }
 
 impl BatchBody {
-    /// Sends `responses`. Must be called within a runtime.
-    ///
-    /// If the reader takes nothing for `read_timeout`, its stream is aborted: the batches prepared ahead are freed, and a status is sent
-    /// next. If the reader does not read that either, `close_token` closes its connection.
+    /// Sends the batches of `stream`; with `leases`, tensors are leased from shared memory. Must be called within a runtime.
     pub(super) fn new(
-        responses: ResponseStream,
-        read_timeout: Option<Duration>,
-        close_token: Option<CancellationToken>,
+        stream: BatchStream,
+        leases: Option<Leases>,
+        ends: Ends<'_>,
+        open: (TaskTrackerToken, Permit),
     ) -> Self {
+        let until = |token: &CancellationToken| Box::pin(token.clone().cancelled_owned());
         let state = Arc::new(Mutex::new(SendState {
-            responses: Some(responses),
+            span: stream_span(open.1.client(), stream.description()),
+            next: Next::Message(Box::new(Messages {
+                stream,
+                leases,
+                is_described: false,
+                stopping: until(ends.stopping),
+                revoked: until(&ends.grant.revoked),
+                batch: None,
+            })),
             tensor: Bytes::new(),
             sent_at: None,
             waker: None,
-            abort_status: None,
+            open: Some(open),
         }));
-        let watchdog = read_timeout.map(|read_timeout| {
-            tokio::spawn(watch_for_stall(Arc::downgrade(&state), read_timeout, close_token)).abort_handle()
+        let watchdog = ends.read_timeout.map(|read_timeout| {
+            let watching = watch_for_stall(Arc::downgrade(&state), read_timeout, ends.close_token);
+            tokio::spawn(watching).abort_handle()
         });
         Self { state, watchdog }
     }
@@ -100,57 +149,105 @@ impl Body for BatchBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let mut state = lock(&self.state);
         let since = state.sent_at.take();
-        let polled = state.poll_frame(context);
-        if polled.is_pending() {
+        let Poll::Ready(frame) = state.next_frame(context) else {
             // While the reader holds all leases it is waited for, although its connection accepts more.
             state.sent_at = since.filter(|_| state.waits_for_reader());
             state.waker = state.sent_at.map(|_| context.waker().clone());
             return Poll::Pending;
-        }
-        let frame = ready!(polled);
+        };
         state.sent_at = frame.is_some().then(Instant::now);
         Poll::Ready(frame.map(Ok))
     }
 }
 
 impl SendState {
-    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Frame<Bytes>>> {
-        if let Some(status) = self.abort_status.take() {
-            self.responses = None;
-            return Poll::Ready(Some(trailers(&status)));
-        }
+    fn next_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Frame<Bytes>>> {
         if !self.tensor.is_empty() {
             let length = self.tensor.len().min(CHUNK_BYTES);
             return Poll::Ready(Some(Frame::data(self.tensor.split_to(length))));
         }
-        let Some(responses) = &mut self.responses else {
-            return Poll::Ready(None);
+        let _named = self.span.enter();
+        let status = match &mut self.next {
+            Next::Message(messages) => match ready!(messages.next(context)) {
+                Ok((head, tensor)) => {
+                    self.tensor = tensor;
+                    return Poll::Ready(Some(Frame::data(head)));
+                }
+                Err(status) => status,
+            },
+            Next::Abort(status) => status.clone(),
+            Next::Nothing => return Poll::Ready(None),
         };
-        let end = match ready!(Pin::new(responses).poll_next(context)) {
-            Some(Ok(response)) => {
-                let (head, tensor) = split_message(response);
-                self.tensor = tensor.unwrap_or_default();
-                return Poll::Ready(Some(Frame::data(head)));
-            }
-            Some(Err(status)) => status,
-            None => Status::new(Code::Ok, ""),
-        };
-        self.responses = None;
-        Poll::Ready(Some(trailers(&end)))
+        self.next = Next::Nothing;
+        self.open = None;
+        Poll::Ready(Some(trailers(&status)))
     }
 
     fn waits_for_reader(&self) -> bool {
-        self.responses.as_ref().is_some_and(ResponseStream::is_exhausted)
+        let Next::Message(messages) = &self.next else {
+            return false;
+        };
+        messages.leases.as_ref().is_some_and(Leases::is_exhausted)
     }
 
     /// Frees the batches prepared ahead. A partly sent message stays incomplete; the status gives the reason.
     fn abort(&mut self, read_timeout: Duration) {
-        self.abort_status = Some(reader_stalled(read_timeout));
+        let _named = self.span.enter();
+        self.next = Next::Abort(reader_stalled(read_timeout));
         self.tensor = Bytes::new();
-        if let Some(responses) = &mut self.responses {
-            responses.stop();
-        }
         self.waker.take().into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Drop for SendState {
+    fn drop(&mut self) {
+        let _named = self.span.enter();
+        self.next = Next::Nothing;
+    }
+}
+
+impl Messages {
+    /// The next message up to its tensor, and the tensor; the status of the stream at its end.
+    fn next(&mut self, context: &mut Context<'_>) -> Poll<Result<(Bytes, Bytes), Status>> {
+        let description = self.stream.description();
+        if !self.is_described {
+            self.is_described = true;
+            let memory = self.leases.as_ref().map(Leases::memory);
+            let described = Message::Description(convert::description(description, memory));
+            let message = Some(described);
+            return Poll::Ready(Ok((encode(&StreamBatchesResponse { message }), Bytes::new())));
+        }
+        if self.stopping.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(stopping()));
+        }
+        if self.revoked.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(token_revoked()));
+        }
+        if let Some(leases) = &mut self.leases {
+            leases.poll_releases(context)?;
+            if leases.is_exhausted() {
+                return Poll::Pending;
+            }
+        }
+        let polled = self.stream.poll_next(context);
+        record_batch(&mut self.batch, &polled);
+        Poll::Ready(match ready!(polled) {
+            Some(Ok(mut batch)) => {
+                let (mut tensor, offset) = (mem::take(&mut batch.tensor), batch.offset);
+                let mut fields = convert::batch_fields(batch, self.stream.description());
+                if let Some(leases) = &mut self.leases {
+                    fields.in_memory = Some(leases.lend(mem::take(&mut tensor), offset));
+                }
+                Ok((encode_batch_head(&fields, tensor.len()), tensor))
+            }
+            Some(Err(error)) => {
+                let status = status(&error);
+                // The message includes the error's sources.
+                tracing::warn!(error = status.message(), "stream failed");
+                Err(status)
+            }
+            None => Err(Status::ok("")),
+        })
     }
 }
 
@@ -173,17 +270,17 @@ async fn watch_for_stall(
         let idle = state.sent_at.map_or(Duration::ZERO, |sent_at| now - sent_at);
         if idle < read_timeout {
             until = now + read_timeout - idle;
-        } else if state.abort_status.is_none() {
+        } else if matches!(state.next, Next::Abort(_)) {
+            tracing::warn!("reader does not read the stream's status either: connection closed");
+            close_token.iter().for_each(CancellationToken::cancel);
+            return;
+        } else {
             tracing::warn!(
                 patience_s = read_timeout.as_secs(),
                 "reader stalled: stream ended"
             );
             state.abort(read_timeout);
             until = now + read_timeout;
-        } else {
-            tracing::warn!("reader does not read the stream's status either: connection closed");
-            close_token.iter().for_each(CancellationToken::cancel);
-            return;
         }
     }
 }
@@ -194,88 +291,4 @@ fn trailers(status: &Status) -> Frame<Bytes> {
         .add_header(&mut trailers)
         .expect("a status of this server has no metadata and an encodable message");
     Frame::trailers(trailers)
-}
-
-/// The encoded message with its prefix, up to the tensor's bytes; and the tensor, if there is one.
-fn split_message(mut response: StreamBatchesResponse) -> (Bytes, Option<Bytes>) {
-    if let Some(Kind::Batch(batch)) = &mut response.message
-        && !batch.tensor.is_empty()
-    {
-        let tensor = mem::take(&mut batch.tensor);
-        return (batch_head(batch, tensor.len()), Some(tensor));
-    }
-    let length = response.encoded_len();
-    let mut head = prefixed(length, length);
-    response.encode(&mut head).expect("the buffer grows");
-    (head.freeze(), None)
-}
-
-/// The encoded message of `batch` up to the bytes of a tensor of length `tensor`.
-fn batch_head(batch: &Batch, tensor: usize) -> Bytes {
-    let rest = batch.encoded_len();
-    let inner = rest + 1 + length_delimiter_len(tensor) + tensor;
-    let length = 1 + length_delimiter_len(inner) + inner;
-    let mut head = prefixed(length, length - tensor);
-    head.put_u8(BATCH_KEY);
-    encode_length_delimiter(inner, &mut head).expect("the buffer grows");
-    batch.encode(&mut head).expect("the buffer grows");
-    head.put_u8(TENSOR_KEY);
-    encode_length_delimiter(tensor, &mut head).expect("the buffer grows");
-    head.freeze()
-}
-
-/// A buffer of `capacity` bytes that begins with the prefix of an uncompressed message of `length` bytes.
-fn prefixed(length: usize, capacity: usize) -> BytesMut {
-    let mut buffer = BytesMut::with_capacity(PREFIX + capacity);
-    buffer.put_u8(0);
-    buffer.put_u32(u32::try_from(length).expect("the limit on a batch's bytes leaves room for 32 bits"));
-    buffer
-}
-
-#[cfg(test)]
-mod tests {
-    use equibatch_proto::v1::{PositionToken, Replacement, StreamDescription};
-
-    use super::*;
-
-    fn assert_as_generated(message: Kind) {
-        let response = StreamBatchesResponse {
-            message: Some(message),
-        };
-        let encoded = response.encode_to_vec();
-        let (head, tensor) = split_message(response);
-        let whole = [&head[..], tensor.as_deref().unwrap_or_default()].concat();
-        assert_eq!(whole[0], 0, "not compressed");
-        assert_eq!(whole[1..5], (encoded.len() as u32).to_be_bytes());
-        assert_eq!(whole[5..], encoded);
-    }
-
-    #[test]
-    fn the_encoding_equals_that_of_the_generated_code() {
-        assert_as_generated(Kind::Description(StreamDescription {
-            epochs: 3,
-            ..StreamDescription::default()
-        }));
-        for tensor in [0, 1, 127, 128, 70_000] {
-            assert_as_generated(Kind::Batch(Batch {
-                epoch: 300,
-                step: 7,
-                next: Some(PositionToken {
-                    seed: u64::MAX,
-                    ..PositionToken::default()
-                }),
-                labels: (0..200).collect(),
-                sample_ids: (1000..1200).collect(),
-                replacements: vec![Replacement {
-                    slot: 1,
-                    broken_sample_id: 2,
-                }],
-                mixed_labels: (3..203).collect(),
-                mixed_weights: vec![0.25; 200],
-                tensor: vec![9; tensor].into(),
-                ..Batch::default()
-            }));
-        }
-        assert_as_generated(Kind::Batch(Batch::default()));
-    }
 }

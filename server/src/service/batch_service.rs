@@ -8,25 +8,22 @@ use std::{
 use bytes::Buf as _;
 use equibatch_proto::v1::{
     StreamBatchesRequest, StreamBatchesResponse, StreamSharedBatchesRequest,
-    batch_loader_server::{BatchLoader as _, BatchLoaderServer},
+    batch_loader_server::BatchLoaderServer,
 };
-use http::{Request, Response, header::CONTENT_TYPE, request::Parts};
+use http::{Request, Response, header::CONTENT_TYPE};
 use http_body_util::BodyExt as _;
 use prost::Message as _;
-use tokio_util::sync::CancellationToken;
 use tonic::{
     Status, Streaming,
     body::Body,
     codec::Codec as _,
     codegen::{BoxFuture, Service},
-    metadata::{GRPC_CONTENT_TYPE, MetadataMap},
+    metadata::GRPC_CONTENT_TYPE,
     server::NamedService,
 };
 use tonic_prost::ProstCodec;
 
-use super::{
-    Loader, ResponseStream, admission::ConnectionInfo, batch_body::BatchBody, request_body::MESSAGE_BYTES,
-};
+use super::{batch_body::BatchBody, loader::Loader, request_body::MESSAGE_BYTES};
 
 /// The streaming methods.
 const STREAM_BATCHES: &str = "/equibatch.v1.BatchLoader/StreamBatches";
@@ -67,55 +64,32 @@ impl Service<Request<Body>> for BatchService {
         };
         let loader = self.loader.clone();
         Box::pin(async move {
-            let answered = if is_shared {
+            let body = if is_shared {
                 stream_shared_batches(&loader, request).await
             } else {
                 stream_batches(&loader, request).await
             };
-            Ok(answered.unwrap_or_else(Status::into_http))
+            Ok(body.map_or_else(Status::into_http, response))
         })
     }
 }
 
-async fn stream_batches(loader: &Loader, request: Request<Body>) -> Result<Response<Body>, Status> {
+async fn stream_batches(loader: &Loader, request: Request<Body>) -> Result<BatchBody, Status> {
     let (head, body) = request.into_parts();
-    let close_token = close_token(&head);
-    let request = with_head(head, message(body).await?);
-    let responses = loader.stream_batches(request).await?.into_inner();
-    Ok(batch_response(responses, loader, close_token))
+    loader
+        .stream_batches(&head.extensions, message(body).await?)
+        .await
 }
 
-async fn stream_shared_batches(loader: &Loader, request: Request<Body>) -> Result<Response<Body>, Status> {
+async fn stream_shared_batches(loader: &Loader, request: Request<Body>) -> Result<BatchBody, Status> {
     let (head, body) = request.into_parts();
-    let close_token = close_token(&head);
     let decoder = ProstCodec::<StreamBatchesResponse, StreamSharedBatchesRequest>::default().decoder();
     let messages = Streaming::new_request(decoder, body, None, Some(MESSAGE_BYTES));
-    let request = with_head(head, messages);
-    let responses = loader.stream_shared_batches(request).await?.into_inner();
-    Ok(batch_response(responses, loader, close_token))
+    loader.stream_shared_batches(&head.extensions, messages).await
 }
 
-/// The token that closes the connection of a request.
-fn close_token(head: &Parts) -> Option<CancellationToken> {
-    head.extensions
-        .get::<ConnectionInfo>()
-        .map(ConnectionInfo::close_token)
-}
-
-fn with_head<T>(head: Parts, message: T) -> tonic::Request<T> {
-    tonic::Request::from_parts(MetadataMap::from_headers(head.headers), head.extensions, message)
-}
-
-fn batch_response(
-    responses: ResponseStream,
-    loader: &Loader,
-    close_token: Option<CancellationToken>,
-) -> Response<Body> {
-    let mut response = Response::new(Body::new(BatchBody::new(
-        responses,
-        loader.read_timeout(),
-        close_token,
-    )));
+fn response(body: BatchBody) -> Response<Body> {
+    let mut response = Response::new(Body::new(body));
     response.headers_mut().insert(CONTENT_TYPE, GRPC_CONTENT_TYPE);
     response
 }

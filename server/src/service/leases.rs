@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use equibatch_proto::v1::{
-    Batch, SharedMemory, StreamSharedBatchesRequest, TensorInMemory, stream_shared_batches_request::Message,
+    SharedMemory, StreamSharedBatchesRequest, TensorInMemory, stream_shared_batches_request::Message,
 };
 use tokio_stream::Stream as _;
 use tonic::{Status, Streaming};
@@ -74,16 +74,12 @@ impl Leases {
         Ok(())
     }
 
-    /// Leases the tensor of `batch`, which lies at `offset`, and replaces it by its location.
-    pub(super) fn lend(&mut self, batch: &mut Batch, offset: usize) {
-        let tensor = std::mem::take(&mut batch.tensor);
-        batch.tensor_crc32c = None;
-        batch.in_memory = Some(TensorInMemory {
-            offset: offset as u64,
-            bytes: tensor.len() as u64,
-        });
+    /// Leases `tensor`, which lies at `offset`; returns its location.
+    pub(super) fn lend(&mut self, tensor: Bytes, offset: usize) -> TensorInMemory {
+        let (offset, bytes) = (offset as u64, tensor.len() as u64);
         if !tensor.is_empty() {
-            self.lent.insert(offset as u64, tensor);
+            self.lent.insert(offset, tensor);
         }
+        TensorInMemory { offset, bytes }
     }
 }

@@ -10,17 +10,22 @@ mod in_flight;
 mod leases;
 mod listen;
 mod loader;
+mod message_framer;
+mod open_stream;
+mod pages;
 mod request_body;
-mod response_stream;
+mod request_budget;
+mod service_config;
 pub mod socket;
 mod status;
+mod stream_span;
+mod track_requests;
 mod traffic;
 
 pub use self::{
     access::{Access, AccessError, AccessFiles, ClientId, TlsFiles},
     admission::{ConnectionInfo, PeerInfo, ServerIo, admit},
-    listen::{ServiceConfig, serve},
-    loader::Loader,
-    response_stream::ResponseStream,
+    listen::serve,
+    service_config::ServiceConfig,
     traffic::{Refusal, Traffic},
 };

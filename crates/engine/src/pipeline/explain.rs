@@ -70,7 +70,7 @@ impl Engine {
     ///
     /// Those of [`Engine::stream`], and if an image cannot be read and there is no replacement.
     pub fn explain(&self, spec: StreamSpec) -> Result<Vec<Explained>, Error> {
-        let planned = self.plan(spec)?;
+        let planned = self.plan(spec, self.limits())?;
         let spec = &planned.description.spec;
         let position = spec.start.position;
         if position.epoch >= u64::from(spec.epochs) {

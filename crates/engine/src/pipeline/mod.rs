@@ -50,7 +50,10 @@ pub use self::{
     batch::{Batch, Mixed, Replacement},
     bottleneck::{Bottleneck, TimeBreakdown},
     description::Description,
-    engine::{Engine, open::SharedMemory},
+    engine::{
+        Engine,
+        open::{Requester, SharedMemory},
+    },
     epoch_history::StreamId,
     error::Error,
     explain::{Explained, Mixture},

@@ -60,9 +60,6 @@ fn response(message: Message) -> v1::StreamBatchesResponse {
 
 #[tonic::async_trait]
 impl BatchLoader for FakeServer {
-    type StreamBatchesStream = Responses;
-    type StreamSharedBatchesStream = Responses;
-
     async fn list_datasets(
         &self,
         _: Request<v1::ListDatasetsRequest>,

@@ -149,3 +149,30 @@ fn invalid_soft_labels_are_refused() {
         assert!(message.contains(word), "{message}");
     }
 }
+
+#[test]
+fn a_stream_is_an_iterator_and_can_be_polled_by_async_code() {
+    let server = Running::start(FakeServer::default());
+    let servers = open(server.address).expect("connected");
+    let stream = servers.stream(&request(8), 2).expect("a stream");
+    let steps: Result<Vec<u64>, Error> = stream.map(|batch| batch.map(|batch| batch.step)).collect();
+    assert_eq!(steps.expect("no error"), [0, 1, 2]);
+    drop(servers);
+    let polled = async {
+        let (credentials, resolver) = (Credentials::default(), Resolver::default());
+        let address = server.address.to_string();
+        let servers = Servers::open_async(&address, NO_RETRY, &credentials, &resolver).await?;
+        let mut stream = servers.stream_async(&request(8), 2).await?;
+        let mut steps = vec![];
+        while let Some(batch) = std::future::poll_fn(|context| stream.poll_next(context)).await {
+            steps.push(batch?.step);
+        }
+        assert!(stream.end_epoch_async(0).await.is_some());
+        // The network thread ends here, in async code.
+        drop((stream, servers));
+        Ok::<_, Error>(steps)
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let steps = runtime.expect("a runtime").block_on(polled);
+    assert_eq!(steps.expect("no error"), [0, 1, 2]);
+}

@@ -22,9 +22,10 @@ fn a_closed_port_gives_an_error_with_the_address() {
     let error = open(address).expect_err("closed");
     assert_eq!(
         error.to_string(),
-        format!("cannot reach {address}: connection refused; is the server running, and is --server right?")
+        format!("cannot reach {address}: connection refused")
     );
     assert!(error.is_unavailable());
+    assert_eq!(error.remedy(), Some(Remedy::Reach));
 }
 
 #[test]

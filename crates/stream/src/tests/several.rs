@@ -1,10 +1,17 @@
 //! Distribution over servers, and failover.
 
-use std::task::Poll;
+use std::{ops::Range, task::Poll};
 
 use tonic::Code;
 
 use super::*;
+
+fn assert_next(stream: &mut BatchStream, steps: Range<u64>) {
+    let mut next = || stream.next_batch().expect("no error").expect("a batch").step;
+    for step in steps {
+        assert_eq!(next(), step);
+    }
+}
 
 #[test]
 fn steps_are_distributed_over_servers_and_merged_in_order() {
@@ -38,22 +45,14 @@ fn a_server_that_starts_late_is_used_once_it_is_up() {
     let first = Running::start(many(100_000));
     let servers = Servers::open(&format!("{},{late}", first.address), RETRY).expect("one is there");
     let mut stream = servers.stream(&request(8), 2).expect("a stream");
-    for step in 0..10 {
-        assert_eq!(
-            stream.next_batch().expect("no error").expect("a batch").step,
-            step
-        );
-    }
+    assert_next(&mut stream, 0..10);
     let fake_server = many(100_000);
     let requests = Arc::clone(&fake_server.requests);
     let _second = Running::start_at(late, fake_server);
     let is_asked = || !requests.lock().expect("no panic").is_empty();
     let mut step = 10;
     while !is_asked() {
-        assert_eq!(
-            stream.next_batch().expect("no error").expect("a batch").step,
-            step
-        );
+        assert_next(&mut stream, step..step + 1);
         step += 1;
     }
 }
@@ -66,12 +65,7 @@ fn a_stream_survives_a_restart_of_its_only_server() {
     });
     let servers = open_all(std::slice::from_ref(&first), RETRY).expect("connected");
     let mut stream = servers.stream(&request(8), 2).expect("a stream");
-    for step in 0..5 {
-        assert_eq!(
-            stream.next_batch().expect("no error").expect("a batch").step,
-            step
-        );
-    }
+    assert_next(&mut stream, 0..5);
     let address = first.address;
     drop(first);
     let _second = Running::start_at(address, many(9));
@@ -131,12 +125,7 @@ fn a_server_at_its_limit_is_retried() {
     let first = Running::start(fake_server);
     let servers = open_all(std::slice::from_ref(&first), RETRY).expect("connected");
     let mut stream = servers.stream(&request(8), 2).expect("a stream");
-    for step in 0..2 {
-        assert_eq!(
-            stream.next_batch().expect("no error").expect("a batch").step,
-            step
-        );
-    }
+    assert_next(&mut stream, 0..2);
     let address = first.address;
     drop(first);
     let _second = Running::start_at(address, many(9));

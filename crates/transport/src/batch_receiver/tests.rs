@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use tonic::Code;
 
 use super::*;
+use crate::message::encode;
 use equibatch_engine::{checksum::crc32c, memory::ALIGNMENT};
 
 const SIZES: SizeLimits = SizeLimits {
@@ -28,12 +29,8 @@ fn batch(step: u64, tensor: usize) -> Kind {
 
 /// A message with its gRPC prefix.
 fn framed(message: Kind) -> Vec<u8> {
-    let message = StreamBatchesResponse {
-        message: Some(message),
-    }
-    .encode_to_vec();
-    let prefix = [&[0], &(message.len() as u32).to_be_bytes()[..]].concat();
-    [prefix, message].concat()
+    let message = Some(message);
+    encode(&StreamBatchesResponse { message }).to_vec()
 }
 
 fn status(code: Code) -> HeaderMap {

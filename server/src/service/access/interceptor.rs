@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use tonic::{Request, Status, metadata::MetadataMap, service::Interceptor};
 
-use super::{
-    super::admission::ConnectionInfo,
-    ClientId,
-    token_file::{Grant, Tokens},
+use super::{ClientId, permissions::Grant, token_file::Tokens};
+use crate::service::{
+    admission::ConnectionInfo,
+    traffic::{Refusal, Traffic},
 };
-use crate::service::traffic::{Refusal, Traffic};
 
 /// Requires a bearer token if tokens are configured, and attaches the [`Caller`] to the request.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //!
-//! - `token_file`: the file of tokens; `tls`: certificates and keys; `watched_files`: both, reloaded when they change.
+//! - `token_file`: the file of tokens, and `permissions`, those of a token; `tls`: certificates and keys; `watched_files`: both, reloaded when they change.
 //! - `interceptor`: authenticates every request; `client_id`: whom limits count against; `limiter`: connections and streams by client.
 //! - `known_clients`: clients with a token or a stream, for which connections are reserved.
 
@@ -10,6 +10,7 @@ mod client_id;
 mod interceptor;
 mod known_clients;
 mod limiter;
+mod permissions;
 mod tls;
 mod token_file;
 mod watched_files;
@@ -23,8 +24,9 @@ pub(super) use self::{
     interceptor::{AuthInterceptor, Caller},
     known_clients::KnownClients,
     limiter::{ClientLimiter, LimitExceeded, Permit},
+    permissions::Grant,
     tls::Tls,
-    token_file::{Grant, Tokens},
+    token_file::Tokens,
 };
 use self::{token_file::TokenFile, watched_files::Watched};
 

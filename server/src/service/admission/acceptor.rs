@@ -1,9 +1,9 @@
-//! Accepts connections within the limits, and handles each in a task of its own.
-//!
-//! One slow handshake does not delay other connections. If the process is out of file descriptors, accepting pauses; the server goes on.
+//! Accepts connections in one loop, within the limits, and handles each in a task of its own, so that a slow handshake does not delay others.
+//! The admitted ones go to the HTTP/2 server through one channel. If the process is out of file descriptors, accepting pauses.
 
 use std::{io, pin::pin, sync::Arc, time::Duration};
 
+use equibatch_transport::FdSender;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
     sync::{Semaphore, mpsc},
@@ -18,13 +18,13 @@ use super::{
     PeerInfo, ServerIo,
     handshake::{handshake, handshake_error},
     linger::{LINGER_TIME, linger},
+    server_io::ConnectionSettings,
 };
 use crate::service::{
-    ServiceConfig,
     access::{ClientId, ClientLimiter, KnownClients, Permit, Tls},
     control_frames,
-    socket::FdSender,
-    traffic::{Refusal, Traffic},
+    service_config::ServiceConfig,
+    traffic::Refusal,
 };
 
 /// Refused connections that linger at a time.
@@ -50,20 +50,22 @@ where
     let closed = CancellationToken::new();
     let acceptor = Acceptor {
         tls: config.access.tls.clone(),
-        handshake_timeout: config.handshake_timeout,
-        idle_limit: config.idle_timeout,
-        stall_limit: config.keepalive_interval + config.keepalive_timeout,
-        closed: closed.clone(),
-        known_clients: KnownClients::default(),
+        settings: ConnectionSettings {
+            handshake_timeout: config.handshake_timeout,
+            idle_limit: config.idle_timeout,
+            stall_limit: config.keepalive_interval + config.keepalive_timeout,
+            closed: closed.clone(),
+            known_clients: KnownClients::default(),
+            traffic: config.traffic.clone(),
+        },
         reserved: config.connections / 8,
         connections: config.connections,
         lingering: Semaphore::new(MAX_LINGERING),
         limiter: ClientLimiter::new(config.connections),
         per_client: config.connections.div_ceil(4),
-        traffic: config.traffic.clone(),
         admitted,
     };
-    acceptor.traffic.count_connections(acceptor.limiter.clone());
+    config.traffic.count_connections(acceptor.limiter.clone());
     tokio::spawn(async move {
         closing.cancelled().await;
         time::sleep(LINGER_TIME).await;
@@ -73,15 +75,10 @@ where
     (ReceiverStream::new(connections), accepting)
 }
 
-pub(super) struct Acceptor<C> {
-    pub(super) tls: Option<Tls>,
-    /// Of the TLS handshake, and then of the HTTP/2 preface.
-    pub(super) handshake_timeout: Duration,
-    pub(super) idle_limit: Option<Duration>,
-    pub(super) stall_limit: Duration,
-    pub(super) closed: CancellationToken,
+struct Acceptor<C> {
+    tls: Option<Tls>,
+    settings: ConnectionSettings,
     limiter: ClientLimiter,
-    pub(super) known_clients: KnownClients,
     /// Connections in all, and those of them that are reserved for known clients.
     connections: usize,
     reserved: usize,
@@ -89,7 +86,6 @@ pub(super) struct Acceptor<C> {
     lingering: Semaphore,
     /// Connections of one client.
     per_client: usize,
-    pub(super) traffic: Traffic,
     admitted: mpsc::Sender<io::Result<ServerIo<C>>>,
 }
 
@@ -98,6 +94,7 @@ where
     C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
     C::ConnectInfo: Into<PeerInfo>,
 {
+    /// Accepts until `incoming` ends or the receiver of the admitted connections is dropped.
     async fn run(self: Arc<Self>, incoming: impl Stream<Item = io::Result<C>> + Send) {
         let mut incoming = pin!(incoming);
         loop {
@@ -107,33 +104,37 @@ where
             };
             match accepted {
                 None => return,
-                Some(Ok(stream)) => {
-                    let PeerInfo { client, fd_sender } = stream.connect_info().into();
-                    let reserved = if self.known_clients.contains(&client) {
-                        0
-                    } else {
-                        self.reserved
-                    };
-                    let limit = self.connections - reserved;
-                    match self.limiter.acquire_below(limit, client.clone(), self.per_client) {
-                        // The permits bound the number of these tasks.
-                        Ok(permit) => {
-                            self.traffic.connected();
-                            drop(tokio::spawn(Arc::clone(&self).handle(stream, fd_sender, permit)));
-                        }
-                        Err(exceeded) => {
-                            let reason = format!("connections: {exceeded}");
-                            self.traffic.refused(Refusal::Connections, &client, &reason);
-                            // With TLS, the reason could only be sent after a handshake.
-                            if self.tls.is_none() || client == ClientId::Local {
-                                drop(tokio::spawn(Arc::clone(&self).refuse(stream, reason)));
-                            }
-                        }
-                    }
+                Some(Ok(stream)) => self.admit(stream),
+                Some(Err(error)) if is_of_the_connection(&error) => {
+                    tracing::debug!(error = %error, "connection lost before it was accepted");
                 }
+                // A lack of resources, which ends when other connections close.
                 Some(Err(error)) => {
-                    tracing::warn!(error = %error, "cannot accept a connection");
+                    tracing::warn!(error = %error, "cannot accept connections now");
                     time::sleep(ACCEPT_RETRY).await;
+                }
+            }
+        }
+    }
+
+    /// Handles a connection in a task, if the limits permit it; the permits bound the number of these tasks.
+    fn admit(self: &Arc<Self>, stream: C) {
+        let PeerInfo { client, fd_sender } = stream.connect_info().into();
+        let is_known = self.settings.known_clients.contains(&client);
+        let reserved = if is_known { 0 } else { self.reserved };
+        let limit = self.connections - reserved;
+        match self.limiter.acquire_below(limit, client.clone(), self.per_client) {
+            Ok(permit) => {
+                self.settings.traffic.connected();
+                drop(tokio::spawn(Arc::clone(self).handle(stream, fd_sender, permit)));
+            }
+            Err(exceeded) => {
+                let reason = format!("connections: {exceeded}");
+                let traffic = &self.settings.traffic;
+                traffic.refused(Refusal::Connections, &client, &reason);
+                // With TLS, the reason could only be sent after a handshake.
+                if self.tls.is_none() || client == ClientId::Local {
+                    drop(tokio::spawn(Arc::clone(self).refuse(stream, reason)));
                 }
             }
         }
@@ -153,23 +154,32 @@ where
         let _sent_or_timed_out = time::timeout(LINGER_TIME, told).await;
     }
 
+    /// Hands the connection to the HTTP/2 server after its handshake.
     async fn handle(self: Arc<Self>, stream: C, fd_sender: Option<FdSender>, permit: Permit) {
         let client = permit.client().clone();
+        let (settings, traffic) = (&self.settings, &self.settings.traffic);
         let handshake = handshake(self.tls.as_ref(), stream, &client);
-        match time::timeout(self.handshake_timeout, handshake).await {
+        match time::timeout(settings.handshake_timeout, handshake).await {
             Ok(Ok(io)) => {
-                let connection = ServerIo::new(&self, io, fd_sender, permit);
+                let connection = ServerIo::new(settings, io, fd_sender, permit);
                 // Sending fails only while the server stops.
                 let _stopping = self.admitted.send(Ok(connection)).await;
             }
             Ok(Err(error)) => {
-                self.traffic
-                    .refused(Refusal::Handshake, &client, &handshake_error(&error));
+                traffic.refused(Refusal::Handshake, &client, &handshake_error(&error));
             }
             Err(_elapsed) => {
-                self.traffic
-                    .refused(Refusal::Silence, &client, "no TLS handshake in time");
+                traffic.refused(Refusal::Silence, &client, "no TLS handshake in time");
             }
         }
     }
+}
+
+/// Whether an error concerns one connection only.
+fn is_of_the_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
+    )
 }

@@ -2,13 +2,14 @@
 
 use std::sync::{Arc, atomic::AtomicU64};
 
+use equibatch_transport::FdSender;
 use tokio_util::sync::CancellationToken;
 
 use crate::service::{
     access::{ClientId, KnownClients},
     in_flight::{InFlight, InFlightGuard},
-    request_body::Budget,
-    socket::{FdSender, Peer},
+    request_budget::Budget,
+    socket::Peer,
 };
 
 /// The peer of an accepted connection.

@@ -6,9 +6,10 @@ use std::{
     pin::Pin,
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
+use equibatch_transport::FdSender;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
 use tokio_util::{
@@ -17,18 +18,29 @@ use tokio_util::{
 };
 use tonic::transport::server::Connected;
 
-use super::{
-    ConnectionInfo, acceptor::Acceptor, idle_timeout::IdleTimeout, linger::Linger,
-    preface_timeout::PrefaceTimeout,
-};
+use super::{ConnectionInfo, idle_timeout::IdleTimeout, linger::Linger, preface_timeout::PrefaceTimeout};
 use crate::service::{
-    access::Permit,
+    access::{KnownClients, Permit},
     control_frames::ControlFrames,
     in_flight::InFlight,
-    request_body::Budget,
-    socket::FdSender,
+    request_budget::Budget,
     traffic::{Refusal, Traffic},
 };
+
+/// What all connections have in common.
+pub(super) struct ConnectionSettings {
+    /// Timeout of the TLS handshake, and then of the HTTP/2 preface.
+    pub(super) handshake_timeout: Duration,
+    /// Longest time without a request; `None`: unlimited.
+    pub(super) idle_limit: Option<Duration>,
+    /// Longest time without a request while writes are pending.
+    pub(super) stall_limit: Duration,
+    /// Cancelled when the server stops and has told health watchers so.
+    pub(super) closed: CancellationToken,
+    /// Clients with a token or a stream.
+    pub(super) known_clients: KnownClients,
+    pub(super) traffic: Traffic,
+}
 
 /// An admitted connection.
 #[derive(Debug)]
@@ -53,7 +65,7 @@ pub struct ServerIo<C> {
 
 impl<C> ServerIo<C> {
     pub(super) fn new(
-        acceptor: &Acceptor<C>,
+        settings: &ConnectionSettings,
         io: Either<C, TlsStream<C>>,
         fd_sender: Option<FdSender>,
         permit: Permit,
@@ -62,7 +74,7 @@ impl<C> ServerIo<C> {
         Self {
             io,
             close_requested: Box::pin(close_token.clone().cancelled_owned()),
-            server_closed: Box::pin(acceptor.closed.clone().cancelled_owned()),
+            server_closed: Box::pin(settings.closed.clone().cancelled_owned()),
             control: ControlFrames::new(Instant::now()),
             linger: None,
             info: ConnectionInfo {
@@ -72,12 +84,12 @@ impl<C> ServerIo<C> {
                 write_stall_ns: Arc::default(),
                 in_flight: InFlight::new(),
                 budget: Budget::of_connection(),
-                known_clients: acceptor.known_clients.clone(),
+                known_clients: settings.known_clients.clone(),
             },
-            idle: IdleTimeout::new(acceptor.idle_limit, acceptor.stall_limit),
+            idle: IdleTimeout::new(settings.idle_limit, settings.stall_limit),
             stalled_since: None,
-            traffic: acceptor.traffic.clone(),
-            preface: Some(PrefaceTimeout::new(acceptor.handshake_timeout)),
+            traffic: settings.traffic.clone(),
+            preface: Some(PrefaceTimeout::new(settings.handshake_timeout)),
             _permit: permit,
         }
     }

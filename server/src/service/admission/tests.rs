@@ -1,14 +1,12 @@
 use std::{io, time::Duration};
 
+use equibatch_transport::FdSender;
 use tokio::{io::AsyncWriteExt as _, net::UnixStream, time};
 use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
 use super::admit;
-use crate::service::{
-    ServiceConfig,
-    socket::{Connection, FdSender},
-};
+use crate::service::{ServiceConfig, socket::Connection};
 
 /// The error that ends a connection without requests whose client does not read what is written to it.
 async fn end(config: &ServiceConfig, is_stopping: bool) -> io::ErrorKind {

@@ -7,5 +7,5 @@ mod response;
 pub(super) use self::{
     report::{spent, usage},
     request::{Error, stream_spec},
-    response::{batch, description},
+    response::{batch_fields, description},
 };

@@ -52,7 +52,9 @@ pub(in crate::service) enum Error {
     #[error(transparent)]
     Recipe(#[from] augment::Error),
     /// A recipe as text and as numbers.
-    #[error("recipe.text and number fields are both set: set one or the other")]
+    #[error(
+        "recipe.text and number fields are both set: set recipe.text only, the number fields are deprecated"
+    )]
     RecipeTwice,
     /// A weight for a class that the dataset does not have.
     #[error("balance.weights: dataset {dataset:?} has no class {class:?}")]
@@ -184,23 +186,14 @@ fn balance(balance: v1::Balance, dataset: &Dataset) -> Result<Balance, Error> {
     })
 }
 
-/// A recipe from text or from number fields.
+/// A recipe from its text, or from the deprecated number fields.
 fn recipe(recipe: &v1::Recipe) -> Result<Recipe, Error> {
     let augment = match enumeration("recipe.augment", recipe.augment)? {
         v1::Augment::Unspecified => None,
         v1::Augment::All => Some(Augment::All),
         v1::Augment::Repeats => Some(Augment::Repeats),
     };
-    let numbers = Numbers {
-        flip: recipe.flip,
-        max_rotate: recipe.max_rotate,
-        max_zoom: recipe.max_zoom,
-        max_warp: recipe.max_warp,
-        max_lighting: recipe.max_lighting,
-        p_affine: recipe.p_affine,
-        p_lighting: recipe.p_lighting,
-        random_crop: recipe.random_crop,
-    };
+    let numbers = numbers(recipe);
     let mut meant: Recipe = if recipe.text.is_empty() {
         numbers.try_into()?
     } else if numbers == Numbers::default() {
@@ -212,6 +205,21 @@ fn recipe(recipe: &v1::Recipe) -> Result<Recipe, Error> {
         meant.augment = augment;
     }
     Ok(meant.normalized())
+}
+
+/// The number fields, which are read for one release more.
+#[allow(deprecated, reason = "requests of earlier clients")]
+fn numbers(recipe: &v1::Recipe) -> Numbers {
+    Numbers {
+        flip: recipe.flip,
+        max_rotate: recipe.max_rotate,
+        max_zoom: recipe.max_zoom,
+        max_warp: recipe.max_warp,
+        max_lighting: recipe.max_lighting,
+        p_affine: recipe.p_affine,
+        p_lighting: recipe.p_lighting,
+        random_crop: recipe.random_crop,
+    }
 }
 
 fn normalization(normalization: v1::Normalization) -> Result<Normalization, Error> {

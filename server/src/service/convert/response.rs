@@ -1,15 +1,18 @@
 //! Converts streams and batches to messages.
 
 use equibatch_engine::{
-    augment::{Numbers, Recipe},
+    augment::Recipe,
     pipeline::{Batch, Description, Replacement},
     tensor::{ElementType, Layout},
 };
 use equibatch_proto::v1;
 
-/// The first message of a stream.
+/// The first message of a stream, whose tensors are in `memory` if it is shared.
 #[must_use]
-pub(in crate::service) fn description(description: &Description) -> v1::StreamDescription {
+pub(in crate::service) fn description(
+    description: &Description,
+    memory: Option<v1::SharedMemory>,
+) -> v1::StreamDescription {
     let spec = &description.spec;
     let dataset = description.served.dataset();
     let (images, side) = (spec.images_per_batch() as u32, spec.tensor.size);
@@ -44,37 +47,26 @@ pub(in crate::service) fn description(description: &Description) -> v1::StreamDe
         epochs: spec.epochs,
         canonical_short_side: spec.canonical_short_side().unwrap_or(0),
         stream_id: description.id.0.to_be_bytes().to_vec().into(),
-        memory: None,
+        memory,
     }
 }
 
-/// As number fields if they can express it, otherwise as text: valid in a request, with the same meaning.
+/// As text, valid in a request; an empty message if there is none.
 fn recipe(recipe: &Recipe) -> v1::Recipe {
-    if *recipe == Recipe::none() {
-        return v1::Recipe::default();
-    }
-    match Numbers::of(recipe) {
-        Some(numbers) => v1::Recipe {
-            flip: numbers.flip,
-            max_rotate: numbers.max_rotate,
-            max_zoom: numbers.max_zoom,
-            max_warp: numbers.max_warp,
-            max_lighting: numbers.max_lighting,
-            p_affine: numbers.p_affine,
-            p_lighting: numbers.p_lighting,
-            random_crop: numbers.random_crop,
-            ..v1::Recipe::default()
+    let is_none = *recipe == Recipe::none();
+    v1::Recipe {
+        text: if is_none {
+            String::new()
+        } else {
+            recipe.to_string()
         },
-        None => v1::Recipe {
-            text: recipe.to_string(),
-            ..v1::Recipe::default()
-        },
+        ..v1::Recipe::default()
     }
 }
 
-/// A batch of the described stream.
+/// The fields of a batch of the described stream other than the tensor.
 #[must_use]
-pub(in crate::service) fn batch(batch: Batch, description: &Description) -> v1::Batch {
+pub(in crate::service) fn batch_fields(batch: Batch, description: &Description) -> v1::Batch {
     let replacement = |replacement: Replacement| v1::Replacement {
         slot: replacement.slot as u32,
         broken_sample_id: replacement.broken,
@@ -96,8 +88,7 @@ pub(in crate::service) fn batch(batch: Batch, description: &Description) -> v1::
         replacements: batch.replacements.into_iter().map(replacement).collect(),
         mixed_labels: mixed.iter().map(|mixed| mixed.label).collect(),
         mixed_weights: mixed.iter().map(|mixed| mixed.weight).collect(),
-        in_memory: None,
         tensor_crc32c: batch.checksum,
-        tensor: batch.tensor,
+        ..v1::Batch::default()
     }
 }

@@ -3,112 +3,94 @@
 use std::{
     io,
     pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
+    task::{Context, Poll, ready},
 };
 
-use tokio::{
-    net::{TcpListener, UnixListener},
-    sync::mpsc,
-    task::JoinSet,
-};
+use equibatch_transport::FdSender;
 use tokio_stream::Stream;
 
-use super::{Connection, FdSender, Socket, Sockets, unix::SocketFile};
+use super::{Connection, Socket, Sockets};
 
-/// Accepted connections that wait to be admitted; further ones stay in the kernel's backlog.
-const WAITING: usize = 16;
-/// Pause after the system refused a connection for lack of resources.
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// The accepted connections; ends if the task of a listener ends. Dropping it closes the sockets and removes their files.
+/// The accepted connections; never ends. Dropping it closes the sockets and removes their files.
 #[derive(Debug)]
 pub struct Incoming {
-    connections: mpsc::Receiver<Connection>,
-    loops: JoinSet<()>,
-    _files: Vec<SocketFile>,
+    sockets: Vec<Socket>,
+    /// The socket that is polled first: the one after that of the last connection, so that none keeps the others waiting.
+    first: usize,
 }
 
 impl Sockets {
-    /// Starts accepting. Must be called within a runtime.
+    /// Accepts connections when the returned stream is polled.
     #[must_use]
     pub fn accept(self) -> Incoming {
-        let (sender, connections) = mpsc::channel(WAITING);
-        let (mut loops, mut files) = (JoinSet::new(), vec![]);
-        for socket in self.0 {
-            let listener = match socket {
-                Socket::Tcp(listener) => Listener::Tcp(listener),
-                Socket::Unix(listener, file) => {
-                    files.push(file);
-                    Listener::Unix(listener)
-                }
-            };
-            loops.spawn(listener.accept_all(sender.clone()));
-        }
-        Incoming {
-            connections,
-            loops,
-            _files: files,
-        }
+        let (sockets, first) = (self.0, 0);
+        Incoming { sockets, first }
     }
 }
 
-enum Listener {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
-
-impl Listener {
-    /// Accepts until the receiver is dropped. Errors do not end the loop: they concern one connection, or a lack of resources that ends
-    /// when other connections close.
-    async fn accept_all(self, connections: mpsc::Sender<Connection>) {
-        loop {
-            match self.accept().await {
-                Ok(connection) => {
-                    if connections.send(connection).await.is_err() {
-                        return;
-                    }
-                }
-                Err(error) if is_of_the_connection(&error) => {
-                    tracing::debug!(error = %error, "connection lost before it was accepted");
-                }
-                Err(error) => {
-                    tracing::warn!(error = %error, "cannot accept connections now");
-                    tokio::time::sleep(PAUSE).await;
-                }
-            }
-        }
-    }
-
-    async fn accept(&self) -> io::Result<Connection> {
-        match self {
+impl Socket {
+    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Connection>> {
+        Poll::Ready(Ok(match self {
             Self::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
+                let (stream, _) = ready!(listener.poll_accept(context))?;
                 // Small frames, such as headers and acknowledgements, are sent at once.
                 stream.set_nodelay(true)?;
-                Ok(Connection::Tcp(stream))
+                Connection::Tcp(stream)
             }
-            Self::Unix(listener) => Ok(Connection::Unix(listener.accept().await?.0, FdSender::default())),
-        }
+            Self::Unix(listener, _) => {
+                let (stream, _) = ready!(listener.poll_accept(context))?;
+                Connection::Unix(stream, FdSender::default())
+            }
+        }))
     }
-}
-
-fn is_of_the_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
-    )
 }
 
 impl Stream for Incoming {
     type Item = io::Result<Connection>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        // The tasks never return: one that ended has panicked, and its address would no longer be served.
-        if !self.loops.is_empty() && self.loops.poll_join_next(context).is_ready() {
-            return Poll::Ready(None);
+        let sockets = self.sockets.len();
+        for index in (self.first..self.first + sockets).map(|index| index % sockets) {
+            if let Poll::Ready(accepted) = self.sockets[index].poll_accept(context) {
+                self.first = index + 1;
+                return Poll::Ready(Some(accepted));
+            }
         }
-        self.connections.poll_recv(context).map(|next| next.map(Ok))
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpStream;
+    use tokio_stream::StreamExt as _;
+
+    use super::*;
+    use crate::service::socket::Address;
+
+    #[tokio::test]
+    async fn a_socket_with_many_connections_does_not_keep_others_waiting() {
+        let any = Address::Tcp {
+            host: "127.0.0.1".to_owned(),
+            port: 0,
+        };
+        let sockets = Sockets::bind(&[any.clone(), any]).await.expect("free ports");
+        let ports = sockets.ports().expect("bound");
+        let mut clients = vec![];
+        for address in [ports[0], ports[0], ports[0], ports[1]] {
+            clients.push(TcpStream::connect(address).await.expect("a listener"));
+        }
+        let mut incoming = sockets.accept();
+        let mut accepted = vec![];
+        for _ in &clients {
+            let connection = incoming.next().await.expect("it never ends").expect("accepted");
+            let Connection::Tcp(stream) = connection else {
+                panic!("not a TCP socket")
+            };
+            accepted.push(stream.local_addr().expect("connected"));
+        }
+        let place = accepted.iter().position(|address| *address == ports[1]);
+        assert!(place.is_some_and(|place| place < 2), "{accepted:?}");
+        assert_eq!(accepted.iter().filter(|address| **address == ports[0]).count(), 3);
     }
 }

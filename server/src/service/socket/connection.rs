@@ -7,13 +7,12 @@ use std::{
     task::{Context, Poll},
 };
 
+use equibatch_transport::FdSender;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
 };
 use tonic::transport::server::Connected;
-
-use super::FdSender;
 
 /// An accepted connection.
 #[derive(Debug)]

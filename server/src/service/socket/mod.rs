@@ -5,12 +5,10 @@
 //! - [`Address`]: where to listen, as configured.
 //! - [`Sockets`]: the bound listeners.
 //! - [`Connection`]: an accepted connection of either kind.
-//! - [`FdSender`]: sends a file descriptor over a Unix socket.
 //! - `accept`: accepts connections; `unix`: socket files.
 
 mod accept;
 mod connection;
-mod fd_sender;
 mod unix;
 
 use std::{
@@ -23,11 +21,7 @@ use tokio::net::{TcpListener, UnixListener};
 
 pub(super) use self::connection::Peer;
 use self::unix::SocketFile;
-pub use self::{
-    accept::Incoming,
-    connection::Connection,
-    fd_sender::{AlreadySent, FdSender},
-};
+pub use self::{accept::Incoming, connection::Connection};
 
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use super::{Engine, plan::PlannedStream};
 use crate::{
     memory::{Permit, Pool, Shared},
     pipeline::{
-        BatchStream, Error, Exposure, StreamSpec,
+        BatchStream, Error, Exposure, Limits, StreamSpec,
         cache_demand::register_demand,
         clients::Client,
         coalescer::SharedStream,
@@ -42,6 +42,15 @@ struct StreamBuffers {
     shared_stream: Option<Arc<SharedStream>>,
 }
 
+/// Whom a stream is opened for.
+#[derive(Clone, Copy, Debug)]
+pub struct Requester<'a> {
+    /// Name of the client.
+    pub name: &'a str,
+    /// The limits on its requests: the engine's, or lower ones.
+    pub limits: &'a Limits,
+}
+
 impl Engine {
     /// Opens a stream for an engine with one client; see [`Engine::stream_for`].
     ///
@@ -49,7 +58,8 @@ impl Engine {
     ///
     /// Those of [`Engine::stream_for`].
     pub fn stream(&self, spec: StreamSpec) -> Result<BatchStream, Error> {
-        self.stream_for("", spec)
+        let (name, limits) = ("", &self.config.limits);
+        self.stream_for(Requester { name, limits }, spec)
     }
 
     /// Opens a stream for `client`; all streams of a client together have one share of the workers' time. May plan the cache, in time proportional to
@@ -58,11 +68,11 @@ impl Engine {
     /// # Errors
     ///
     /// If the request is invalid for the dataset or exceeds a limit, or there is no memory for a batch.
-    pub fn stream_for(&self, client: &str, spec: StreamSpec) -> Result<BatchStream, Error> {
-        let planned = self.plan(spec)?;
+    pub fn stream_for(&self, client: Requester<'_>, spec: StreamSpec) -> Result<BatchStream, Error> {
+        let planned = self.plan(spec, client.limits)?;
         let permit = StreamPermit::take(&self.open_streams, self.config.limits.open_streams)?;
         let spec = &planned.description.spec;
-        let client = self.clients.named(client, self.workers.now());
+        let client = self.clients.named(client.name, self.workers.now());
         let wanted = self.fitting(spec).min(self.config.stream_batches.get());
         let (window, memory) = self.reserve(&client, spec, wanted)?;
         let buffers = Pool::keeping(window, spec.batch_bytes());
@@ -85,15 +95,15 @@ impl Engine {
     /// Those of [`Engine::stream_for`], and if the system has no sealed shared memory.
     pub fn stream_shared(
         &self,
-        client: &str,
+        client: Requester<'_>,
         spec: StreamSpec,
         held: usize,
     ) -> Result<(BatchStream, SharedMemory), Error> {
-        let planned = self.plan(spec)?;
+        let planned = self.plan(spec, client.limits)?;
         let permit = StreamPermit::take(&self.open_streams, self.config.limits.open_streams)?;
         let spec = &planned.description.spec;
         let batches = held.min(MAX_HELD) + WRITE_BUFFERS;
-        let client = self.clients.named(client, self.workers.now());
+        let client = self.clients.named(client.name, self.workers.now());
         let (batches, memory_taken) = self.reserve(&client, spec, batches.min(self.fitting(spec)))?;
         let Shared { pool, file, stride } =
             Pool::shared(batches, spec.batch_bytes()).map_err(|source| Error::SharedMemory { source })?;

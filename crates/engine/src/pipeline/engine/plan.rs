@@ -6,7 +6,7 @@ use super::Engine;
 use crate::{
     decode::DecodeOptions,
     pipeline::{
-        Description, Error, StreamId, StreamSpec,
+        Description, Error, Limits, StreamId, StreamSpec,
         coalescer::StreamKey,
         position::StreamIdentity,
         sample_renderer::{Decoder, SampleRenderer},
@@ -37,8 +37,12 @@ impl PlannedStream {
 
 impl Engine {
     /// Validates a request and plans its epochs; reads no image.
-    pub(in crate::pipeline) fn plan(&self, spec: StreamSpec) -> Result<PlannedStream, Error> {
-        spec.validate(&self.config.limits)?;
+    pub(in crate::pipeline) fn plan(
+        &self,
+        spec: StreamSpec,
+        limits: &Limits,
+    ) -> Result<PlannedStream, Error> {
+        spec.validate(limits)?;
         let (index, served) = self.find(&spec.dataset, |_| true)?;
         let dataset = served.dataset();
         if let Some(expected) = spec.expected_fingerprint.filter(|f| *f != dataset.fingerprint) {

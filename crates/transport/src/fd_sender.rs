@@ -2,13 +2,10 @@
 
 use std::{
     fmt,
-    os::fd::{AsFd as _, OwnedFd},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
-
-use std::{
     io::{self, IoSlice},
     mem::MaybeUninit,
+    os::fd::{AsFd as _, OwnedFd},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
 };
 
@@ -31,12 +28,12 @@ enum FdState {
 }
 
 /// The connection has already carried a file descriptor.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AlreadySent;
 
 impl fmt::Debug for FdSender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handover").finish_non_exhaustive()
+        f.debug_struct("FdSender").finish_non_exhaustive()
     }
 }
 
@@ -46,7 +43,7 @@ impl FdSender {
     /// # Errors
     ///
     /// If one was sent before.
-    pub(in crate::service) fn send(&self, file: OwnedFd) -> Result<(), AlreadySent> {
+    pub fn send(&self, file: OwnedFd) -> Result<(), AlreadySent> {
         let mut state = self.lock();
         if !matches!(*state, FdState::Unused) {
             return Err(AlreadySent);
@@ -56,7 +53,7 @@ impl FdSender {
     }
 
     /// Writes `pieces` together with the file descriptor; `None` if none is to be sent.
-    pub(super) fn poll_write(
+    pub fn poll_write(
         &self,
         stream: &UnixStream,
         context: &mut Context<'_>,
