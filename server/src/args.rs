@@ -3,21 +3,22 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use equibatch_cli::value::{at_least, within};
+use equibatch_cli::{
+    manual::{Completions, Man},
+    value::{at_least, within},
+};
 
 mod batch_selector;
 mod bench;
 mod data;
 mod explain;
 pub mod file;
-mod manual;
 mod preview;
 
 pub use batch_selector::BatchSelector;
 pub use bench::{Bench, Stage};
 pub use data::{Download, ScanArgs, Stats, Verify};
 pub use explain::Explain;
-pub use manual::{Completions, Man};
 pub use preview::Preview;
 
 /// Streams class-balanced, augmented, normalised image batches over gRPC.
@@ -76,10 +77,21 @@ pub enum Command {
     #[command(allow_negative_numbers = true)]
     Bench(Bench),
     /// Print a shell completion script.
-    #[command(allow_negative_numbers = true)]
+    #[command(
+        allow_negative_numbers = true,
+        after_help = "Examples:
+  server completions bash > ~/.local/share/bash-completion/completions/server
+  server completions zsh > ~/.zfunc/_server
+  server completions fish > ~/.config/fish/completions/server.fish"
+    )]
     Completions(Completions),
     /// Print the manual page, or write the pages of all commands.
-    #[command(allow_negative_numbers = true)]
+    #[command(
+        allow_negative_numbers = true,
+        after_help = "Examples:
+  server man | man --local-file -                      read it
+  server man --out ~/.local/share/man/man1             a page for each command"
+    )]
     Man(Man),
 }
 

@@ -14,11 +14,8 @@ use super::Execution;
   client predict --model runs/flowers/model.onnx --format csv new/*.jpg > predictions.csv
   client predict --model runs/flowers --json new/*.jpg | jq .image")]
 pub struct Predict {
+    /// Device and threads.
     #[command(flatten)]
-    #[allow(
-        missing_docs,
-        reason = "a documentation comment would become the help text of the group"
-    )]
     pub execution: Execution,
     /// Model file written by `client train` or `client export`, or a run folder.
     #[arg(long, value_name = "FILE|RUN")]

@@ -55,11 +55,8 @@ pub struct Stats {
     /// Print JSON instead of tables.
     #[arg(long)]
     pub json: bool,
+    /// How the folder is scanned.
     #[command(flatten)]
-    #[allow(
-        missing_docs,
-        reason = "a documentation comment would become the help text of the group"
-    )]
     pub scan: ScanArgs,
 }
 
@@ -117,11 +114,8 @@ pub struct Verify {
     /// Print JSON instead of text.
     #[arg(long)]
     pub json: bool,
+    /// How the folder is scanned.
     #[command(flatten)]
-    #[allow(
-        missing_docs,
-        reason = "a documentation comment would become the help text of the group"
-    )]
     pub scan: ScanArgs,
 }
 

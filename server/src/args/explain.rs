@@ -27,10 +27,7 @@ pub struct Explain {
     /// Write the image, or all images of the batch as a grid, to this PNG file.
     #[arg(long, value_name = "FILE", value_parser = png)]
     pub out: Option<PathBuf>,
+    /// The batch.
     #[command(flatten)]
-    #[allow(
-        missing_docs,
-        reason = "a documentation comment would become the help text of the group"
-    )]
     pub selector: BatchSelector,
 }

@@ -6,7 +6,6 @@ mod download;
 mod explain;
 mod health;
 mod health_check;
-mod manual;
 mod preview;
 mod recipe;
 mod stats;
@@ -17,19 +16,15 @@ pub(crate) use check::check;
 pub(crate) use download::download;
 pub(crate) use explain::explain;
 pub(crate) use health::health;
-pub(crate) use manual::{completions, man};
 pub(crate) use preview::preview;
 pub(crate) use recipe::recipe;
 pub(crate) use stats::stats;
 pub(crate) use verify::verify;
 
-use std::{
-    io::{self, Write as _},
-    num::NonZeroUsize,
-    path::Path,
-};
+use std::{num::NonZeroUsize, path::Path};
 
 use anyhow::{Context as _, anyhow};
+use equibatch_cli::terminal;
 use equibatch_engine::{
     dataset::{self, Dataset, ScanOptions},
     pipeline::{Engine, EngineConfig, Error, Explained, ResumeError, StreamSpec},
@@ -87,9 +82,5 @@ fn print<T: Serialize>(report: &T, json: bool, text: impl FnOnce(&T) -> String) 
     } else {
         text(report)
     };
-    match io::stdout().write_all(text.as_bytes()) {
-        // The reader closed the pipe, such as `head`.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.map_err(|error| SYSTEM.failure(error)),
-    }
+    terminal::print(text.as_bytes()).map_err(|error| SYSTEM.failure(error))
 }

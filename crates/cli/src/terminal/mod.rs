@@ -1,17 +1,29 @@
-//! Terminal output: progress bars, tables, colours and inline images.
+//! Output: text, progress bars, tables, colours and inline images.
 
 mod inline;
 
 pub use inline::show;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write as _};
 
 /// Whether output to `stream` may be coloured: it is a terminal, and `NO_COLOR` is not set (<https://no-color.org>).
 #[must_use]
 pub fn has_colours(stream: &impl IsTerminal) -> bool {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     stream.is_terminal() && !no_color
+}
+
+/// Writes `text` to standard output. If its reader has closed it, such as `head`, the rest is dropped.
+///
+/// # Errors
+///
+/// Any other I/O error.
+pub fn print(text: &[u8]) -> io::Result<()> {
+    match io::stdout().write_all(text) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 /// A progress bar of `count` items on standard error, hidden if that is not a terminal. Uncoloured.
