@@ -32,7 +32,7 @@ pub use evaluate::Evaluate;
 pub use export::{Export, PixelOrder, Preprocess};
 pub use find_lr::FindLr;
 pub use loss::{DisplayArgs, LossArgs};
-pub use predict::{Format, Predict};
+pub use predict::Predict;
 pub use report::Report;
 pub use server::{Execution, Server};
 pub use setup::{Images, Network, TrainingSetup};

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::ScanArgs;
+use super::data::ScanArgs;
 use equibatch_cli::value::at_least;
 
 /// The stream and batch that `explain` and `preview` render.

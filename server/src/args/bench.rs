@@ -1,8 +1,9 @@
 //! Arguments of `bench`.
 
-use clap::{Args, ValueEnum};
-
+use clap::Args;
 use equibatch_cli::value::{at_least, within};
+
+use crate::bench::Stage;
 
 /// Arguments of `bench`.
 #[derive(Args, Debug)]
@@ -32,19 +33,4 @@ pub struct Bench {
     /// Print one JSON object instead of tables.
     #[arg(long)]
     pub json: bool,
-}
-
-/// Stages that `bench` measures.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Stage {
-    /// Planning: sample ids of an epoch of 10 million images in 1,000 classes.
-    Plan,
-    /// Decoded images to batches.
-    Engine,
-    /// Lookups in the cache of decoded images.
-    Cache,
-    /// Files to decoded images.
-    Decode,
-    /// Batches to a client over TCP and shared memory, and the same bytes over plain sockets as a baseline.
-    Stream,
 }

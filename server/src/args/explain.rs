@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::BatchSelector;
+use super::batch_selector::BatchSelector;
 use equibatch_cli::value::{at_least, png};
 
 /// Arguments of `explain`.

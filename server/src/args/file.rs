@@ -7,7 +7,7 @@ use std::{ffi::OsString, path::Path, path::PathBuf};
 use clap::{Arg, ArgAction, ArgMatches, CommandFactory as _, FromArgMatches as _, parser::ValueSource};
 use equibatch_cli::toml_flags::{self, Flags};
 
-use super::Arguments;
+use super::command::Arguments;
 
 /// A parsed command line, merged with its configuration file.
 #[derive(Debug)]
@@ -175,9 +175,9 @@ mod tests {
         let text = "threads = 3\nmax-broken = 0.5\nignore-orientation = true\ncache-bytes = \"1GiB\"\nsplit = \"random\"\n[data]\npets = \"/srv/pets\"\nbirds = \"/srv/birds\"\n";
         let serve = serve_of(with_file(text, &[]).expect("a file"));
         assert_eq!(serve.threads, Some(3));
-        assert_eq!((serve.max_broken, serve.ignore_orientation), (0.5, true));
+        assert_eq!((serve.max_broken, serve.scan.ignore_orientation), (0.5, true));
         assert_eq!(serve.cache_bytes.as_deref(), Some("1GiB"));
-        assert!(matches!(serve.split, args::Split::Random));
+        assert!(matches!(serve.scan.method, args::Split::Random));
         assert_eq!(serve.data, ["birds=/srv/birds", "pets=/srv/pets"]);
 
         let serve = serve_of(with_file(text, &["--threads", "5", "--data", "x=/x"]).expect("a file"));
@@ -256,6 +256,6 @@ mod tests {
         assert!(place.expect("the file sets it").ends_with("server.toml, line 1"));
         let serve = serve_of(again);
         assert_eq!(serve.data, ["a=/a", "b=/b \"q\""]);
-        assert_eq!((serve.max_broken, serve.ignore_orientation), (0.25, true));
+        assert_eq!((serve.max_broken, serve.scan.ignore_orientation), (0.25, true));
     }
 }

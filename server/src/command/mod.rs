@@ -37,7 +37,7 @@ use crate::exit::{Failure, INPUT, SYSTEM, USAGE};
 
 /// Scans `dir` leniently: any number of classes is accepted.
 fn scan_lenient(dir: &Path, scan: &ScanArgs) -> Result<Dataset, Failure> {
-    let options = ScanOptions::try_from(scan).map_err(|error| USAGE.failure(error))?;
+    let options = ScanOptions::try_from(&scan.split).map_err(|error| USAGE.failure(error))?;
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
     dataset::scan_lenient(&name, dir, &options).map_err(|error| INPUT.failure(error))
 }
@@ -45,7 +45,7 @@ fn scan_lenient(dir: &Path, scan: &ScanArgs) -> Result<Dataset, Failure> {
 /// The stream and the batch of `dir` that `selector` selects.
 fn explain_batch(dir: &Path, selector: &BatchSelector) -> Result<(StreamSpec, Vec<Explained>), Failure> {
     let spec = StreamSpec::try_from(selector).map_err(|error| USAGE.failure(error))?;
-    let options = ScanOptions::try_from(&selector.scan).map_err(|error| USAGE.failure(error))?;
+    let options = ScanOptions::try_from(&selector.scan.split).map_err(|error| USAGE.failure(error))?;
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
     let dataset = Dataset::scan(&name, dir, &options).map_err(|error| INPUT.failure(error))?;
     let config = EngineConfig {

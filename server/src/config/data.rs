@@ -7,8 +7,13 @@ use std::{
     time::Duration,
 };
 
-use super::{Error, bytes, fraction, invalid};
-use crate::args::{self, ScanArgs};
+use clap::ValueEnum as _;
+
+use super::{
+    error::{Error, invalid},
+    number::{bytes, fraction},
+};
+use crate::args::{self, SplitArgs};
 use equibatch_engine::{
     dataset::{Orientation, ScanOptions, SplitMethod},
     tensor::TensorSpec,
@@ -19,14 +24,14 @@ use equibatch_tools::{
     verify::{self, Conversion, FindingKind, FixOptions, Removal},
 };
 
-impl TryFrom<&ScanArgs> for ScanOptions {
+impl TryFrom<&SplitArgs> for ScanOptions {
     type Error = Error;
 
-    fn try_from(args: &ScanArgs) -> Result<Self, Error> {
+    fn try_from(args: &SplitArgs) -> Result<Self, Error> {
         Ok(Self {
             valid_fraction: fraction("--valid-fraction", args.valid_fraction)?,
             split_seed: args.split_seed,
-            split_method: match args.split {
+            split_method: match args.method {
                 args::Split::Stratified => SplitMethod::Stratified,
                 args::Split::Random => SplitMethod::Random,
             },
@@ -146,7 +151,7 @@ impl TryFrom<&args::Verify> for FixOptions {
 }
 
 fn kind(name: &str) -> Result<FindingKind, Error> {
-    let kind = FindingKind::ALL.into_iter().find(|kind| kind.name() == name);
+    let kind = FindingKind::from_str(name, false).ok();
     kind.filter(|kind| *kind != FindingKind::Unreadable)
         .ok_or_else(|| {
             invalid(

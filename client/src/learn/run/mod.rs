@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use equibatch_cli::files;
+use equibatch_cli::files::{self, WriteError, cannot_write};
 use serde::{Deserialize, Serialize};
 
 #[cfg(test)]
@@ -48,14 +48,8 @@ pub enum Error {
         reason: String,
     },
     /// A file of the run could not be written.
-    #[error("cannot write {}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Write(#[from] WriteError),
     /// The requested settings differ from those that the run was started with.
     #[error("cannot resume {}: {differences}", path.display())]
     Mismatch {
@@ -102,10 +96,7 @@ impl RunFolder {
     /// Those of [`RunFolder::check_free`], and [`Error::Write`] if it cannot be created.
     pub fn create(path: &Path, config: &RunConfig) -> Result<Self, Error> {
         Self::check_free(path)?;
-        let created = files::create_folder(path).map_err(|source| Error::Write {
-            path: path.to_path_buf(),
-            source,
-        })?;
+        let created = files::create_folder(path).map_err(cannot_write(path))?;
         let run = Self {
             path: path.to_path_buf(),
             created,
@@ -229,18 +220,18 @@ impl RunFolder {
     ///
     /// # Errors
     ///
-    /// [`Error::Write`] if it cannot be written.
-    pub fn append_metrics(&self, record: &impl Serialize) -> Result<(), Error> {
+    /// If it cannot be written.
+    pub fn append_metrics(&self, record: &impl Serialize) -> Result<(), WriteError> {
         let path = self.path.join(METRICS);
-        run_log::append(&path, record).map_err(|source| Error::Write { path, source })
+        run_log::append(&path, record).map_err(cannot_write(&path))
     }
 
     /// Removes from `metrics.jsonl` and `steps.jsonl` the lines of epochs and steps after the checkpoint of `progress`, which are repeated.
     ///
     /// # Errors
     ///
-    /// [`Error::Write`].
-    pub fn rewind(&self, progress: &ResumeState) -> Result<(), Error> {
+    /// If a file cannot be written.
+    pub fn rewind(&self, progress: &ResumeState) -> Result<(), WriteError> {
         #[derive(Deserialize)]
         struct Epoch {
             epoch: u64,
@@ -250,19 +241,18 @@ impl RunFolder {
             step: u64,
         }
         let closed = progress.epochs_closed();
-        let write = |path: PathBuf| move |source| Error::Write { path, source };
         let metrics = self.path.join(METRICS);
-        run_log::retain(&metrics, |line: &Epoch| line.epoch <= closed).map_err(write(metrics))?;
+        run_log::retain(&metrics, |line: &Epoch| line.epoch <= closed).map_err(cannot_write(&metrics))?;
         let steps = self.path.join(run_log::STEPS);
-        run_log::retain(&steps, |line: &Step| line.step <= progress.steps).map_err(write(steps))
+        run_log::retain(&steps, |line: &Step| line.step <= progress.steps).map_err(cannot_write(&steps))
     }
 
     /// Replaces the checkpoint.
     ///
     /// # Errors
     ///
-    /// [`Error::Write`] if it cannot be written; the old checkpoint remains.
-    pub fn save_checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), Error> {
+    /// If it cannot be written; the old checkpoint remains.
+    pub fn save_checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), WriteError> {
         self.write(&self.checkpoint_path(), &checkpoint.to_bytes())
     }
 
@@ -270,14 +260,11 @@ impl RunFolder {
     ///
     /// # Errors
     ///
-    /// [`Error::Write`] if it cannot be written.
-    pub fn keep_checkpoint(&self, epoch: u32, checkpoint: &Checkpoint) -> Result<(), Error> {
+    /// If it cannot be written.
+    pub fn keep_checkpoint(&self, epoch: u32, checkpoint: &Checkpoint) -> Result<(), WriteError> {
         let kept = self.kept_path(epoch);
         if let Some(folder) = kept.parent() {
-            files::create_folder(folder).map_err(|source| Error::Write {
-                path: folder.to_path_buf(),
-                source,
-            })?;
+            files::create_folder(folder).map_err(cannot_write(folder))?;
         }
         self.write(&kept, &checkpoint.to_bytes())
     }
@@ -286,21 +273,21 @@ impl RunFolder {
     ///
     /// # Errors
     ///
-    /// [`Error::Write`] if it cannot be written; the old checkpoint remains.
-    pub fn continue_from_kept(&self, epoch: u32) -> Result<(), Error> {
+    /// If it cannot be written; the old checkpoint remains.
+    pub fn continue_from_kept(&self, epoch: u32) -> Result<(), WriteError> {
         let path = self.checkpoint_path();
-        files::link(&self.kept_path(epoch), &path).map_err(|source| Error::Write { path, source })
+        files::link(&self.kept_path(epoch), &path).map_err(cannot_write(&path))
     }
 
     /// Deletes the kept checkpoint of epoch `epoch`, from 1, if there is one.
     ///
     /// # Errors
     ///
-    /// [`Error::Write`] if it cannot be deleted.
-    pub fn drop_checkpoint(&self, epoch: u32) -> Result<(), Error> {
+    /// If it cannot be deleted.
+    pub fn drop_checkpoint(&self, epoch: u32) -> Result<(), WriteError> {
         let path = self.kept_path(epoch);
         match files::remove(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::Write { path, source }),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cannot_write(&path)(error)),
             _ => Ok(()),
         }
     }
@@ -333,12 +320,9 @@ impl RunFolder {
     ///
     /// # Errors
     ///
-    /// [`Error::Write`] if it cannot be written.
-    pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
-        files::replace(path, bytes).map_err(|source| Error::Write {
-            path: path.to_path_buf(),
-            source,
-        })
+    /// If it cannot be written.
+    pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+        files::write(path, bytes)
     }
 }
 
