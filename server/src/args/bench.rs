@@ -1,7 +1,9 @@
 //! Arguments of `bench`.
 
+use std::num::NonZeroUsize;
+
 use clap::Args;
-use equibatch_cli::value::{at_least, within};
+use equibatch_cli::value::{non_zero, within};
 
 use crate::bench::Stage;
 
@@ -25,8 +27,8 @@ pub struct Bench {
     #[arg(long, value_name = "N", value_parser = within(1..=1024_usize))]
     pub threads: Option<usize>,
     /// Number of rounds; the stages are measured in turn in each round, and medians are reported.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = at_least(1_usize))]
-    pub rounds: usize,
+    #[arg(long, value_name = "N", default_value = "5", value_parser = non_zero)]
+    pub rounds: NonZeroUsize,
     /// Approximate duration of each measurement, in seconds, from 0 to 3600; at least one batch is made.
     #[arg(long, value_name = "SECONDS", default_value_t = 1.5)]
     pub seconds: f64,

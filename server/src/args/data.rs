@@ -4,6 +4,7 @@ use std::{net::IpAddr, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 use equibatch_cli::value::{at_least, within};
+use equibatch_tools::verify::VerifyOptions;
 
 /// How class folders are split, and their images oriented.
 #[derive(Args, Debug)]
@@ -93,7 +94,7 @@ pub struct Verify {
     #[arg(long, value_name = "PIXELS", default_value_t = 32, value_parser = at_least(0_u32))]
     pub min_size: u32,
     /// Largest Hamming distance between the 64-bit perceptual hashes of near duplicates, from 0 to 11.
-    #[arg(long, value_name = "BITS", default_value_t = 6, value_parser = within(0..=11_u32))]
+    #[arg(long, value_name = "BITS", default_value_t = 6, value_parser = within(0..=VerifyOptions::MAX_DISTANCE))]
     pub similar: u32,
     /// Find byte-identical files only, no near duplicates.
     #[arg(long, conflicts_with = "similar")]

@@ -1,7 +1,5 @@
 //! Conversion of the arguments of `bench`.
 
-use std::num::NonZeroUsize;
-
 use clap::ValueEnum as _;
 
 use super::{
@@ -32,8 +30,7 @@ impl TryFrom<&args::Bench> for bench::Options {
                 args.only.clone()
             },
             threads: threads(args.threads).unwrap_or(EngineConfig::default().threads),
-            rounds: NonZeroUsize::new(args.rounds)
-                .ok_or_else(|| invalid("--rounds", &args.rounds, "expected a whole number of at least 1"))?,
+            rounds: args.rounds,
             seconds: args.seconds,
             size: bench::Size::default(),
         })

@@ -74,21 +74,12 @@ impl TryFrom<&args::Stats> for stats::StatsOptions {
     }
 }
 
-impl TryFrom<&args::Verify> for verify::VerifyOptions {
-    type Error = Error;
-
-    fn try_from(args: &args::Verify) -> Result<Self, Error> {
-        if args.similar > Self::MAX_DISTANCE {
-            return Err(invalid(
-                "--similar",
-                &args.similar,
-                "expected a number from 0 to 11",
-            ));
-        }
-        Ok(Self {
+impl From<&args::Verify> for verify::VerifyOptions {
+    fn from(args: &args::Verify) -> Self {
+        Self {
             min_side: args.min_size,
             near: (!args.exact).then_some(args.similar),
-        })
+        }
     }
 }
 
@@ -96,24 +87,13 @@ impl TryFrom<&args::Verify> for FixOptions {
     type Error = Error;
 
     fn try_from(args: &args::Verify) -> Result<Self, Error> {
-        if !(1..=100).contains(&args.quality) {
-            return Err(invalid(
-                "--quality",
-                &args.quality,
-                "expected a number from 1 to 100",
-            ));
-        }
         let converts = args.out.is_some() || args.in_place;
-        match args.max_size {
-            Some(0) => return Err(invalid("--max-size", &0, "expected a whole number of at least 1")),
-            Some(size) if !converts => {
-                return Err(invalid(
-                    "--max-size",
-                    &size,
-                    "it requires --out DIR or --in-place",
-                ));
-            }
-            _ => {}
+        if let (false, Some(size)) = (converts, args.max_size) {
+            return Err(invalid(
+                "--max-size",
+                &size,
+                "it requires --out DIR or --in-place",
+            ));
         }
         let is_used = args.delete || args.quarantine.is_some() || args.out.is_some();
         if let (false, Some(kind)) = (is_used, args.kinds.first()) {
