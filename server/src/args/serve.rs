@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use equibatch_cli::value::{at_least, within};
 
-use super::data::SplitArgs;
+use super::data;
 
 /// Arguments of `serve`.
 #[derive(Args, Debug)]
@@ -126,7 +126,7 @@ pub struct Serve {
     pub max_broken: f64,
     /// How the folders are scanned.
     #[command(flatten)]
-    pub scan: SplitArgs,
+    pub scan: data::SplitArgs,
     /// On SIGINT or SIGTERM, how many seconds open streams may take to finish their batch. A second signal stops the server at once.
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = at_least(0_u64))]
     pub shutdown_grace: u64,

@@ -79,7 +79,7 @@ pub enum ActionKind {
     Converted,
 }
 
-/// The result of [`fix`].
+/// What was done.
 #[derive(Clone, Debug, Serialize)]
 pub struct FixOutcome {
     /// Whether the actions were only reported.
