@@ -21,8 +21,8 @@
 //!
 //! # Layout
 //!
-//! `options` has what may be chosen; `list` reads lists and names files; `fetch_queue` schedules attempts with a limit per host; `fetch` makes one attempt; `ssrf_guard`
-//! resolves hosts to allowed addresses; `text` formats the report.
+//! `options` are the settings; `list` reads lists and names files; `fetch_queue` schedules attempts with a limit per host; `fetch` makes one
+//! attempt; `ssrf_guard` resolves hosts to allowed addresses; `text` formats the report.
 
 mod fetch;
 mod fetch_queue;
