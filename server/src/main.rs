@@ -5,10 +5,12 @@ use std::{
     process::ExitCode,
 };
 
+use clap::CommandFactory as _;
+use equibatch_cli::toml_flags::Flags;
 use equibatch_server::{
     args::{
-        Command, SampleData, Serve,
-        file::{self, File, Parsed},
+        Arguments, Command, SampleData, Serve,
+        file::{self, Parsed},
     },
     config::Config,
 };
@@ -46,8 +48,12 @@ fn main() -> ExitCode {
         Command::Recipe(args) => command::recipe(args),
         Command::Bench(args) => command::bench(args),
         Command::Download(args) => command::download(args),
-        Command::Completions(args) => command::completions(args),
-        Command::Man(args) => command::man(args),
+        Command::Completions(args) => args
+            .run(Arguments::command())
+            .map_err(|error| SYSTEM.failure(error)),
+        Command::Man(args) => args
+            .run(Arguments::command())
+            .map_err(|error| SYSTEM.failure(error)),
         Command::Preview(args) => command::preview(args),
         Command::Explain(args) => command::explain(args),
     };
@@ -55,7 +61,7 @@ fn main() -> ExitCode {
 }
 
 /// Validates the options.
-fn config(args: &Serve, file: Option<&File>) -> Result<Config, Failure> {
+fn config(args: &Serve, file: Option<&Flags>) -> Result<Config, Failure> {
     Config::try_from(args).map_err(|error| exit::usage_error(error, file))
 }
 

@@ -11,7 +11,7 @@
 //! - [`interpret`]: images of largest loss and their Grad-CAM maps; [`run_log`]: steps and sessions of a run, for its report.
 //! - [`membership`]: the split of each image, and what has changed since.
 //! - [`metrics`]: metrics as pure functions of predictions.
-//! - [`run`], [`checkpoint`], [`card`]: files of a run, written with [`files`](equibatch_cli::files).
+//! - [`run`], [`checkpoint`], `resume_state`, [`card`]: files of a run, written with [`files`](equibatch_cli::files).
 //! - [`network`]: networks from ONNX files; [`mod@export`]: models for deployment.
 //! - [`predict`]: classification of image files.
 //! - [`progress`], [`report`], [`pixels`], [`tensorboard`]: terminal output, reports, images and TensorBoard events.
@@ -37,6 +37,7 @@ pub mod predict;
 pub mod predictions;
 pub mod progress;
 pub mod report;
+mod resume_state;
 pub mod run;
 pub mod run_log;
 pub mod targets;
