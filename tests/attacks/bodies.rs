@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use equibatch_engine::pipeline::EngineConfig;
-use equibatch_server::service::ServiceConfig;
-use equibatch_tests::{
+use equibatch_harness::{
     frames::{END_HEADERS, HEADERS, PING, connect, frame, headers, is_hung_up, wait_for},
     hostile::connections::{HEALTH, STREAM, begin, unfinished},
-    memory::{MemoryServer, config, engine},
     process::ServerProcess,
     receive::{receive, small},
     wait::within,
 };
+use equibatch_server::service::ServiceConfig;
+use equibatch_server_tests::memory::{MemoryServer, config, engine};
 use std::io::Write as _;
 
 use super::pictures;

@@ -9,12 +9,12 @@ use std::{
 };
 
 use equibatch_engine::pipeline::Engine;
-use equibatch_tests::{
+use equibatch_harness::{
     hostile::streams::of_other_size,
-    memory::{MemoryServer, config},
     process::memory_of,
     receive::{next, open, small},
 };
+use equibatch_server_tests::memory::{MemoryServer, config};
 
 use super::{OneFile, without_files};
 

@@ -7,7 +7,7 @@ use std::{
 
 use equibatch_engine::{dataset::Quarantined, pipeline::Engine};
 use equibatch_proto::v1::DescribeDatasetRequest;
-use equibatch_tests::memory::{MemoryServer, config};
+use equibatch_server_tests::memory::{MemoryServer, config};
 use prost::Message as _;
 
 use super::{OneFile, without_files};

@@ -6,12 +6,12 @@ use std::{
     process::{Command, Stdio},
 };
 
-use equibatch_server::admin;
-use equibatch_tests::{
+use equibatch_harness::{
     process::{ServerProcess, program},
     receive::{next, open, small},
     wait::eventually,
 };
+use equibatch_server::admin;
 
 use super::pictures;
 

@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use equibatch_tests::{
+use equibatch_harness::{
     certificates::Authority,
     frames::{connect, farewell, is_hung_up},
     hostile::connections::{self, floods},

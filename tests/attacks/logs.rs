@@ -2,12 +2,12 @@
 
 use std::process::Stdio;
 
-use equibatch_proto::v1::ListDatasetsRequest;
-use equibatch_tests::{
+use equibatch_harness::{
     process::ServerProcess,
     receive::{receive, small},
     wait::within,
 };
+use equibatch_proto::v1::ListDatasetsRequest;
 
 use super::pictures;
 

@@ -8,13 +8,13 @@ use std::{
 };
 
 use equibatch_engine::pipeline::{Engine, EngineConfig};
-use equibatch_proto::v1::{Canonical, ElementType, StreamBatchesRequest};
-use equibatch_tests::{
+use equibatch_harness::{
     images::ImageFolder,
-    memory::config,
     process::{ServerProcess, program},
     receive::{next, open, small, with_token},
 };
+use equibatch_proto::v1::{Canonical, ElementType, StreamBatchesRequest};
+use equibatch_server_tests::memory::config;
 use image::{Rgba, RgbaImage};
 use tonic::Code;
 

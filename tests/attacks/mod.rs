@@ -22,7 +22,7 @@ use equibatch_engine::{
 };
 use std::time::SystemTime;
 
-use equibatch_tests::images::{ImageFolder, picture};
+use equibatch_harness::images::{ImageFolder, picture};
 
 /// A dataset of this many classes of this many images, all for training, without files.
 fn without_files(classes: u32, images: u32) -> Dataset {

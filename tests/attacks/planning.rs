@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use equibatch_proto::v1::{Shard, StreamBatchesRequest};
-use equibatch_tests::{
+use equibatch_harness::{
     hostile::streams::of_one_pixel,
     images::ImageFolder,
-    memory::{MemoryServer, config, engine},
     receive::{next, open, small},
 };
+use equibatch_proto::v1::{Shard, StreamBatchesRequest};
+use equibatch_server_tests::memory::{MemoryServer, config, engine};
 use tonic::Code;
 
 #[tokio::test(flavor = "multi_thread")]

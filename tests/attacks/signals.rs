@@ -18,13 +18,13 @@ use std::{
     sync::Arc,
 };
 
-use equibatch_tests::{
+use equibatch_harness::{
     admin::get,
-    memory::{MemoryServer, config, dataset, engine},
     process::{Lines, ServerProcess},
     receive::{open, receive, small},
     wait::{eventually, eventually_async, within},
 };
+use equibatch_server_tests::memory::{MemoryServer, config, dataset, engine};
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
@@ -79,7 +79,7 @@ fn sigterm_during_a_scan_ends_the_process_and_health_answers_meanwhile() {
     assert_eq!(status, 503);
     assert!(text.starts_with("scanning datasets (slow: "), "{text}");
     eventually("the port answers", || {
-        let output = equibatch_tests::process::server(&["health", &listen]);
+        let output = equibatch_harness::process::server(&["health", &listen]);
         let errors = String::from_utf8(output.stderr).unwrap();
         errors.contains("is not serving").then_some(())
     });

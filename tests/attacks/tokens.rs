@@ -2,11 +2,11 @@
 
 use std::{fs, fs::File};
 
+use equibatch_harness::{process::ServerProcess, receive::small, wait::eventually};
 use equibatch_proto::v1::{
     ListDatasetsRequest, ReportEpochRequest, StreamBatchesRequest, batch_loader_client::BatchLoaderClient,
     stream_batches_response::Message,
 };
-use equibatch_tests::{process::ServerProcess, receive::small, wait::eventually};
 use tonic::{
     Code, Request, Status,
     metadata::MetadataValue,

@@ -1,11 +1,11 @@
 //! Many clients with many streams, which ask for more than is theirs.
 
-use equibatch_proto::v1::StreamBatchesRequest;
-use equibatch_tests::{
+use equibatch_harness::{
     images::ImageFolder,
-    memory::{MemoryServer, config, engine, with_tokens},
     receive::{next, open, small, with_token},
 };
+use equibatch_proto::v1::StreamBatchesRequest;
+use equibatch_server_tests::memory::{MemoryServer, config, engine, with_tokens};
 use tonic::Code;
 
 /// Hostile clients.

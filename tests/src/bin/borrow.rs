@@ -8,8 +8,8 @@
 use std::{env, io};
 
 use anyhow::{Context as _, Result, bail};
+use equibatch_harness::receive::borrowed;
 use equibatch_stream::{Batch, RetryPolicy, Servers};
-use equibatch_tests::receive::borrowed;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();

@@ -3,7 +3,7 @@ use equibatch_stream::Position;
 use prost::Message as _;
 
 use super::service::ask;
-use crate::receive::small;
+use equibatch_harness::receive::small;
 
 /// A position token: as JSON, how a client keeps it, if the data begins with `{`; otherwise as it comes to a server on the wire.
 ///

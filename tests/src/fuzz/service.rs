@@ -9,11 +9,11 @@ use tonic::{
     transport::Channel,
 };
 
-use crate::{
+use equibatch_harness::{
     images::ImageFolder,
-    memory::{MemoryServer, config, engine},
     receive::{next, open},
 };
+use equibatch_server_tests::memory::{MemoryServer, config, engine};
 
 /// Pixels of a batch (images x height x width), up to which the first batch is rendered; of larger ones only the description is read.
 const RENDERED: u64 = 32 * 64 * 64;

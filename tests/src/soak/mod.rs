@@ -21,7 +21,7 @@ use rand_chacha::ChaCha8Rng;
 
 pub use report::Report;
 
-use crate::{
+use equibatch_harness::{
     hostile::{Hostile, Kind},
     images::ImageFolder,
 };

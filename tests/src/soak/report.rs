@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde_json::json;
 
-use crate::hostile::Kind;
+use equibatch_harness::hostile::Kind;
 
 /// What one client got.
 #[derive(Debug, Default)]

@@ -18,10 +18,8 @@ use rand_chacha::ChaCha8Rng;
 use tokio::runtime::Runtime;
 
 use super::report::{Phase, Trained};
-use crate::{
-    memory::{MemoryServer, config, engine},
-    receive,
-};
+use equibatch_harness::receive;
+use equibatch_server_tests::memory::{MemoryServer, config, engine};
 
 /// Waits long for servers, and not long for batches.
 const PATIENCE: RetryPolicy = RetryPolicy {

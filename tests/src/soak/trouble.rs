@@ -10,7 +10,7 @@ use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
 use super::report::Trouble;
-use crate::process::{ServerProcess, memory_of};
+use equibatch_harness::process::{ServerProcess, memory_of};
 
 /// Servers of one folder, each of which can be started again as it was.
 pub(super) struct Servers<'a> {

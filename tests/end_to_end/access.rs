@@ -1,0 +1,234 @@
+//! TLS, certificates of clients and tokens, with the client program.
+
+use std::{
+    fs::{self, File},
+    path::Path,
+    process::Output,
+};
+
+use equibatch_harness::{
+    certificates::Authority,
+    images::ImageFolder,
+    process::{ServerProcess, client, server},
+    wait::eventually_async,
+};
+
+fn pictures() -> ImageFolder {
+    ImageFolder::new(&[("birds", 5), ("flowers", 20)])
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path in UTF-8")
+}
+
+/// Waits until `words` are in the file.
+async fn until(path: &Path, words: &str) {
+    let is_there = async || fs::read_to_string(path).unwrap().contains(words).then_some(());
+    eventually_async(words, is_there).await;
+}
+
+const TOKEN: &str = "correct-horse-battery-staple";
+const OTHER: &str = "another-token-of-some-length";
+
+/// `client datasets` finds what it seeks.
+fn assert_let_in(arguments: &[&str]) {
+    let output = client(&[&["datasets"], arguments].concat());
+    assert!(output.status.success(), "{}", errors(&output));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("pictures"));
+}
+
+/// `client datasets` ends with `code` and one sentence with all `words`.
+fn assert_kept_out(arguments: &[&str], code: i32, words: &[&str]) {
+    let output = client(&[&["datasets"], arguments].concat());
+    let sentence = errors(&output);
+    assert_eq!(output.status.code(), Some(code), "{sentence}");
+    assert_eq!(sentence.lines().count(), 1, "{sentence}");
+    for word in words {
+        assert!(sentence.contains(word), "{word:?} is not in: {sentence}");
+    }
+}
+
+#[test]
+fn tls_lets_in_whoever_trusts_the_server() {
+    let images = pictures();
+    let authority = Authority::new();
+    let (certificate, key) = authority.sign("server");
+    let server = ServerProcess::start(images.root(), &["--tls-cert", &certificate, "--tls-key", &key]);
+    let address = format!("https://{}", server.address);
+    assert_let_in(&["--server", &address, "--tls-ca", &authority.root()]);
+    let stranger = Authority::new();
+    assert_kept_out(
+        &["--server", &address, "--tls-ca", &stranger.root()],
+        77,
+        &["cannot trust", "UnknownIssuer"],
+    );
+    assert_kept_out(&["--server", &address], 77, &["cannot trust", "--tls-ca FILE"]);
+    assert_kept_out(&["--server", &server.address], 69, &[&server.address, "https://"]);
+    for (arguments, words) in [
+        (&["health", &server.address][..], &["HTTP/2", "https://"][..]),
+        (&["health", &address], &["UnknownIssuer", "--tls-ca FILE"]),
+    ] {
+        let output = self::server(arguments);
+        let sentence = errors(&output);
+        assert_eq!(
+            (output.status.code(), sentence.lines().count()),
+            (Some(69), 1),
+            "{sentence}"
+        );
+        assert!(words.iter().all(|word| sentence.contains(word)), "{sentence}");
+        assert!(!sentence.contains("source:"), "{sentence}");
+    }
+}
+
+#[test]
+fn tls_to_a_server_without_it_is_said() {
+    let images = pictures();
+    let server = ServerProcess::start(images.root(), &[]);
+    let address = format!("https://{}", server.address);
+    assert_kept_out(&["--server", &address], 69, &["does not speak TLS"]);
+}
+
+#[test]
+fn mutual_tls_lets_in_only_clients_with_a_certificate_of_the_root() {
+    let images = pictures();
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let (certificate, key) = authority.sign("server");
+    let root = authority.root();
+    let server = ServerProcess::start(
+        images.root(),
+        &[
+            "--tls-cert",
+            &certificate,
+            "--tls-key",
+            &key,
+            "--tls-client-ca",
+            &root,
+        ],
+    );
+    let address = format!("https://{}", server.address);
+    let without = ["--server", &address, "--tls-ca", &root];
+    assert_kept_out(
+        &without,
+        77,
+        &["CertificateRequired", "--tls-cert FILE --tls-key FILE"],
+    );
+    let with = |(certificate, key): &(String, String)| {
+        [&without[..], &["--tls-cert", certificate, "--tls-key", key]]
+            .concat()
+            .into_iter()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let own = with(&authority.sign("client"));
+    assert_let_in(&own.iter().map(String::as_str).collect::<Vec<_>>());
+    let strange = with(&stranger.sign("client"));
+    let strange: Vec<&str> = strange.iter().map(String::as_str).collect();
+    assert_kept_out(&strange, 77, &["denies access"]);
+}
+
+#[test]
+fn a_token_opens_the_door_and_nothing_else_does() {
+    let images = pictures();
+    let folder = tempfile::tempdir().unwrap();
+    let (tokens, right, wrong) = (
+        folder.path().join("tokens"),
+        folder.path().join("right"),
+        folder.path().join("wrong"),
+    );
+    fs::write(&tokens, format!("# ours\n{TOKEN} trainer\n")).unwrap();
+    fs::write(&right, format!("{TOKEN}\n")).unwrap();
+    fs::write(&wrong, OTHER).unwrap();
+    let server = ServerProcess::start(images.root(), &["--tokens", text(&tokens)]);
+    let address = server.address.as_str();
+    assert_let_in(&["--server", address, "--token-file", text(&right)]);
+    assert_kept_out(
+        &["--server", address],
+        77,
+        &["denies access", "--token-file FILE", "EQUIBATCH_TOKEN"],
+    );
+    let file = ["--server", address, "--token-file", text(&wrong)];
+    assert_kept_out(&file, 77, &["denies access", "unknown token"]);
+    let missing = folder.path().join("missing");
+    let file = ["--server", address, "--token-file", text(&missing)];
+    assert_kept_out(&file, 64, &["--token-file", "missing"]);
+    let far = ["--server", "example.org:50051", "--token-file", text(&right)];
+    assert_kept_out(&far, 64, &["only sent over TLS", "https://"]);
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_used_without_a_restart() {
+    let images = pictures();
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = (folder.path().join("server.pem"), folder.path().join("server.key"));
+    let (before, after) = (Authority::new(), Authority::new());
+    let install = |authority: &Authority| {
+        let (signed, secret) = authority.sign("server");
+        // The key first: for a moment, the two do not belong together.
+        fs::copy(secret, &key).unwrap();
+        fs::copy(signed, &certificate).unwrap();
+    };
+    install(&before);
+    let log = folder.path().join("log");
+    let options = [
+        "--listen",
+        ":0",
+        "--log",
+        "info",
+        "--tls-cert",
+        text(&certificate),
+        "--tls-key",
+        text(&key),
+    ];
+    let server = ServerProcess::logging(File::create(&log).unwrap(), images.root(), &options);
+    let address = format!("https://{}", server.address);
+    assert_let_in(&["--server", &address, "--tls-ca", &before.root()]);
+    install(&after);
+    until(&log, "certificates reloaded").await;
+    assert_let_in(&["--server", &address, "--tls-ca", &after.root()]);
+    assert_kept_out(
+        &["--server", &address, "--tls-ca", &before.root()],
+        77,
+        &["cannot trust", "--tls-ca FILE"],
+    );
+}
+
+#[test]
+fn a_token_of_one_stream_is_refused_before_anything_is_trained() {
+    let images = pictures();
+    let folder = tempfile::tempdir().unwrap();
+    let (tokens, own, out) = (
+        folder.path().join("tokens"),
+        folder.path().join("own"),
+        folder.path().join("run"),
+    );
+    fs::write(&tokens, format!("{TOKEN} trainer max-streams=1\n")).unwrap();
+    fs::write(&own, TOKEN).unwrap();
+    let server = ServerProcess::start(images.root(), &["--tokens", text(&tokens)]);
+    let output = client(&[
+        "train",
+        "--server",
+        &server.address,
+        "--token-file",
+        text(&own),
+        "--out",
+        text(&out),
+        "--arch",
+        "resnet18@4",
+        "--size",
+        "32",
+        "--batch-size",
+        "8",
+        "--epochs",
+        "1",
+        "--threads",
+        "1",
+    ]);
+    let sentence = errors(&output);
+    assert_eq!(output.status.code(), Some(64), "{sentence}");
+    assert!(sentence.contains("max-streams"), "{sentence}");
+    assert!(!out.exists(), "nothing was begun");
+}

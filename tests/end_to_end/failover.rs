@@ -1,0 +1,339 @@
+//! Streams that go on: every step once, in order, with the bytes of an undisturbed run, whatever happens to servers and network.
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener},
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
+
+use equibatch_harness::{
+    certificates::{Authority, NAME},
+    images::ImageFolder,
+    process::{ClientProcess, ServerProcess},
+    proxy::Proxy,
+    receive,
+};
+use equibatch_stream::{
+    Balance, Batch, BatchRequest, BatchStream, Credentials, Resolver, RetryPolicy, Servers, Split,
+};
+use serde_json::Value;
+
+use super::training;
+
+const EPOCHS: u32 = 30;
+
+fn pictures() -> ImageFolder {
+    ImageFolder::new(&[("birds", 5), ("flowers", 20)])
+}
+
+fn request() -> BatchRequest {
+    BatchRequest {
+        seed: 7,
+        epochs: EPOCHS,
+        balance: Some(Balance::Oversample),
+        ..BatchRequest::evaluation("", Split::Train, 6, 64)
+    }
+}
+
+/// Waits long for servers, and not long for batches.
+const PATIENCE: RetryPolicy = RetryPolicy {
+    retry_for: Duration::from_secs(120),
+    stall: Duration::from_millis(500),
+};
+
+fn open(addresses: &[&str]) -> BatchStream {
+    let servers = Servers::open(&addresses.join(","), PATIENCE).expect("a server is there");
+    servers.stream(&request(), 3).expect("a stream")
+}
+
+fn digest(batch: &Batch) -> String {
+    let tensor = blake3::hash(&batch.tensor).to_hex();
+    format!(
+        "epoch {} step {} {:?} {:?} {tensor}",
+        batch.epoch, batch.step, batch.labels, batch.samples
+    )
+}
+
+/// The digests of the next `count` batches, or of all that are left.
+fn take(stream: &mut BatchStream, count: usize) -> Vec<String> {
+    std::iter::from_fn(|| stream.next_batch().expect("no error"))
+        .take(count)
+        .map(|batch| digest(&batch))
+        .collect()
+}
+
+/// What a server gives that nothing happens to.
+fn undisturbed(images: &ImageFolder) -> Vec<String> {
+    let server = ServerProcess::start(images.root(), &["--threads", "1"]);
+    let all = take(&mut open(&[&server.address]), usize::MAX);
+    assert_eq!(all.len(), 5 * EPOCHS as usize);
+    all
+}
+
+/// Compares by step, so that a failure says which one is wrong.
+fn assert_same(found: &[String], expected: &[String]) {
+    for (step, (found, expected)) in found.iter().zip(expected).enumerate() {
+        assert_eq!(found, expected, "batch {step}");
+    }
+    assert_eq!(found.len(), expected.len(), "number of batches");
+}
+
+#[test]
+fn one_of_three_servers_is_killed() {
+    let images = pictures();
+    let expected = undisturbed(&images);
+    let mut running = [1, 2, 3]
+        .map(|threads: u32| ServerProcess::start(images.root(), &["--threads", &threads.to_string()]));
+    let mut stream = open(&running.each_ref().map(|server| server.address.as_str()));
+    let mut found = take(&mut stream, 10);
+    running[1].kill();
+    found.extend(take(&mut stream, usize::MAX));
+    assert_same(&found, &expected);
+}
+
+#[test]
+fn the_only_server_is_killed_and_started_again() {
+    let images = pictures();
+    let expected = undisturbed(&images);
+    let mut first = ServerProcess::start(images.root(), &[]);
+    let mut stream = open(&[&first.address]);
+    let mut found = take(&mut stream, 10);
+    first.kill();
+    first.wait();
+    let again = ServerProcess::listening(images.root(), &first.address, &[]);
+    found.extend(take(&mut stream, usize::MAX));
+    drop(again);
+    assert_same(&found, &expected);
+}
+
+#[test]
+fn a_server_stands_still_and_goes_on_later() {
+    let images = pictures();
+    let expected = undisturbed(&images);
+    let running = [0, 1].map(|_| ServerProcess::start(images.root(), &[]));
+    let mut stream = open(&running.each_ref().map(|server| server.address.as_str()));
+    let mut found = take(&mut stream, 10);
+    running[0].stand_still();
+    found.extend(take(&mut stream, 60));
+    running[0].go_on();
+    found.extend(take(&mut stream, usize::MAX));
+    assert_same(&found, &expected);
+}
+
+#[test]
+fn a_server_is_told_to_stop() {
+    let images = pictures();
+    let expected = undisturbed(&images);
+    let mut running = [0, 1].map(|_| ServerProcess::start(images.root(), &[]));
+    let mut stream = open(&running.each_ref().map(|server| server.address.as_str()));
+    let mut found = take(&mut stream, 10);
+    running[1].terminate();
+    found.extend(take(&mut stream, usize::MAX));
+    assert_same(&found, &expected);
+    assert_eq!(running[1].wait().code(), Some(0));
+}
+
+#[test]
+fn a_connection_falls_silent_without_a_word() {
+    let images = pictures();
+    let expected = undisturbed(&images);
+    let running = [0, 1].map(|_| ServerProcess::start(images.root(), &[]));
+    let proxy = Proxy::to(&running[0].address);
+    let mut stream = open(&[&proxy.address.to_string(), &running[1].address]);
+    let mut found = take(&mut stream, 10);
+    assert!(proxy.carried() > 0, "the stream goes through the proxy");
+    proxy.fall_silent();
+    found.extend(take(&mut stream, usize::MAX));
+    assert_same(&found, &expected);
+}
+
+#[test]
+fn bits_that_flip_on_the_way_are_not_trained_on() {
+    let images = pictures();
+    let expected = undisturbed(&images);
+    let server = ServerProcess::start(images.root(), &[]);
+    let proxy = Proxy::to(&server.address);
+    let address = proxy.address.to_string();
+    let servers = Servers::open(&address, PATIENCE).expect("a server is there");
+    let mut stream = servers.stream(&request(), 3).expect("a stream");
+    let mut found = take(&mut stream, 10);
+    for _ in 0..5 {
+        proxy.flip_bits(2);
+        found.extend(take(&mut stream, 20));
+    }
+    assert_eq!(proxy.flips_left(), 0, "bits were flipped");
+    found.extend(take(&mut stream, usize::MAX));
+    assert_same(&found, &expected);
+    // One bit may hit what is thrown away for another, or what is no tensor.
+    let damaged = servers.take_damaged();
+    assert!((1..=10).contains(&damaged[&address]), "{damaged:?}");
+    assert!(servers.take_damaged().is_empty(), "each is counted once");
+}
+
+#[test]
+fn a_run_counts_the_batches_that_were_damaged_on_the_way_and_names_the_server() {
+    let images = training::pictures();
+    let server = ServerProcess::start(images.root(), &[]);
+    let proxy = Proxy::to(&server.address);
+    let address = proxy.address.to_string();
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = folder.path().join("run");
+    let typed = training::train(&address, &["--epochs", "40", "--out", training::text(&run)]);
+    let mut trainer = ClientProcess::start(&training::words(&typed));
+    // Before this, batches are also sent for a description that is looked at and dropped.
+    trainer.wait_for_line("2 ");
+    proxy.flip_bits(3);
+    let named = format!("a batch from {address} is not used: epoch ");
+    trainer.wait_for_errors(&[&named, "CRC-32C"]);
+    assert_eq!(trainer.finish().0, Some(0));
+    let metrics = fs::read_to_string(run.join("metrics.jsonl")).expect("lines");
+    let lines = metrics
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("an object"));
+    let count: u64 = lines
+        .filter_map(|line: Value| line["damaged"][&address].as_u64())
+        .sum();
+    assert!((1..=3).contains(&count), "{metrics}");
+    let page = fs::read_to_string(run.join("report.html")).expect("a report");
+    assert!(page.contains("arrived damaged"), "the report says so");
+}
+
+#[test]
+fn the_network_is_cut_and_heals() {
+    let images = pictures();
+    let expected = undisturbed(&images);
+    let server = ServerProcess::start(images.root(), &[]);
+    let proxy = Proxy::to(&server.address);
+    let mut stream = open(&[&proxy.address.to_string()]);
+    let mut found = take(&mut stream, 10);
+    proxy.cut();
+    let carried = proxy.carried();
+    let reader = thread::spawn(move || take(&mut stream, usize::MAX));
+    proxy.wait_until_refused();
+    proxy.heal();
+    found.extend(reader.join().expect("no panic"));
+    assert_same(&found, &expected);
+    assert!(proxy.carried() > carried, "it went on through the proxy");
+}
+
+#[test]
+fn nobody_is_left_and_the_error_says_so() {
+    let images = pictures();
+    let mut server = ServerProcess::start(images.root(), &[]);
+    let hasty = RetryPolicy {
+        retry_for: Duration::from_secs(1),
+        ..PATIENCE
+    };
+    let servers = Servers::open(&server.address, hasty).expect("a server is there");
+    let mut stream = servers.stream(&request(), 1).expect("a stream");
+    stream.next_batch().expect("no error").expect("a batch");
+    server.kill();
+    let message = receive::error(&mut stream).to_string();
+    assert!(message.contains(&server.address), "{message}");
+    assert!(message.contains("did not come back within 1 s"), "{message}");
+}
+
+#[test]
+fn a_client_says_how_long_it_waits_for_its_server_and_when_it_is_back() {
+    let images = pictures();
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("run");
+    let mut first = ServerProcess::start(images.root(), &[]);
+    let mut trainer = ClientProcess::start(&[
+        "train",
+        "--server",
+        &first.address,
+        "--out",
+        out.to_str().expect("UTF-8"),
+        "--arch",
+        "resnet18@4",
+        "--size",
+        "32",
+        "--batch-size",
+        "8",
+        "--epochs",
+        "500",
+        "--threads",
+        "1",
+    ]);
+    trainer.wait_for_line("7 ");
+    first.kill();
+    first.wait();
+    let again = ServerProcess::listening(images.root(), &first.address, &[]);
+    let words = ["waiting up to 300 s", "--retry-for", "the server is back after"];
+    trainer.wait_for_errors(&words);
+    drop(again);
+}
+
+#[test]
+fn a_port_that_was_free_is_refused_at_once() {
+    let address = TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a free port");
+    let error = Servers::open(&address.to_string(), PATIENCE).expect_err("nobody is there");
+    assert!(error.is_unavailable(), "{error}");
+}
+
+/// One server, then three, then two others, under one name that a resolver of the test's own looks up.
+fn servers_come_and_go_under_a_name(scheme: &str, options: &[&str], credentials: &Credentials) {
+    let images = pictures();
+    let expected = undisturbed(&images);
+    let zone: Arc<Mutex<Vec<SocketAddr>>> = Arc::default();
+    let looked_up = Arc::clone(&zone);
+    let resolver = Resolver::new(
+        move |host, _port| {
+            assert_eq!(host, NAME);
+            let found = looked_up.lock().expect("no panic").clone();
+            Box::pin(async move { Ok(found) })
+        },
+        Duration::from_millis(20),
+    );
+    let start = |listen: &str| ServerProcess::listening(images.root(), listen, options);
+    let first = start("127.0.0.1:0");
+    let first_address: SocketAddr = first.address.parse().expect("an address");
+    let port = first_address.port();
+    let at = |last: u8| SocketAddr::from(([127, 0, 0, last], port));
+    zone.lock().expect("no panic").push(first_address);
+    let servers = Servers::open_resolving(
+        &format!("{scheme}{NAME}:{port}"),
+        PATIENCE,
+        credentials,
+        &resolver,
+    )
+    .expect("a server is there");
+    let mut stream = servers.stream(&request(), 3).expect("a stream");
+    let mut found = take(&mut stream, 20);
+
+    let [mut second, third] = [2, 3].map(|last| start(&at(last).to_string()));
+    *zone.lock().expect("no panic") = vec![first_address, at(2), at(3)];
+    found.extend(take(&mut stream, 40));
+
+    // One of three is killed, one is taken out of the name, and others take their places.
+    let others = [4, 5].map(|last| start(&at(last).to_string()));
+    second.kill();
+    *zone.lock().expect("no panic") = vec![at(4), at(5)];
+    found.extend(take(&mut stream, 20));
+    drop((first, second, third));
+    found.extend(take(&mut stream, usize::MAX));
+    drop(others);
+    assert_same(&found, &expected);
+}
+
+#[test]
+fn servers_change_under_a_name() {
+    servers_come_and_go_under_a_name("", &[], &Credentials::default());
+}
+
+#[test]
+fn servers_change_under_a_name_that_their_certificates_are_for() {
+    let authority = Authority::new();
+    let (certificate, key) = authority.sign("server");
+    let credentials = Credentials {
+        roots: Some(fs::read(authority.root()).expect("a file")),
+        ..Credentials::default()
+    };
+    let options = ["--tls-cert", &certificate, "--tls-key", &key];
+    servers_come_and_go_under_a_name("https://", &options, &credentials);
+}

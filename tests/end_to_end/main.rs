@@ -1,0 +1,28 @@
+//! Tests of both programs together.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod access;
+mod architecture;
+mod bad_client;
+mod compare;
+mod docs;
+mod export;
+mod failover;
+mod fuzz;
+mod killed;
+mod local;
+mod network;
+mod networks;
+mod objective;
+mod operator;
+mod pictures;
+mod report;
+mod splits;
+mod stages;
+mod staging;
+mod terminal;
+mod training;
+mod transfer;
+mod tta;
+mod wire;
