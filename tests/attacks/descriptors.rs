@@ -1,4 +1,4 @@
-//! Connections that take the place of files.
+//! Connections that use up file descriptors.
 
 use std::{
     fs::{self, File},
@@ -25,12 +25,12 @@ fn address_in(path: &std::path::Path, words: &str) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn silent_connections_to_the_operators_port_cost_no_stream() {
+async fn idle_connections_to_the_operator_port_affect_no_stream() {
     let images = pictures();
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
     let options = ["--listen", ":0", "--admin", "127.0.0.1:0", "--log", "info"];
-    // A hard limit: there is nothing to raise.
+    // The hard limit, which cannot be raised.
     let mut command = Command::new("sh");
     command
         .args(["-c", "ulimit -n 256; exec \"$0\" \"$@\""])
@@ -41,7 +41,7 @@ async fn silent_connections_to_the_operators_port_cost_no_stream() {
     let (_description, mut stream) = open(&mut client, small("train", 1_000_000)).await.unwrap();
     next(&mut stream).await.unwrap().unwrap();
     let before = server.open_files();
-    // As many as the system keeps waiting beside those that are accepted.
+    // As many as the system's backlog holds beside the accepted ones.
     let silent: Vec<_> = (0..150)
         .map_while(|_| TcpStream::connect(operator).ok())
         .collect();
@@ -54,7 +54,7 @@ async fn silent_connections_to_the_operators_port_cost_no_stream() {
         "attacks: {} silent connections take {taken} descriptors",
         silent.len()
     );
-    // And some files that are read.
+    // And some files that are being read.
     assert!(taken <= admin::CONNECTIONS + 16, "{taken} descriptors");
     let said = fs::read_to_string(&log).unwrap();
     assert!(

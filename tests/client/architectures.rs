@@ -1,4 +1,4 @@
-//! The networks are torchvision's: the same tensors, and the same logits for the same numbers.
+//! The built-in networks have torchvision's tensors, and its logits for the same weights.
 
 use equibatch_harness::checkout;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ const IMAGES: usize = 2;
 const SIZE: usize = 64;
 const CLASSES: usize = 10;
 
-/// What `generate/architectures.py` has written.
+/// The numbers written by `generate/architectures.py`.
 fn golden() -> Json {
     let path = checkout::fixture("architectures.json");
     serde_json::from_slice(&std::fs::read(path).expect("the fixture")).expect("JSON")
@@ -55,8 +55,8 @@ fn filled(name: &str, shape: &[usize], stream: u64) -> Tensor {
 fn networks_have_torchvisions_parameters() {
     for (name, expected) in golden()["networks"].as_object().expect("networks") {
         let shapes = state_shapes(&spec(name, 1000)).expect("a valid model");
-        let learnt = shapes.iter().filter(|(name, _)| !name.contains("running"));
-        let parameters: usize = learnt.map(|(_, shape)| shape.elements()).sum();
+        let trained = shapes.iter().filter(|(name, _)| !name.contains("running"));
+        let parameters: usize = trained.map(|(_, shape)| shape.elements()).sum();
         assert_eq!(parameters, expected["parameters"], "{name}");
         assert_eq!(shapes.len(), expected["tensors"], "{name}");
     }
@@ -82,7 +82,7 @@ fn networks_compute_what_torchvisions_compute() {
             rows.map(|number| number.as_f64().expect("a number")).collect(),
         );
         let error = found.distance(&expected) / expected.largest();
-        // A hundred layers in single precision.
+        // Rounding of a hundred layers in single precision.
         assert!(error < 1e-4, "{name} is off by {error:e}");
     }
 }

@@ -6,7 +6,7 @@ use equibatch_client::learn::tensorboard::events::EventWriter;
 use serde_json::Value;
 
 #[test]
-fn event_files_are_those_that_tensorboard_writes_itself() {
+fn event_files_equal_tensorboards_own() {
     let path = checkout::fixture("events.json");
     let fixture: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let mut file = vec![];
@@ -20,7 +20,7 @@ fn event_files_are_those_that_tensorboard_writes_itself() {
         let mut values: Vec<(&str, f64)> = values
             .map(|(tag, value)| (tag.as_str(), value.as_f64().unwrap()))
             .collect();
-        // As the fixture was written, which its JSON does not tell.
+        // The step counter at which the fixture was written; its JSON does not contain it.
         values.sort_by_key(|(tag, _)| !tag.starts_with("train"));
         writer
             .scalars(point[0].as_f64().unwrap(), point[1].as_u64().unwrap(), &values)

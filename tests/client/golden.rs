@@ -12,15 +12,15 @@ use equibatch_training::program::{
 };
 use safetensors::{Dtype, SafeTensors};
 
-/// What `generate/train_step.py` has written.
-pub(super) const WHOLE: &str = "train_step.safetensors";
-pub(super) const STEPS: usize = 3;
+/// The tensors written by `generate/train_step.py`.
+pub(crate) const WHOLE: &str = "train_step.safetensors";
+pub(crate) const STEPS: usize = 3;
 const BETA1: [f64; STEPS] = [0.95, 0.9, 0.85];
 const BETA2: f64 = 0.99;
 const LEARNING_RATES: [f64; 3] = [1e-3, 3e-3, 1e-2];
 
 /// The network of `generate/train_step.py`.
-pub(super) fn spec() -> TrainSpec {
+pub(crate) fn spec() -> TrainSpec {
     let model = ModelSpec {
         backbone: Backbone {
             width: 4,
@@ -40,7 +40,7 @@ pub(super) fn spec() -> TrainSpec {
     }
 }
 
-/// The same with a frozen body, as `generate/frozen.py` has it.
+/// The same with a frozen body, as in `generate/frozen.py`.
 fn frozen() -> TrainSpec {
     TrainSpec {
         frozen_groups: 2,
@@ -48,7 +48,7 @@ fn frozen() -> TrainSpec {
     }
 }
 
-pub(super) fn fixture(name: &str) -> BTreeMap<String, Array> {
+pub(crate) fn fixture(name: &str) -> BTreeMap<String, Array> {
     let path = checkout::fixture(name);
     let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let tensors = SafeTensors::deserialize(&bytes).expect("a safetensors file");
@@ -77,9 +77,9 @@ fn words<const SIZE: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; SIZE]> {
 }
 
 /// One way to run a graph: named leaves to named outputs.
-pub(super) type Run = fn(&Graph, &BTreeMap<String, Array>) -> BTreeMap<String, Array>;
+pub(crate) type Run = fn(&Graph, &BTreeMap<String, Array>) -> BTreeMap<String, Array>;
 
-pub(super) fn interpreted(graph: &Graph, leaves: &BTreeMap<String, Array>) -> BTreeMap<String, Array> {
+pub(crate) fn interpreted(graph: &Graph, leaves: &BTreeMap<String, Array>) -> BTreeMap<String, Array> {
     let evaluation = evaluate(graph, leaves);
     graph
         .outputs()
@@ -88,11 +88,11 @@ pub(super) fn interpreted(graph: &Graph, leaves: &BTreeMap<String, Array>) -> BT
         .collect()
 }
 
-pub(super) fn on_onnx_runtime(graph: &Graph, leaves: &BTreeMap<String, Array>) -> BTreeMap<String, Array> {
+pub(crate) fn on_onnx_runtime(graph: &Graph, leaves: &BTreeMap<String, Array>) -> BTreeMap<String, Array> {
     onnx_runtime::run(graph, leaves).unwrap_or_else(|error| panic!("{error:?}"))
 }
 
-/// Three training steps, each tensor that PyTorch's program kept under the same name.
+/// Three training steps: the tensors that PyTorch's program stored, under the same names.
 fn train(run: Run, spec: &TrainSpec, golden: &BTreeMap<String, Array>) -> BTreeMap<String, Array> {
     let (graph, signature) = train_graph(spec).expect("a valid step");
     let mut state = initial(&signature, golden);
@@ -137,7 +137,7 @@ fn train(run: Run, spec: &TrainSpec, golden: &BTreeMap<String, Array>) -> BTreeM
     results
 }
 
-pub(super) fn initial(signature: &Signature, golden: &BTreeMap<String, Array>) -> BTreeMap<String, Array> {
+pub(crate) fn initial(signature: &Signature, golden: &BTreeMap<String, Array>) -> BTreeMap<String, Array> {
     let start = |pair: &equibatch_training::program::StatePair| {
         let array = match pair.role {
             Role::Parameter | Role::Statistic => golden[&format!("initial/{}", pair.name)].clone(),
@@ -154,7 +154,7 @@ pub(super) fn initial(signature: &Signature, golden: &BTreeMap<String, Array>) -
     signature.state.iter().map(start).collect()
 }
 
-pub(super) fn inputs(
+pub(crate) fn inputs(
     signature: &Signature,
     golden: &BTreeMap<String, Array>,
     step: usize,
@@ -181,7 +181,7 @@ pub(super) fn inputs(
         .collect()
 }
 
-/// What labels mean for the mean cross entropy.
+/// The targets of labels for the mean cross entropy.
 fn targets(labels: &Array) -> Array {
     let count = labels.data.len();
     Array::from_fn(&[count, spec().model.classes], |index| {
@@ -190,12 +190,12 @@ fn targets(labels: &Array) -> Array {
 }
 
 /// How far a result is off, relative to the largest element expected.
-pub(super) fn error(found: &Array, expected: &Array) -> f64 {
+pub(crate) fn error(found: &Array, expected: &Array) -> f64 {
     found.distance(expected) / expected.largest().max(1e-30)
 }
 
-/// The graph is the derivative and the update: in double precision it agrees with PyTorch in double precision to what rounding the
-/// fixture and the graph's own constants to single precision costs.
+/// In double precision the graph agrees with PyTorch's double precision up to the rounding of the fixture
+/// and of the graph's constants to single precision.
 #[test]
 fn three_steps_in_double_precision_equal_pytorch() {
     let golden = fixture(WHOLE);
@@ -208,8 +208,8 @@ fn three_steps_in_double_precision_equal_pytorch() {
     assert_eq!(found.len(), 2 * STEPS + 2 * (20 + 2 * 22 + 2 * 2) + 2 * 22);
 }
 
-/// In single precision the network is chaotic (a rectifier near zero, a batch norm over few elements), so each tensor is given a small
-/// multiple of the error that PyTorch itself makes in single precision on the same numbers.
+/// In single precision the network amplifies rounding (a ReLU near zero, a batch norm over few elements), so the tolerance of each tensor is a small
+/// multiple of PyTorch's own error in single precision on the same numbers.
 #[test]
 fn three_steps_on_onnx_runtime_are_as_exact_as_pytorch() {
     let golden = fixture(WHOLE);
@@ -227,7 +227,7 @@ fn is_as_exact_as_pytorch(name: &str, found: &Array, golden: &BTreeMap<String, A
     );
 }
 
-/// Batch norms and the head learn as PyTorch's do where the convolutions are without gradient, and the convolutions stay.
+/// With a frozen body, batch norms and the head are updated as in PyTorch, and convolutions are unchanged.
 #[test]
 fn three_frozen_steps_equal_pytorch() {
     let (whole, golden) = (fixture(WHOLE), fixture("frozen.safetensors"));
@@ -253,7 +253,7 @@ fn three_frozen_steps_equal_pytorch() {
     assert_eq!(frozen, 20, "convolutions");
 }
 
-/// A trained network predicts as PyTorch's does in evaluation mode.
+/// A trained network predicts as in PyTorch's evaluation mode.
 #[test]
 fn inference_equals_pytorch() {
     let golden = fixture(WHOLE);

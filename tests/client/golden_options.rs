@@ -1,4 +1,4 @@
-//! Clipping, averaging and accumulation, against what PyTorch makes of the same batches: see `generate/train_options.py`.
+//! Clipping, weight averaging and gradient accumulation against PyTorch on the same batches: see `generate/train_options.py`.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ fn options(golden: &Arrays, batch_size: usize) -> TrainSpec {
     }
 }
 
-/// Runs a program on a state, moves that on, and returns what else came out.
+/// Runs a program on a state, updates the state, and returns the other outputs.
 fn advance(
     run: Run,
     (graph, signature): &(equibatch_training::graph::Graph, Signature),
@@ -41,7 +41,7 @@ fn advance(
     outputs
 }
 
-/// The rows of a part, of what has rows.
+/// The rows of one micro-batch; tensors without rows are unchanged.
 fn part_of(inputs: &Arrays, rows: std::ops::Range<usize>) -> Arrays {
     let cut = |(name, array): (&String, &Array)| {
         let of_row = match array.shape.first() {
@@ -75,7 +75,7 @@ fn whole(run: Run, golden: &Arrays) -> Arrays {
     results
 }
 
-/// Three steps on batches in two parts.
+/// Three steps of two micro-batches each.
 fn parts(run: Run, golden: &Arrays) -> Arrays {
     let [gradients, update] = parts_graphs(&options(golden, 3)).expect("a valid step");
     let mut state = initial(&gradients.1, golden);
@@ -124,13 +124,13 @@ fn clipped_and_averaged_steps_in_double_precision_equal_pytorch() {
 }
 
 #[test]
-fn steps_in_parts_in_double_precision_equal_pytorch() {
+fn accumulated_steps_in_double_precision_equal_pytorch() {
     let golden = golden();
     compare(&parts(interpreted, &golden), &golden, |_| 2e-5);
 }
 
-/// As exact as PyTorch in single precision, which a small multiple of its own error stands for. The networks here are chaotic enough that
-/// one tensor's error is luck, which the addend stands for; what the options mean is tested in double precision.
+/// Tolerances are a small multiple of PyTorch's own error in single precision, and an addend, because the networks amplify rounding so much
+/// that one tensor's error is chance. The options are tested exactly in double precision.
 #[test]
 fn options_on_onnx_runtime_are_as_exact_as_pytorch() {
     let golden = golden();
@@ -139,10 +139,10 @@ fn options_on_onnx_runtime_are_as_exact_as_pytorch() {
     compare(&parts(on_onnx_runtime, &golden), &golden, tolerance);
 }
 
-/// Where both parts are the same images, their statistics are those of the whole batch, and the steps are equal but for rounding (and for
+/// If both micro-batches have the same images, their statistics are those of the whole batch, and steps are equal up to rounding (and to
 /// the running variance, whose correction for the number of elements differs).
 #[test]
-fn a_step_in_parts_equals_the_step_of_the_whole_batch_where_batch_norms_do() {
+fn accumulated_micro_batches_with_equal_statistics_equal_a_whole_batch() {
     let golden = golden();
     let whole = train_graph(&options(&golden, 6)).expect("a valid step");
     let [gradients, update] = parts_graphs(&options(&golden, 3)).expect("a valid step");

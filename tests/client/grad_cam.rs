@@ -1,4 +1,4 @@
-//! Where a model looks: against finite differences in double precision, and on ONNX Runtime.
+//! Grad-CAM against finite differences in double precision, and on ONNX Runtime.
 
 use equibatch_training::{
     graph::{ElementType, Graph, TensorType},
@@ -12,7 +12,7 @@ use equibatch_client_tests::interpreter::{Array, evaluate};
 use equibatch_engine::random::{Purpose, generator};
 use rand::Rng as _;
 
-/// Numbers in -1..1 that single precision holds.
+/// Numbers in -1..1 that single precision represents exactly.
 fn noise(shape: &[usize], seed: u64) -> Array {
     let mut random = generator(seed, Purpose::DRAWING, &[]);
     Array::from_fn(shape, |_| {
@@ -20,9 +20,9 @@ fn noise(shape: &[usize], seed: u64) -> Array {
     })
 }
 
-/// The definition, with differences in place of the derivative: for each image, `max(0, sum over k of mean(dy/dA_k) A_k)`.
+/// Grad-CAM with finite differences for the derivative: for each image, `max(0, sum over k of mean(dy/dA_k) A_k)`.
 #[test]
-fn the_maps_are_weighted_by_how_they_change_the_logit() {
+fn feature_maps_are_weighted_by_the_gradient_of_the_logit() {
     let (images, maps_each, classes) = (2, 4, 3);
     let labels = [2, 0];
     for head in [Head::default(), Head::Plain] {
@@ -105,7 +105,7 @@ fn the_maps_are_weighted_by_how_they_change_the_logit() {
 }
 
 #[test]
-fn a_trained_file_shows_on_onnx_runtime_what_the_definition_says() {
+fn grad_cam_of_an_exported_model_matches_the_definition() {
     const SIZE: usize = 96;
     let model = ModelSpec {
         image_size: SIZE,
@@ -161,7 +161,7 @@ fn a_trained_file_shows_on_onnx_runtime_what_the_definition_says() {
             &[1, 3, 3],
             found.values.iter().map(|&value| f64::from(value)).collect(),
         );
-        // Single precision through eighteen layers.
+        // Rounding of eighteen layers in single precision.
         let distance = found.distance(&expected);
         assert!(
             distance <= 1e-3 * expected.largest().max(1e-3),

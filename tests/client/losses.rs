@@ -1,4 +1,4 @@
-//! Losses and their gradients against PyTorch's (see `generate/losses.py`) and against the definition of a derivative.
+//! Losses and their gradients against PyTorch (see `generate/losses.py`) and against finite differences.
 
 use equibatch_client::learn::targets::Loss;
 use equibatch_harness::checkout;
@@ -44,7 +44,7 @@ fn matrix(value: &Json) -> Array {
     Array::new(&[rows.len(), rows[0].len()], rows.concat())
 }
 
-/// What the trainer would feed the loss of a case.
+/// The targets that the trainer computes for a case.
 fn targets(fixture: &Json, loss: &Loss, is_mixed: bool, classes: usize) -> Array {
     let first = labels(&fixture["labels"]);
     let others = labels(&fixture["others"]);

@@ -1,4 +1,4 @@
-//! Figures of predictions against those of scikit-learn: see `generate/metrics.py`.
+//! Classification metrics against scikit-learn's: see `generate/metrics.py`.
 
 use equibatch_harness::checkout;
 
@@ -27,7 +27,7 @@ fn metrics(case: &Value) -> Metrics {
     accumulator.metrics(&names)
 }
 
-/// What is undefined is 0 in the fixture.
+/// Undefined values are 0 in the fixture.
 fn close(name: &str, found: Option<f64>, expected: f64) {
     let found = found.unwrap_or(0.0);
     assert!(
@@ -37,7 +37,7 @@ fn close(name: &str, found: Option<f64>, expected: f64) {
 }
 
 #[test]
-fn figures_are_those_of_scikit_learn() {
+fn metrics_equal_those_of_scikit_learn() {
     let fixture = fixture();
     let cases = fixture["cases"].as_array().unwrap();
     assert_eq!(cases.len(), 4);

@@ -1,4 +1,4 @@
-//! `client predict`: which images, in what form, and how it ends.
+//! `client predict`: inputs, output formats and exit codes.
 
 use equibatch_client::learn::{card::ModelCard, run::RunConfig};
 use equibatch_training::program::{Backbone, ModelSpec, inference, initial_state};
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 const SIZE: u32 = 32;
 
-/// A model that has learnt nothing, which is as good as any other here.
+/// An untrained model.
 struct Model {
     _folder: TempDir,
     path: String,
@@ -73,7 +73,7 @@ fn records(text: &str) -> Vec<Value> {
 }
 
 #[test]
-fn folders_are_predicted_in_order_and_alike_in_batches_of_any_size() {
+fn folders_are_predicted_in_order_and_equally_for_any_batch_size() {
     let (model, images) = (Model::new(), images());
     let root = images.root().to_str().unwrap();
     let mut first: Option<Vec<Value>> = None;
@@ -97,7 +97,7 @@ fn folders_are_predicted_in_order_and_alike_in_batches_of_any_size() {
             assert_eq!((&one["image"], &one["class"]), (&other["image"], &other["class"]));
             for class in ["birds", "boats", "flowers"] {
                 let [one, other] = [one, other].map(|record| record["probabilities"][class].as_f64());
-                // Sums of single precision numbers in another order.
+                // Sums in single precision, in another order.
                 let off = one.zip(other).map(|(one, other)| (one - other).abs());
                 assert!(off.is_none_or(|off| off < 1e-5), "{class}: {one:?} {other:?}");
             }
@@ -148,7 +148,7 @@ fn images_and_lists_may_come_on_standard_input() {
 }
 
 #[test]
-fn tables_are_for_people_and_mistakes_have_their_codes() {
+fn the_default_output_is_a_table_and_errors_have_exit_codes() {
     let (model, images) = (Model::new(), images());
     let birds = images.root().join("birds");
     let (code, out, _) = model.predict(&[birds.to_str().unwrap()], b"");

@@ -1,4 +1,4 @@
-//! Weights from a hub: a server of the test's own, with files that the test makes.
+//! Weights from a hub, served by the test itself.
 
 use equibatch_client::weights::{Error, Hub, Source, Weights};
 use equibatch_client_tests::hub::{COMMIT, HubServer, sha256, weights_file};
@@ -25,20 +25,20 @@ fn a_file_of_the_hub_is_fetched_once() {
     let first = read("hf:birds/net", &hub).expect("weights");
     assert_eq!(first.tensors.len(), 102);
     assert_eq!(first.hash, blake3::hash(&weights_file(1)).to_hex().to_string());
-    // The size is asked for, and again by the download, and then the content.
+    // Two requests for the size, one of them by the download, and one for the content.
     assert_eq!(server.downloads(), 3);
     let questions = server.questions();
     assert_eq!(read("hf:birds/net", &hub).expect("weights"), first);
     assert_eq!((server.questions(), server.downloads()), (questions + 1, 4));
 
-    // A commit cannot change, so nobody is asked.
+    // A commit cannot change, so no request is made.
     let by_commit = read(&format!("hf:birds/net@{COMMIT}"), &hub).expect("weights");
     assert_eq!(by_commit.tensors, first.tensors);
     assert_eq!((server.questions(), server.downloads()), (questions + 1, 4));
 }
 
 #[test]
-fn a_branch_that_moved_is_fetched_anew() {
+fn a_moved_branch_is_fetched_again() {
     let server = HubServer::start(weights_file(1));
     let home = tempfile::tempdir().expect("a folder");
     let hub = hub(home.path(), &server.hub.url(""));
@@ -46,17 +46,17 @@ fn a_branch_that_moved_is_fetched_anew() {
     server.publish(weights_file(2));
     let second = read("hf:birds/net", &hub).expect("weights");
     assert_ne!(first.hash, second.hash);
-    // The old commit is still there for those who name it.
+    // The old commit is still available by its name.
     let old = read(&format!("hf:birds/net@{COMMIT}"), &hub).expect("weights");
     assert_eq!(old.hash, first.hash);
 }
 
 #[test]
-fn what_is_in_the_cache_serves_without_a_hub() {
+fn cached_files_are_read_without_a_hub() {
     let server = HubServer::start(weights_file(1));
     let home = tempfile::tempdir().expect("a folder");
     let fetched = read("hf:birds/net", &hub(home.path(), &server.hub.url(""))).expect("weights");
-    // A port that nobody listens at any more.
+    // A port without a listener.
     let gone = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         format!("http://{}", listener.local_addr().expect("an address"))
@@ -92,7 +92,7 @@ fn what_is_in_the_cache_serves_without_a_hub() {
 }
 
 #[test]
-fn damaged_bytes_are_refused_and_do_not_stay() {
+fn damaged_files_are_refused_and_not_cached() {
     let server = HubServer::start(weights_file(1));
     let home = tempfile::tempdir().expect("a folder");
     let hub = hub(home.path(), &server.hub.url(""));
@@ -108,7 +108,7 @@ fn damaged_bytes_are_refused_and_do_not_stay() {
 }
 
 #[test]
-fn what_the_hub_has_not_got_or_does_not_give_is_a_sentence() {
+fn missing_and_denied_files_are_reported() {
     let server = HubServer::start(weights_file(1));
     let home = tempfile::tempdir().expect("a folder");
     let hub = hub(home.path(), &server.hub.url(""));

@@ -1,59 +1,31 @@
 //! TLS, certificates of clients and tokens, with the client program.
 
-use std::{
-    fs::{self, File},
-    path::Path,
-    process::Output,
-};
+use std::fs::{self, File};
 
 use equibatch_harness::{
     certificates::Authority,
-    images::ImageFolder,
-    process::{ServerProcess, client, server},
-    wait::eventually_async,
+    files,
+    images::pictures,
+    process::{ServerProcess, arguments, assert_one_line, client, errors, server, text},
 };
-
-fn pictures() -> ImageFolder {
-    ImageFolder::new(&[("birds", 5), ("flowers", 20)])
-}
-
-fn errors(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("a path in UTF-8")
-}
-
-/// Waits until `words` are in the file.
-async fn until(path: &Path, words: &str) {
-    let is_there = async || fs::read_to_string(path).unwrap().contains(words).then_some(());
-    eventually_async(words, is_there).await;
-}
 
 const TOKEN: &str = "correct-horse-battery-staple";
 const OTHER: &str = "another-token-of-some-length";
 
-/// `client datasets` finds what it seeks.
+/// `client datasets` succeeds.
 fn assert_let_in(arguments: &[&str]) {
     let output = client(&[&["datasets"], arguments].concat());
     assert!(output.status.success(), "{}", errors(&output));
     assert!(String::from_utf8_lossy(&output.stdout).contains("pictures"));
 }
 
-/// `client datasets` ends with `code` and one sentence with all `words`.
+/// `client datasets` exits with `code` and one line with all `words`.
 fn assert_kept_out(arguments: &[&str], code: i32, words: &[&str]) {
-    let output = client(&[&["datasets"], arguments].concat());
-    let sentence = errors(&output);
-    assert_eq!(output.status.code(), Some(code), "{sentence}");
-    assert_eq!(sentence.lines().count(), 1, "{sentence}");
-    for word in words {
-        assert!(sentence.contains(word), "{word:?} is not in: {sentence}");
-    }
+    assert_one_line(&client(&[&["datasets"], arguments].concat()), code, words);
 }
 
 #[test]
-fn tls_lets_in_whoever_trusts_the_server() {
+fn tls_requires_a_trusted_root() {
     let images = pictures();
     let authority = Authority::new();
     let (certificate, key) = authority.sign("server");
@@ -85,7 +57,7 @@ fn tls_lets_in_whoever_trusts_the_server() {
 }
 
 #[test]
-fn tls_to_a_server_without_it_is_said() {
+fn https_to_a_server_without_tls_is_reported() {
     let images = pictures();
     let server = ServerProcess::start(images.root(), &[]);
     let address = format!("https://{}", server.address);
@@ -93,7 +65,7 @@ fn tls_to_a_server_without_it_is_said() {
 }
 
 #[test]
-fn mutual_tls_lets_in_only_clients_with_a_certificate_of_the_root() {
+fn mutual_tls_requires_a_client_certificate_of_the_root() {
     let images = pictures();
     let (authority, stranger) = (Authority::new(), Authority::new());
     let (certificate, key) = authority.sign("server");
@@ -131,7 +103,7 @@ fn mutual_tls_lets_in_only_clients_with_a_certificate_of_the_root() {
 }
 
 #[test]
-fn a_token_opens_the_door_and_nothing_else_does() {
+fn only_a_known_token_is_accepted() {
     let images = pictures();
     let folder = tempfile::tempdir().unwrap();
     let (tokens, right, wrong) = (
@@ -167,7 +139,7 @@ async fn a_renewed_certificate_is_used_without_a_restart() {
     let (before, after) = (Authority::new(), Authority::new());
     let install = |authority: &Authority| {
         let (signed, secret) = authority.sign("server");
-        // The key first: for a moment, the two do not belong together.
+        // The key first: for a moment, it does not match the certificate.
         fs::copy(secret, &key).unwrap();
         fs::copy(signed, &certificate).unwrap();
     };
@@ -187,7 +159,7 @@ async fn a_renewed_certificate_is_used_without_a_restart() {
     let address = format!("https://{}", server.address);
     assert_let_in(&["--server", &address, "--tls-ca", &before.root()]);
     install(&after);
-    until(&log, "certificates reloaded").await;
+    files::wait_for_async(&log, "certificates reloaded").await;
     assert_let_in(&["--server", &address, "--tls-ca", &after.root()]);
     assert_kept_out(
         &["--server", &address, "--tls-ca", &before.root()],
@@ -208,27 +180,20 @@ fn a_token_of_one_stream_is_refused_before_anything_is_trained() {
     fs::write(&tokens, format!("{TOKEN} trainer max-streams=1\n")).unwrap();
     fs::write(&own, TOKEN).unwrap();
     let server = ServerProcess::start(images.root(), &["--tokens", text(&tokens)]);
-    let output = client(&[
-        "train",
-        "--server",
-        &server.address,
-        "--token-file",
-        text(&own),
-        "--out",
-        text(&out),
-        "--arch",
-        "resnet18@4",
-        "--size",
-        "32",
-        "--batch-size",
-        "8",
-        "--epochs",
-        "1",
-        "--threads",
-        "1",
-    ]);
+    let train = arguments(
+        "train --arch resnet18@4 --size 32 --batch-size 8 --epochs 1 --threads 1",
+        &[
+            "--server",
+            &server.address,
+            "--token-file",
+            text(&own),
+            "--out",
+            text(&out),
+        ],
+    );
+    let output = client(&train);
     let sentence = errors(&output);
     assert_eq!(output.status.code(), Some(64), "{sentence}");
     assert!(sentence.contains("max-streams"), "{sentence}");
-    assert!(!out.exists(), "nothing was begun");
+    assert!(!out.exists(), "no run folder is created");
 }

@@ -12,7 +12,7 @@ fn root() -> PathBuf {
     checkout::path("")
 }
 
-/// Every source file below `folder` but files of tests.
+/// Every source file below `folder` except `tests.rs`.
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = vec![];
     let mut open = vec![folder.to_path_buf()];
@@ -32,7 +32,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The sources without comments and without test modules.
+/// The code of a file, without comments and test modules.
 fn code(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap();
     let text = text.split("#[cfg(test)]").next().unwrap_or_default();
@@ -75,7 +75,7 @@ fn dependencies(package: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn libraries_do_not_depend_on_what_they_are_kept_apart_from() {
+fn packages_have_no_forbidden_dependencies() {
     let rules = [
         (
             "equibatch-engine",
@@ -110,7 +110,7 @@ const INEXACT: &[&str] = &[
     "sin_cos", "sinh", "tan", "tanh",
 ];
 
-/// Those that `code` calls, as methods or by path.
+/// The inexact functions that `code` calls, as methods or by path.
 fn inexact_calls(code: &str) -> Vec<&'static str> {
     let is_called = |name: &&&str| {
         let by_path = ["f32::", "f64::"].iter().any(|kind| {
@@ -126,7 +126,7 @@ fn inexact_calls(code: &str) -> Vec<&'static str> {
 }
 
 #[test]
-fn the_server_computes_by_libm_what_the_standard_library_does_not_promise() {
+fn the_server_calls_libm_for_inexact_functions() {
     let folders = ["crates/engine/src", "crates/tools/src", "server/src"];
     let sources = folders.iter().flat_map(|folder| sources(&root().join(folder)));
     let calls = sources.flat_map(|path| {
@@ -146,18 +146,19 @@ fn every_safety_comment_has_an_argument_of_its_own() {
     assert_eq!(found.collect::<Vec<_>>(), Vec::<PathBuf>::new());
 }
 
-/// Only `wait` may pause, and what makes a server, a disk, a network or a trainer slow.
+/// Only `wait` may sleep, and code that makes a server, a disk, a network or a trainer slow.
 #[test]
 fn tests_wait_with_a_deadline() {
     let spends_time = [
         "wait.rs",
         "hostile/mod.rs",
         "soak/mod.rs",
-        "trouble.rs",
+        "failures.rs",
         "trainer.rs",
         "proxy.rs",
-        "verdict.rs",
+        "bottleneck.rs",
         "killed.rs",
+        "verify_killed.rs",
     ];
     let folders = ["tests"];
     let files = folders.iter().flat_map(|folder| sources(&root().join(folder)));
@@ -175,7 +176,7 @@ fn tests_wait_with_a_deadline() {
 }
 
 #[test]
-fn the_checker_sees_what_it_should() {
+fn calls_of_inexact_functions_are_found() {
     assert_eq!(
         inexact_calls("x.powf(2.0) + f64::ln(y) + z.ln_1p()"),
         ["ln", "ln_1p", "powf"]

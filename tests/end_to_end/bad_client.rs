@@ -1,69 +1,21 @@
-//! What a person at the client can get wrong, and what can go wrong around it: one clear sentence, an exit code that says whose fault it
-//! is, and nothing lost.
+//! Usage errors and failures at the client: one line, an exit code for the kind of error,
+//! and no file lost.
 
-use std::{
-    fs,
-    net::TcpListener,
-    path::{Path, PathBuf},
-    process::{Command, Output},
-};
+use std::{fs, net::TcpListener, path::Path, process::Command};
 
-use equibatch_client::learn::checkpoint::Checkpoint;
 use equibatch_harness::{
     images::ImageFolder,
-    process::{ClientProcess, ServerProcess, client, output, program},
+    process::{
+        ClientProcess, ServerProcess, arguments, assert_one_line, client, errors, output, program, text,
+    },
 };
 
-const SMALL: [&str; 8] = [
-    "--arch",
-    "resnet18@8",
-    "--size",
-    "64",
-    "--batch-size",
-    "8",
-    "--threads",
-    "1",
-];
-
-fn pictures() -> ImageFolder {
-    ImageFolder::new(&[("birds", 10), ("flowers", 20)])
-}
-
-/// The exit code and the one line of complaint.
-fn complaint(output: &Output) -> (Option<i32>, String) {
-    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!errors.contains("panicked"), "{errors}");
-    assert_eq!(errors.lines().count(), 1, "{errors}");
-    (output.status.code(), errors.trim_end().to_owned())
-}
+use super::setup::{Setup, checkpoint, pictures, resume, train};
 
 fn refused(arguments: &[&str], code: i32, words: &[&str]) {
-    let (found, sentence) = complaint(&client(arguments));
-    assert_eq!(found, Some(code), "{sentence}");
-    for word in words {
-        assert!(sentence.contains(word), "{word:?} is not in: {sentence}");
-    }
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("a path in UTF-8")
-}
-
-/// Trains a small network for one epoch and gives the folder of the run.
-fn trained(server: &ServerProcess, folder: &Path) -> PathBuf {
-    let run = folder.join("run");
-    let arguments = [
-        "train",
-        "--server",
-        &server.address,
-        "--epochs",
-        "1",
-        "--out",
-        text(&run),
-    ];
-    let output = client(&[&arguments[..], &SMALL].concat());
-    assert!(output.status.success(), "{output:?}");
-    run
+    let output = client(arguments);
+    assert_one_line(&output, code, words);
+    assert!(!errors(&output).contains("panicked"), "{output:?}");
 }
 
 #[test]
@@ -87,7 +39,7 @@ fn a_port_without_a_server_is_unavailable() {
 }
 
 #[test]
-fn an_address_without_a_port_is_wrong_usage() {
+fn an_address_without_a_port_is_a_usage_error() {
     refused(
         &["datasets", "--server", "localhost"],
         64,
@@ -97,7 +49,7 @@ fn an_address_without_a_port_is_wrong_usage() {
 }
 
 #[test]
-fn requests_that_the_server_refuses_are_its_sentences() {
+fn refused_requests_show_the_servers_message() {
     let images = pictures();
     let server = ServerProcess::start(images.root(), &[]);
     let address = server.address.as_str();
@@ -111,9 +63,9 @@ fn requests_that_the_server_refuses_are_its_sentences() {
         65,
         &["batch_size", "100000"],
     );
-    // Known before the server is asked.
+    // Refused before a request is sent.
     let output = client(&["train", "--server", address, "--arch", "resnet35"]);
-    let errors = String::from_utf8_lossy(&output.stderr);
+    let errors = errors(&output);
     assert_eq!(output.status.code(), Some(64), "{errors}");
     assert!(
         errors.contains("--arch") && errors.contains("resnet35") && errors.contains("resnet34"),
@@ -122,28 +74,21 @@ fn requests_that_the_server_refuses_are_its_sentences() {
 }
 
 #[test]
-fn a_device_that_is_not_there_is_never_replaced_by_another() {
+fn a_missing_device_is_an_error() {
     let images = pictures();
     let server = ServerProcess::start(images.root(), &[]);
     let folder = tempfile::tempdir().expect("a temporary folder");
     let out = folder.path().join("run");
-    let arguments = [
-        "train",
-        "--server",
-        &server.address,
-        "--device",
-        "cuda:7",
-        "--batch-size",
-        "8",
-        "--out",
-        text(&out),
-    ];
-    refused(&arguments, 69, &["cuda:7"]);
-    assert!(!out.exists(), "nothing was begun");
+    let train = arguments(
+        "train --device cuda:7 --batch-size 8 --server",
+        &[&server.address, "--out", text(&out)],
+    );
+    refused(&train, 69, &["cuda:7"]);
+    assert!(!out.exists(), "no run folder is created");
 }
 
 #[test]
-fn a_missing_runtime_library_is_one_sentence_that_says_what_to_run() {
+fn a_missing_runtime_library_is_reported_with_the_command_to_run() {
     for (device, hint) in [
         (
             "cpu",
@@ -153,42 +98,25 @@ fn a_missing_runtime_library_is_one_sentence_that_says_what_to_run() {
     ] {
         let mut command = Command::new(program("client"));
         command
-            .args([
-                "predict",
-                "--model",
-                "model.onnx",
-                "image.jpg",
-                "--device",
-                device,
-            ])
+            .args(arguments(
+                "predict --model model.onnx image.jpg --device",
+                &[device],
+            ))
             .env("ORT_DYLIB_PATH", "/nowhere/libonnxruntime.so");
-        let (code, sentence) = complaint(&output(&mut command));
-        assert_eq!(code, Some(69), "{sentence}");
-        for word in ["/nowhere/libonnxruntime.so", "ORT_DYLIB_PATH", hint] {
-            assert!(sentence.contains(word), "{sentence}");
-        }
+        let words = ["/nowhere/libonnxruntime.so", "ORT_DYLIB_PATH", hint];
+        assert_one_line(&output(&mut command), 69, &words);
     }
 }
 
 #[test]
-fn a_server_that_dies_in_the_middle_costs_no_step() {
+fn a_server_that_dies_during_training_costs_no_step() {
     let images = pictures();
     let server = ServerProcess::start(images.root(), &[]);
     let folder = tempfile::tempdir().expect("a temporary folder");
     let run = folder.path().join("run");
-    // Far more batches than fit into the buffers on the way, so that the client has to notice.
-    let arguments = [
-        "train",
-        "--server",
-        &server.address,
-        "--retry-for",
-        "0",
-        "--epochs",
-        "100000",
-        "--out",
-        text(&run),
-    ];
-    let mut process = ClientProcess::start(&[&arguments[..], &SMALL].concat());
+    // Far more batches than fit into buffers, so that the client notices.
+    let options = ["--retry-for", "0", "--epochs", "100000", "--out", text(&run)];
+    let mut process = ClientProcess::start(&train(&server.address, &options));
     process.wait_for_line("1 ");
     let address = server.address.clone();
     drop(server);
@@ -199,41 +127,26 @@ fn a_server_that_dies_in_the_middle_costs_no_step() {
         errors.contains(&address) && errors.contains("--resume"),
         "{errors}"
     );
-    let saved = Checkpoint::load(&run.join("checkpoint.safetensors"))
-        .expect("a checkpoint")
-        .progress
-        .steps;
+    let steps = || checkpoint(&run.join("checkpoint.safetensors")).progress.steps;
+    let saved = steps();
     assert!(saved >= 4, "{saved} steps");
 
     let other = ServerProcess::start(images.root(), &[]);
-    let mut process = ClientProcess::start(&[
-        "train",
-        "--server",
-        &other.address,
-        "--threads",
-        "1",
-        "--resume",
-        text(&run),
-    ]);
+    let mut process = ClientProcess::start(&resume(&other.address, &run));
     process.wait_for_line("epoch ");
     process.interrupt();
     let (code, errors) = process.finish();
     assert_eq!(code, Some(130), "{errors}");
-    let later = Checkpoint::load(&run.join("checkpoint.safetensors"))
-        .expect("a checkpoint")
-        .progress
-        .steps;
+    let later = steps();
     assert!(later > saved, "{later} after {saved} steps");
 }
 
 #[test]
-fn a_checkpoint_that_does_not_fit_is_refused_by_name_and_left_alone() {
-    let images = pictures();
-    let server = ServerProcess::start(images.root(), &[]);
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let run = trained(&server, folder.path());
+fn an_incompatible_checkpoint_is_refused_by_name_and_unchanged() {
+    let setup = Setup::new();
+    let (run, images, server) = (setup.run_folder("--epochs 1"), &setup.images, &setup.server);
     let path = run.join("checkpoint.safetensors");
-    let checkpoint = fs::read(&path).expect("a checkpoint");
+    let saved = fs::read(&path).expect("a checkpoint");
     let resume = ["train", "--server", &server.address, "--resume", text(&run)];
 
     refused(
@@ -241,17 +154,12 @@ fn a_checkpoint_that_does_not_fit_is_refused_by_name_and_left_alone() {
         65,
         &["arch was \"resnet18@8\", now \"resnet34\""],
     );
-    let out = [
-        "train",
-        "--server",
-        &server.address,
-        "--batch-size",
-        "8",
-        "--out",
-        text(&run),
-    ];
+    let out = arguments(
+        "train --batch-size 8 --server",
+        &[&server.address, "--out", text(&run)],
+    );
     refused(&out, 64, &["already contains a run", "--resume"]);
-    fs::write(&path, &checkpoint[..checkpoint.len() / 2]).expect("written");
+    fs::write(&path, &saved[..saved.len() / 2]).expect("written");
     refused(&resume, 65, &["checkpoint.safetensors", "damaged"]);
     fs::remove_file(&path).expect("removed");
     refused(
@@ -259,36 +167,27 @@ fn a_checkpoint_that_does_not_fit_is_refused_by_name_and_left_alone() {
         65,
         &["cannot read the checkpoint", "checkpoint.safetensors"],
     );
-    fs::write(&path, &checkpoint).expect("written");
+    fs::write(&path, &saved).expect("written");
 
     fs::remove_file(images.file("flowers", 0)).expect("removed");
     let changed = ServerProcess::start(images.root(), &[]);
     let resume = ["train", "--server", &changed.address, "--resume", text(&run)];
     refused(&resume, 65, &["`pictures` has changed since"]);
     assert!(
-        fs::read(&path).expect("a checkpoint") == checkpoint,
+        fs::read(&path).expect("a checkpoint") == saved,
         "the checkpoint is unchanged"
     );
 }
 
 #[test]
-fn files_that_are_no_images_are_named_and_the_others_classified() {
-    let images = pictures();
-    let server = ServerProcess::start(images.root(), &[]);
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let run = trained(&server, folder.path());
+fn files_that_are_not_images_are_reported_and_the_others_classified() {
+    let setup = Setup::new();
+    let run = setup.run_folder("--epochs 1");
     let model = run.join("model.onnx");
     let (broken, missing) = (run.join("config.json"), run.join("missing.jpg"));
-    let good = images.file("birds", 1);
-    let output = client(&[
-        "predict",
-        "--model",
-        text(&model),
-        text(&broken),
-        text(&good),
-        text(&missing),
-        text(&good),
-    ]);
+    let good = setup.images.file("birds", 1);
+    let files = [&model, &broken, &good, &missing, &good].map(|path| text(path));
+    let output = client(&arguments("predict --model", &files));
     assert_eq!(output.status.code(), Some(65));
     let (lines, errors) = (
         String::from_utf8_lossy(&output.stdout),
@@ -318,11 +217,9 @@ fn files_that_are_no_images_are_named_and_the_others_classified() {
 }
 
 #[test]
-fn a_model_of_other_classes_is_not_judged() {
-    let images = pictures();
-    let server = ServerProcess::start(images.root(), &[]);
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let run = trained(&server, folder.path());
+fn a_model_with_other_classes_is_not_evaluated() {
+    let setup = Setup::new();
+    let run = setup.run_folder("--epochs 1");
     let others = ImageFolder::new(&[("cats", 10), ("dogs", 10)]);
     let other = ServerProcess::start(others.root(), &[]);
     refused(

@@ -1,28 +1,17 @@
-//! `client compare`: several ways of training, judged on the same images.
+//! `client compare`: several configurations, evaluated on the same images.
 
 use std::{fs, path::Path, time::SystemTime};
 
 use equibatch_harness::{
     images::ImageFolder,
-    process::{ServerProcess, client},
+    process::{ServerProcess, arguments, client, text},
 };
 use serde_json::Value;
 
 fn compare(server: &str, out: &Path, more: &[&str]) -> std::process::Output {
-    let mut arguments = vec!["compare", "--server", server, "--out", out.to_str().unwrap()];
-    arguments.extend([
-        "--arch",
-        "resnet18@4",
-        "--size",
-        "32",
-        "--batch-size",
-        "8",
-        "--epochs",
-        "1",
-    ]);
-    arguments.extend(["--threads", "1", "--recipe", "flip", "--seed", "5"]);
-    arguments.extend(more);
-    client(&arguments)
+    let usual = "compare --arch resnet18@4 --size 32 --batch-size 8 --epochs 1 --threads 1 --recipe flip --seed 5 --server";
+    let usual = arguments(usual, &[server, "--out", text(out)]);
+    client(&[&usual[..], more].concat())
 }
 
 fn counts(value: &Value) -> u64 {
@@ -36,7 +25,7 @@ fn counts(value: &Value) -> u64 {
 }
 
 #[test]
-fn a_comparison_repeats_judges_and_goes_on_where_it_stopped() {
+fn a_comparison_repeats_evaluates_and_resumes() {
     let classes = [
         ("birds", 10),
         ("flowers", 20),
@@ -50,10 +39,10 @@ fn a_comparison_repeats_judges_and_goes_on_where_it_stopped() {
 
     let output = compare(&server.address, &out, &[]);
     assert!(output.status.success(), "{output:?}");
-    let text = String::from_utf8(output.stdout).unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
     assert!(
-        text.contains("recall of birds (2)") && text.contains("McNemar"),
-        "{text}"
+        said.contains("recall of birds (2)") && said.contains("McNemar"),
+        "{said}"
     );
     let changed = |run: &str| -> SystemTime {
         let file = out.join(run).join("checkpoint.safetensors");
@@ -61,7 +50,7 @@ fn a_comparison_repeats_judges_and_goes_on_where_it_stopped() {
     };
     let before = ["natural-5", "oversample-5"].map(changed);
 
-    // A second repeat trains two models more, and none again.
+    // A second repeat trains two more models, and none again.
     let output = compare(&server.address, &out, &["--repeats", "2", "--json"]);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(["natural-5", "oversample-5"].map(changed), before);
@@ -88,7 +77,7 @@ fn a_comparison_repeats_judges_and_goes_on_where_it_stopped() {
         assert!((mean - whole).abs() < 1e-12, "as many images in each repeat");
         let config = fs::read_to_string(out.join(format!("{name}-6/config.json"))).unwrap();
         assert!(config.contains(&format!("\"balance\": \"{name}\"")), "{config}");
-        // As many as balancing makes, for both ways.
+        // As many steps as with balancing, for both arms.
         assert!(config.contains("\"steps_per_epoch\": 4"), "{config}");
     }
     assert_eq!(comparison["tests"][0]["repeats"].as_array().unwrap().len(), 2);
@@ -102,24 +91,22 @@ fn a_comparison_repeats_judges_and_goes_on_where_it_stopped() {
         assert!(out.join(file).exists(), "{file}");
     }
 
-    // What one run's judgement says is what `evaluate` says of it.
+    // `evaluate` gives the same confusion matrix for a run.
     let run = out.join("oversample-6");
-    let arguments = [
-        "evaluate",
-        "--server",
-        &server.address,
-        "--json",
-        "--threads",
-        "1",
-        run.to_str().unwrap(),
-    ];
-    let judged: Value = serde_json::from_slice(&client(&arguments).stdout).unwrap();
+    let evaluate = |run: &Path, more: &[&str]| -> Value {
+        let usual = arguments(
+            "evaluate --json --threads 1 --server",
+            &[&server.address, text(run)],
+        );
+        serde_json::from_slice(&client(&[&usual[..], more].concat()).stdout).unwrap()
+    };
+    let evaluated = evaluate(&run, &[]);
     assert_eq!(
-        judged["models"]["oversample-6"]["confusion_matrix"],
+        evaluated["models"]["oversample-6"]["confusion_matrix"],
         comparison["arms"][1]["figures"][1]["confusion_matrix"]
     );
 
-    // So it is of images that nobody has seen.
+    // The same on the test split.
     let fresh = &comparison["fresh"];
     let labels = |of: &Value| -> Vec<u64> {
         let all = of.as_array().unwrap().iter();
@@ -134,17 +121,10 @@ fn a_comparison_repeats_judges_and_goes_on_where_it_stopped() {
         .filter(|&(&guess, label)| guess != label);
     let wrong = wrong.count();
     let first = out.join("oversample-5");
-    let arguments = [
-        "evaluate",
-        "--server",
-        &server.address,
-        "--json",
-        "--split",
-        "test",
-    ];
-    let arguments = [&arguments[..], &["--threads", "1", first.to_str().unwrap()]].concat();
-    let judged: Value = serde_json::from_slice(&client(&arguments).stdout).unwrap();
-    let rate = judged["models"]["oversample-5"]["error_rate"].as_f64().unwrap();
+    let evaluated = evaluate(&first, &["--split", "test"]);
+    let rate = evaluated["models"]["oversample-5"]["error_rate"]
+        .as_f64()
+        .unwrap();
     assert!((rate - wrong as f64 / 5.0).abs() < 1e-12, "{rate}, {wrong} of 5");
     let page = fs::read_to_string(out.join("compare.html")).unwrap();
     assert!(
@@ -152,7 +132,7 @@ fn a_comparison_repeats_judges_and_goes_on_where_it_stopped() {
         "{page}"
     );
 
-    // Another setting is another comparison.
+    // A changed setting is refused.
     let output = compare(&server.address, &out, &["--weight-decay", "0.5"]);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(65), "{errors}");
@@ -160,7 +140,7 @@ fn a_comparison_repeats_judges_and_goes_on_where_it_stopped() {
 }
 
 #[test]
-fn what_a_comparison_decides_itself_is_not_taken() {
+fn options_that_a_comparison_sets_itself_are_refused() {
     for (arguments, message) in [
         (&["--balance", "natural"][..], "--arms"),
         (&["--arms", "natural"], "at least two"),

@@ -1,4 +1,4 @@
-//! Pages that are made from the code.
+//! Pages that are generated from the code.
 
 use std::{fs, path::Path};
 
@@ -6,7 +6,7 @@ use equibatch_harness::{checkout, images::ImageFolder, process::server};
 use equibatch_tests::docs::reference;
 
 #[test]
-fn the_reference_says_what_the_code_says() {
+fn the_reference_page_is_up_to_date() {
     let path = checkout::path("docs/reference.md");
     let (written, made) = (fs::read_to_string(&path).unwrap(), reference());
     let differing = written
@@ -20,8 +20,8 @@ fn the_reference_says_what_the_code_says() {
 }
 
 #[test]
-fn every_field_of_the_contract_is_explained_or_speaks_for_itself() {
-    // Whoever adds a field without a comment says here why it needs none.
+fn every_field_of_the_contract_is_documented_or_listed_as_obvious() {
+    // A field without a comment is listed here with the reason.
     const PLAIN: [&str; 16] = [
         "name",
         "dataset",
@@ -52,7 +52,7 @@ fn every_field_of_the_contract_is_explained_or_speaks_for_itself() {
 }
 
 #[test]
-fn comments_of_the_contract_name_what_there_is() {
+fn names_in_comments_of_the_contract_exist() {
     let path = checkout::path("proto/equibatch/v1/equibatch.proto");
     let contract = fs::read_to_string(path).unwrap();
     let (comments, code): (Vec<&str>, Vec<&str>) = contract
@@ -98,7 +98,7 @@ fn the_contract_lists_what_the_hash_of_a_request_leaves_out() {
 }
 
 #[test]
-fn the_help_names_all_that_a_token_may_be_bound_to() {
+fn the_help_lists_every_limit_of_a_token() {
     let images = ImageFolder::new(&[("birds", 2), ("flowers", 2)]);
     let tokens = images.root().join("tokens.txt");
     fs::write(&tokens, "0123456789abcdef laptop nonsense=1\n").unwrap();

@@ -1,4 +1,4 @@
-//! Trained models handed to others: `client export`, and the rewriting behind it.
+//! `client export`, and the graph rewriting behind it.
 
 use equibatch_client::learn::{card::ModelCard, run::RunConfig};
 use equibatch_training::{
@@ -15,10 +15,9 @@ use equibatch_client_tests::{
     interpreter::{Array, evaluate},
     onnx_runtime,
 };
-use equibatch_harness::{
-    images::ImageFolder,
-    process::{ServerProcess, client},
-};
+use equibatch_harness::process::{arguments, client, text};
+
+use super::setup::Setup;
 
 const SIZE: usize = 32;
 
@@ -71,7 +70,7 @@ fn images(count: usize) -> Array {
     })
 }
 
-/// The graph of a model for prediction, with its leaves.
+/// The inference graph of a model, with its state.
 fn graph(network: &OnnxModel) -> (Graph, BTreeMap<String, Tensor>) {
     let mut graph = Graph::new();
     let images = graph
@@ -126,13 +125,13 @@ fn folding_leaves_no_batch_norm_and_changes_rounding_only() {
     assert_eq!(graph.nodes().iter().filter(|node| is_norm(&node.op)).count(), 22);
     assert_eq!(folded.nodes().iter().filter(|node| is_norm(&node.op)).count(), 0);
     let (expected, found) = (logits(&graph, &state), logits(&folded, &merged));
-    // Weights are rounded anew, by 6e-8 each.
+    // Folded weights are rounded once more, by 6e-8 each.
     let off = found.distance(&expected) / expected.largest();
     assert!(off < 2e-6, "{off:e}");
 }
 
 #[test]
-fn a_folded_model_holds_nothing_that_no_node_reads_and_is_smaller() {
+fn a_folded_model_has_no_unused_tensors_and_is_smaller() {
     let network = onnx_model(&trained());
     let [plain, folded] = [false, true].map(|fuse_bn| {
         let spec = DeploySpec {
@@ -153,7 +152,7 @@ fn a_folded_model_holds_nothing_that_no_node_reads_and_is_smaller() {
 }
 
 #[test]
-fn a_norm_whose_input_others_read_is_not_merged() {
+fn a_batch_norm_whose_input_has_other_readers_is_not_folded() {
     let mut g = Graph::new();
     let x = g.input("x", TensorType::f32([1, 2, 3, 3])).unwrap();
     let w = g.parameter("w", [2, 2, 1, 1]).unwrap();
@@ -176,9 +175,9 @@ fn a_norm_whose_input_others_read_is_not_merged() {
     assert_eq!(merged, state);
 }
 
-/// Folded, with normalisation inside, at every operator set and for any number of images: the function stays the same.
+/// Batch norms folded or not, normalisation inside or not, every operator set, any batch size: the outputs are the same.
 #[test]
-fn every_way_of_writing_a_model_computes_the_same() {
+fn every_export_option_computes_the_same() {
     let network = onnx_model(&trained());
     let (mean, std) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
     let pixels = Array::from_fn(&[2, 3, SIZE, SIZE], |index| {
@@ -220,49 +219,12 @@ fn every_way_of_writing_a_model_computes_the_same() {
 }
 
 #[test]
-fn an_exported_run_predicts_and_is_judged_like_the_run() {
-    let images = ImageFolder::new(&[("birds", 10), ("flowers", 20)]);
-    let server = ServerProcess::start(images.root(), &[]);
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let (run, exported) = (path("run"), path("exported.onnx"));
-    let mut arguments = vec![
-        "train",
-        "--server",
-        &server.address,
-        "--epochs",
-        "2",
-        "--out",
-        &run,
-    ];
-    arguments.extend([
-        "--arch",
-        "resnet18@8",
-        "--size",
-        "32",
-        "--batch-size",
-        "8",
-        "--threads",
-        "1",
-    ]);
-    let trained = client(&arguments);
-    assert!(trained.status.success(), "{trained:?}");
-
-    let output = client(&[
-        "export",
-        &run,
-        "--fold",
-        "--preprocess",
-        "u8",
-        "--layout",
-        "nhwc",
-        "--opset",
-        "15",
-        "--threads",
-        "1",
-        "--out",
-        &exported,
-    ]);
+fn an_exported_run_predicts_and_evaluates_as_the_run() {
+    let setup = Setup::new();
+    let run = setup.run_folder("--epochs 2");
+    let (run, exported) = (text(&run), setup.text("exported.onnx"));
+    let options = "export --fold --preprocess u8 --layout nhwc --opset 15 --threads 1 --out";
+    let output = client(&arguments(options, &[&exported, run]));
     assert!(output.status.success(), "{output:?}");
     let model = import::read(&fs::read(&exported).unwrap(), &|_| unreachable!("one file")).unwrap();
     assert_eq!(model.opset, 15);
@@ -275,7 +237,7 @@ fn an_exported_run_predicts_and_is_judged_like_the_run() {
     assert_eq!(
         model.inputs[0].shape,
         [None, Some(32), Some(32), Some(3)],
-        "the batch is open"
+        "the batch dimension is free"
     );
     let metadata: BTreeMap<_, _> = model.metadata.into_iter().collect();
     assert_eq!(metadata["classes"], r#"["birds","flowers"]"#);
@@ -287,18 +249,12 @@ fn an_exported_run_predicts_and_is_judged_like_the_run() {
     );
 
     let probabilities = |model: &str| -> Vec<f64> {
-        let files = [images.file("birds", 1), images.file("flowers", 2)];
+        let files = [setup.images.file("birds", 1), setup.images.file("flowers", 2)];
         let files = files.each_ref().map(|file| file.to_str().unwrap());
-        let output = client(&[
-            "predict",
-            "--json",
-            "--threads",
-            "1",
-            "--model",
-            model,
-            files[0],
-            files[1],
-        ]);
+        let output = client(&arguments(
+            "predict --json --threads 1 --model",
+            &[model, files[0], files[1]],
+        ));
         assert!(output.status.success(), "{output:?}");
         let lines = String::from_utf8(output.stdout).unwrap();
         let records = lines
@@ -313,24 +269,12 @@ fn an_exported_run_predicts_and_is_judged_like_the_run() {
         probabilities(&exported),
     );
     for (run, export) in of_run.iter().zip(&of_export) {
-        // Pixels are rounded to bytes on their way into the exported model.
+        // The exported model's input is rounded to bytes.
         assert!((run - export).abs() < 0.02, "{of_run:?} {of_export:?}");
     }
 
-    let judged = |arguments: &[&str]| {
-        let all = [
-            &[
-                "evaluate",
-                "--server",
-                &server.address,
-                "--json",
-                "--threads",
-                "1",
-            ],
-            arguments,
-        ]
-        .concat();
-        let output = client(&all);
+    let evaluated = |arguments: &[&str]| {
+        let output = setup.output("evaluate", &[&["--json"], arguments].concat());
         assert!(output.status.success(), "{output:?}");
         let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         let model = figures["models"]
@@ -342,8 +286,8 @@ fn an_exported_run_predicts_and_is_judged_like_the_run() {
             .clone();
         (model["images"].clone(), model["loss"].as_f64().unwrap())
     };
-    let (images_of_run, loss_of_run) = judged(&[&run]);
-    let (images_of_export, loss_of_export) = judged(&["--model", &exported]);
+    let (images_of_run, loss_of_run) = evaluated(&[run]);
+    let (images_of_export, loss_of_export) = evaluated(&["--model", &exported]);
     assert_eq!(images_of_run, images_of_export);
     assert!(
         (loss_of_run - loss_of_export).abs() < 0.02,
@@ -384,7 +328,7 @@ fn an_export_that_fails_leaves_its_target_and_its_source_as_they_are() {
 }
 
 #[test]
-fn what_cannot_be_exported_is_named() {
+fn models_that_cannot_be_exported_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (model, out) = (path("plain.onnx"), path("out.onnx"));

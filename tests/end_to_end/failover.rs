@@ -1,4 +1,4 @@
-//! Streams that go on: every step once, in order, with the bytes of an undisturbed run, whatever happens to servers and network.
+//! Failover: every step once, in order, with the bytes of an undisturbed run, while servers and network fail.
 
 use std::{
     fs,
@@ -10,8 +10,8 @@ use std::{
 
 use equibatch_harness::{
     certificates::{Authority, NAME},
-    images::ImageFolder,
-    process::{ClientProcess, ServerProcess},
+    images::{ImageFolder, pictures},
+    process::{ClientProcess, ServerProcess, arguments, text},
     proxy::Proxy,
     receive,
 };
@@ -20,13 +20,9 @@ use equibatch_stream::{
 };
 use serde_json::Value;
 
-use super::training;
+use super::setup;
 
 const EPOCHS: u32 = 30;
-
-fn pictures() -> ImageFolder {
-    ImageFolder::new(&[("birds", 5), ("flowers", 20)])
-}
 
 fn request() -> BatchRequest {
     BatchRequest {
@@ -37,14 +33,14 @@ fn request() -> BatchRequest {
     }
 }
 
-/// Waits long for servers, and not long for batches.
-const PATIENCE: RetryPolicy = RetryPolicy {
+/// A long time to reconnect, and a short one for a stalled batch.
+const RETRY: RetryPolicy = RetryPolicy {
     retry_for: Duration::from_secs(120),
     stall: Duration::from_millis(500),
 };
 
 fn open(addresses: &[&str]) -> BatchStream {
-    let servers = Servers::open(&addresses.join(","), PATIENCE).expect("a server is there");
+    let servers = Servers::open(&addresses.join(","), RETRY).expect("a server is there");
     servers.stream(&request(), 3).expect("a stream")
 }
 
@@ -56,7 +52,7 @@ fn digest(batch: &Batch) -> String {
     )
 }
 
-/// The digests of the next `count` batches, or of all that are left.
+/// The digests of the next `count` batches, or of all that remain.
 fn take(stream: &mut BatchStream, count: usize) -> Vec<String> {
     std::iter::from_fn(|| stream.next_batch().expect("no error"))
         .take(count)
@@ -64,7 +60,15 @@ fn take(stream: &mut BatchStream, count: usize) -> Vec<String> {
         .collect()
 }
 
-/// What a server gives that nothing happens to.
+/// A stream from several servers, and the digests of its first ten batches.
+fn begun(servers: &[ServerProcess]) -> (BatchStream, Vec<String>) {
+    let addresses: Vec<&str> = servers.iter().map(|server| server.address.as_str()).collect();
+    let mut stream = open(&addresses);
+    let found = take(&mut stream, 10);
+    (stream, found)
+}
+
+/// The digests from an undisturbed server.
 fn undisturbed(images: &ImageFolder) -> Vec<String> {
     let server = ServerProcess::start(images.root(), &["--threads", "1"]);
     let all = take(&mut open(&[&server.address]), usize::MAX);
@@ -72,7 +76,7 @@ fn undisturbed(images: &ImageFolder) -> Vec<String> {
     all
 }
 
-/// Compares by step, so that a failure says which one is wrong.
+/// Compares step by step, so that a failure names the step.
 fn assert_same(found: &[String], expected: &[String]) {
     for (step, (found, expected)) in found.iter().zip(expected).enumerate() {
         assert_eq!(found, expected, "batch {step}");
@@ -86,8 +90,7 @@ fn one_of_three_servers_is_killed() {
     let expected = undisturbed(&images);
     let mut running = [1, 2, 3]
         .map(|threads: u32| ServerProcess::start(images.root(), &["--threads", &threads.to_string()]));
-    let mut stream = open(&running.each_ref().map(|server| server.address.as_str()));
-    let mut found = take(&mut stream, 10);
+    let (mut stream, mut found) = begun(&running);
     running[1].kill();
     found.extend(take(&mut stream, usize::MAX));
     assert_same(&found, &expected);
@@ -109,12 +112,11 @@ fn the_only_server_is_killed_and_started_again() {
 }
 
 #[test]
-fn a_server_stands_still_and_goes_on_later() {
+fn a_server_is_suspended_and_continued() {
     let images = pictures();
     let expected = undisturbed(&images);
     let running = [0, 1].map(|_| ServerProcess::start(images.root(), &[]));
-    let mut stream = open(&running.each_ref().map(|server| server.address.as_str()));
-    let mut found = take(&mut stream, 10);
+    let (mut stream, mut found) = begun(&running);
     running[0].stand_still();
     found.extend(take(&mut stream, 60));
     running[0].go_on();
@@ -123,12 +125,11 @@ fn a_server_stands_still_and_goes_on_later() {
 }
 
 #[test]
-fn a_server_is_told_to_stop() {
+fn a_server_is_stopped() {
     let images = pictures();
     let expected = undisturbed(&images);
     let mut running = [0, 1].map(|_| ServerProcess::start(images.root(), &[]));
-    let mut stream = open(&running.each_ref().map(|server| server.address.as_str()));
-    let mut found = take(&mut stream, 10);
+    let (mut stream, mut found) = begun(&running);
     running[1].terminate();
     found.extend(take(&mut stream, usize::MAX));
     assert_same(&found, &expected);
@@ -136,7 +137,7 @@ fn a_server_is_told_to_stop() {
 }
 
 #[test]
-fn a_connection_falls_silent_without_a_word() {
+fn a_connection_stalls_silently() {
     let images = pictures();
     let expected = undisturbed(&images);
     let running = [0, 1].map(|_| ServerProcess::start(images.root(), &[]));
@@ -150,13 +151,13 @@ fn a_connection_falls_silent_without_a_word() {
 }
 
 #[test]
-fn bits_that_flip_on_the_way_are_not_trained_on() {
+fn batches_with_flipped_bits_are_not_trained_on() {
     let images = pictures();
     let expected = undisturbed(&images);
     let server = ServerProcess::start(images.root(), &[]);
     let proxy = Proxy::to(&server.address);
     let address = proxy.address.to_string();
-    let servers = Servers::open(&address, PATIENCE).expect("a server is there");
+    let servers = Servers::open(&address, RETRY).expect("a server is there");
     let mut stream = servers.stream(&request(), 3).expect("a stream");
     let mut found = take(&mut stream, 10);
     for _ in 0..5 {
@@ -166,23 +167,23 @@ fn bits_that_flip_on_the_way_are_not_trained_on() {
     assert_eq!(proxy.flips_left(), 0, "bits were flipped");
     found.extend(take(&mut stream, usize::MAX));
     assert_same(&found, &expected);
-    // One bit may hit what is thrown away for another, or what is no tensor.
+    // A flipped bit may be in a batch that is dropped for another reason, or outside a tensor.
     let damaged = servers.take_damaged();
     assert!((1..=10).contains(&damaged[&address]), "{damaged:?}");
     assert!(servers.take_damaged().is_empty(), "each is counted once");
 }
 
 #[test]
-fn a_run_counts_the_batches_that_were_damaged_on_the_way_and_names_the_server() {
-    let images = training::pictures();
+fn a_run_reports_damaged_batches_and_their_server() {
+    let images = setup::pictures();
     let server = ServerProcess::start(images.root(), &[]);
     let proxy = Proxy::to(&server.address);
     let address = proxy.address.to_string();
     let folder = tempfile::tempdir().expect("a folder");
     let run = folder.path().join("run");
-    let typed = training::train(&address, &["--epochs", "40", "--out", training::text(&run)]);
-    let mut trainer = ClientProcess::start(&training::words(&typed));
-    // Before this, batches are also sent for a description that is looked at and dropped.
+    let typed = setup::train(&address, &["--epochs", "40", "--out", text(&run)]);
+    let mut trainer = ClientProcess::start(&typed);
+    // Earlier batches also belong to a stream that is opened for its description and dropped.
     trainer.wait_for_line("2 ");
     proxy.flip_bits(3);
     let named = format!("a batch from {address} is not used: epoch ");
@@ -197,11 +198,11 @@ fn a_run_counts_the_batches_that_were_damaged_on_the_way_and_names_the_server() 
         .sum();
     assert!((1..=3).contains(&count), "{metrics}");
     let page = fs::read_to_string(run.join("report.html")).expect("a report");
-    assert!(page.contains("arrived damaged"), "the report says so");
+    assert!(page.contains("arrived damaged"), "the report has the line");
 }
 
 #[test]
-fn the_network_is_cut_and_heals() {
+fn the_network_is_interrupted_and_restored() {
     let images = pictures();
     let expected = undisturbed(&images);
     let server = ServerProcess::start(images.root(), &[]);
@@ -219,14 +220,14 @@ fn the_network_is_cut_and_heals() {
 }
 
 #[test]
-fn nobody_is_left_and_the_error_says_so() {
+fn the_error_names_the_only_server_that_did_not_come_back() {
     let images = pictures();
     let mut server = ServerProcess::start(images.root(), &[]);
-    let hasty = RetryPolicy {
+    let impatient = RetryPolicy {
         retry_for: Duration::from_secs(1),
-        ..PATIENCE
+        ..RETRY
     };
-    let servers = Servers::open(&server.address, hasty).expect("a server is there");
+    let servers = Servers::open(&server.address, impatient).expect("a server is there");
     let mut stream = servers.stream(&request(), 1).expect("a stream");
     stream.next_batch().expect("no error").expect("a batch");
     server.kill();
@@ -236,28 +237,13 @@ fn nobody_is_left_and_the_error_says_so() {
 }
 
 #[test]
-fn a_client_says_how_long_it_waits_for_its_server_and_when_it_is_back() {
+fn the_client_logs_how_long_it_retries_and_when_a_server_is_back() {
     let images = pictures();
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("run");
     let mut first = ServerProcess::start(images.root(), &[]);
-    let mut trainer = ClientProcess::start(&[
-        "train",
-        "--server",
-        &first.address,
-        "--out",
-        out.to_str().expect("UTF-8"),
-        "--arch",
-        "resnet18@4",
-        "--size",
-        "32",
-        "--batch-size",
-        "8",
-        "--epochs",
-        "500",
-        "--threads",
-        "1",
-    ]);
+    let train = "train --arch resnet18@4 --size 32 --batch-size 8 --epochs 500 --threads 1 --server";
+    let mut trainer = ClientProcess::start(&arguments(train, &[&first.address, "--out", text(&out)]));
     trainer.wait_for_line("7 ");
     first.kill();
     first.wait();
@@ -268,15 +254,15 @@ fn a_client_says_how_long_it_waits_for_its_server_and_when_it_is_back() {
 }
 
 #[test]
-fn a_port_that_was_free_is_refused_at_once() {
+fn an_unused_port_is_refused_at_once() {
     let address = TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
         .expect("a free port");
-    let error = Servers::open(&address.to_string(), PATIENCE).expect_err("nobody is there");
+    let error = Servers::open(&address.to_string(), RETRY).expect_err("no server is there");
     assert!(error.is_unavailable(), "{error}");
 }
 
-/// One server, then three, then two others, under one name that a resolver of the test's own looks up.
+/// One server, then three, then two others, under one name that the test's own resolver looks up.
 fn servers_come_and_go_under_a_name(scheme: &str, options: &[&str], credentials: &Credentials) {
     let images = pictures();
     let expected = undisturbed(&images);
@@ -296,13 +282,8 @@ fn servers_come_and_go_under_a_name(scheme: &str, options: &[&str], credentials:
     let port = first_address.port();
     let at = |last: u8| SocketAddr::from(([127, 0, 0, last], port));
     zone.lock().expect("no panic").push(first_address);
-    let servers = Servers::open_resolving(
-        &format!("{scheme}{NAME}:{port}"),
-        PATIENCE,
-        credentials,
-        &resolver,
-    )
-    .expect("a server is there");
+    let servers = Servers::open_resolving(&format!("{scheme}{NAME}:{port}"), RETRY, credentials, &resolver)
+        .expect("a server is there");
     let mut stream = servers.stream(&request(), 3).expect("a stream");
     let mut found = take(&mut stream, 20);
 
@@ -310,7 +291,7 @@ fn servers_come_and_go_under_a_name(scheme: &str, options: &[&str], credentials:
     *zone.lock().expect("no panic") = vec![first_address, at(2), at(3)];
     found.extend(take(&mut stream, 40));
 
-    // One of three is killed, one is taken out of the name, and others take their places.
+    // One of three is killed, one is removed from the name, and others are added.
     let others = [4, 5].map(|last| start(&at(last).to_string()));
     second.kill();
     *zone.lock().expect("no panic") = vec![at(4), at(5)];
@@ -322,12 +303,12 @@ fn servers_come_and_go_under_a_name(scheme: &str, options: &[&str], credentials:
 }
 
 #[test]
-fn servers_change_under_a_name() {
+fn servers_behind_a_name_change() {
     servers_come_and_go_under_a_name("", &[], &Credentials::default());
 }
 
 #[test]
-fn servers_change_under_a_name_that_their_certificates_are_for() {
+fn servers_behind_a_name_with_certificates_change() {
     let authority = Authority::new();
     let (certificate, key) = authority.sign("server");
     let credentials = Credentials {

@@ -1,4 +1,4 @@
-//! Fuzz targets in bounded runs: their corpora, and mutations of these by a fixed seed.
+//! Bounded runs of the fuzz targets: over their corpora, and over mutations by a fixed seed.
 
 use equibatch_harness::checkout;
 use std::{
@@ -56,7 +56,7 @@ macro_rules! targets {
             run(stringify!($body), fuzz::$body, $mutations);
         })*
 
-        /// The bodies that are run here.
+        /// The names of the bodies above.
         const TARGETS: &[&str] = &[$(stringify!($body)),*];
     };
 }

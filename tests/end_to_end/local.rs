@@ -3,14 +3,10 @@
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use equibatch_harness::{
-    images::ImageFolder,
-    process::{ServerProcess, client, server},
+    images::pictures,
+    process::{ServerProcess, arguments, client, server, text},
     receive::{receive, small},
 };
-
-fn pictures() -> ImageFolder {
-    ImageFolder::new(&[("birds", 5), ("flowers", 20)])
-}
 
 /// `unix:` and a path in `folder`.
 fn address_in(folder: &tempfile::TempDir) -> String {
@@ -18,7 +14,7 @@ fn address_in(folder: &tempfile::TempDir) -> String {
 }
 
 #[tokio::test]
-async fn a_unix_socket_carries_the_bytes_that_a_port_carries() {
+async fn a_unix_socket_carries_the_same_bytes_as_tcp() {
     let (images, folder) = (pictures(), tempfile::tempdir().unwrap());
     let unix = address_in(&folder);
     let both = format!("{unix},127.0.0.1:0");
@@ -38,11 +34,14 @@ async fn a_unix_socket_carries_the_bytes_that_a_port_carries() {
     assert_eq!(digests[0], digests[1]);
     server.terminate();
     assert_eq!(server.wait().code(), Some(0));
-    assert!(!fs::exists(path).unwrap(), "the file goes with the server");
+    assert!(
+        !fs::exists(path).unwrap(),
+        "the socket is removed with the server"
+    );
 }
 
 #[test]
-fn the_client_program_speaks_over_a_unix_socket() {
+fn the_client_connects_to_a_unix_socket() {
     let (images, folder) = (pictures(), tempfile::tempdir().unwrap());
     let address = address_in(&folder);
     let _server = ServerProcess::listening(images.root(), &address, &[]);
@@ -53,7 +52,7 @@ fn the_client_program_speaks_over_a_unix_socket() {
 }
 
 #[test]
-fn the_file_of_a_killed_server_is_taken_over_and_that_of_a_live_one_is_not() {
+fn the_socket_of_a_killed_server_is_replaced_and_that_of_a_live_one_is_not() {
     let (images, folder) = (pictures(), tempfile::tempdir().unwrap());
     let address = address_in(&folder);
     let mut first = ServerProcess::listening(images.root(), &address, &[]);
@@ -76,25 +75,16 @@ fn the_file_of_a_killed_server_is_taken_over_and_that_of_a_live_one_is_not() {
 }
 
 #[test]
-fn the_client_program_says_how_batches_come() {
+fn the_client_prints_the_transport() {
     let images = pictures();
     let folder = tempfile::tempdir().unwrap();
     let server = ServerProcess::listening(images.root(), &address_in(&folder), &[]);
     for (option, words) in [(None, "shared memory"), (Some("--no-shared-memory"), "socket")] {
         let run = folder.path().join(format!("by {words}"));
-        let mut arguments = vec![
-            "train",
-            "--server",
-            &server.address,
-            "--arch",
-            "resnet18@8",
-            "--size",
-            "32",
-        ];
-        arguments.extend(["--batch-size", "8", "--epochs", "1", "--threads", "1", "--out"]);
-        arguments.push(run.to_str().unwrap());
-        arguments.extend(option);
-        let output = client(&arguments);
+        let train = "train --arch resnet18@8 --size 32 --batch-size 8 --epochs 1 --threads 1 --server";
+        let mut train = arguments(train, &[&server.address, "--out", text(&run)]);
+        train.extend(option);
+        let output = client(&train);
         assert!(output.status.success(), "{output:?}");
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(text.contains(&format!("batches come by {words}")), "{text}");

@@ -1,20 +1,16 @@
-//! Streams over a network that really is one: cables are pulled between machines, a machine dies unseen, a name stands for several.
+//! Streams between network namespaces: links go down, a host dies unnoticed, a name resolves to several addresses.
 
 use std::{process::Stdio, thread, time::Duration};
 
 use equibatch_harness::{
-    images::ImageFolder,
+    images::{ImageFolder, pictures},
     network::{Machine, inside, is_unanswered, name_addresses},
     process::{ServerProcess, client},
     wait::eventually,
 };
 use equibatch_stream::{Batch, BatchRequest, BatchStream, RetryPolicy, Servers, Split};
 
-fn pictures() -> ImageFolder {
-    ImageFolder::new(&[("birds", 5), ("flowers", 20)])
-}
-
-/// More batches than any of these tests takes.
+/// More batches than any of these tests reads.
 fn request() -> BatchRequest {
     BatchRequest {
         seed: 7,
@@ -24,13 +20,13 @@ fn request() -> BatchRequest {
     }
 }
 
-const PATIENCE: RetryPolicy = RetryPolicy {
+const RETRY: RetryPolicy = RetryPolicy {
     retry_for: Duration::from_secs(120),
     stall: Duration::from_millis(500),
 };
 
 fn open(addresses: &str) -> BatchStream {
-    let servers = Servers::open(addresses, PATIENCE).expect("a server is there");
+    let servers = Servers::open(addresses, RETRY).expect("a server is there");
     servers.stream(&request(), 3).expect("a stream")
 }
 
@@ -41,7 +37,7 @@ fn serve(machine: &Machine, port: u16, images: &ImageFolder) -> ServerProcess {
     ServerProcess::by(command, Stdio::null(), images.root(), &["--listen", &listen])
 }
 
-/// A stream to which all sorts of things happen, beside one to which nothing does.
+/// A stream that is disturbed, and an undisturbed one.
 struct Compared {
     disturbed: BatchStream,
     undisturbed: BatchStream,
@@ -58,7 +54,7 @@ impl Compared {
         }
     }
 
-    /// The next `count` batches are those of the undisturbed stream.
+    /// Checks that the next `count` batches equal those of the undisturbed stream.
     fn take(&mut self, count: usize) {
         for _ in 0..count {
             let next = |stream: &mut BatchStream| stream.next_batch().expect("no error").expect("no end");
@@ -69,11 +65,11 @@ impl Compared {
         }
     }
 
-    /// Takes batches until `machine` has sent some of them.
+    /// Reads batches until `machine` has sent some of them.
     fn take_until_used(&mut self, machine: &Machine) {
-        // More than asking a server how it is takes, and less than two batches.
+        // More than a health check takes, and less than two batches.
         let enough = machine.received() + 400_000;
-        eventually("a machine that came back is used again", || {
+        eventually("the recovered machine is used again", || {
             self.take(1);
             (machine.received() >= enough).then_some(())
         });
@@ -81,8 +77,8 @@ impl Compared {
 }
 
 #[test]
-fn a_cable_is_pulled_and_put_back() {
-    inside("network::a_cable_is_pulled_and_put_back", || {
+fn a_link_goes_down_and_comes_back() {
+    inside("network::a_link_goes_down_and_comes_back", || {
         let images = pictures();
         let machines = [1, 2].map(Machine::new);
         let servers = machines.each_ref().map(|machine| serve(machine, 50051, &images));
@@ -90,7 +86,7 @@ fn a_cable_is_pulled_and_put_back() {
         let mut streams = Compared::new(&images, &format!("{one},{two}"));
         streams.take_until_used(&machines[0]);
         machines[0].pull_cable();
-        // Far more than what was on its way: the other machine steps in.
+        // Far more than was in flight: the other machine takes over.
         streams.take(100);
         machines[0].mend_cable();
         streams.take_until_used(&machines[0]);
@@ -98,9 +94,9 @@ fn a_cable_is_pulled_and_put_back() {
 }
 
 #[test]
-fn a_machine_dies_behind_a_pulled_cable_and_its_connections_stay_half_open() {
+fn a_host_dies_while_its_link_is_down_and_leaves_half_open_connections() {
     inside(
-        "network::a_machine_dies_behind_a_pulled_cable_and_its_connections_stay_half_open",
+        "network::a_host_dies_while_its_link_is_down_and_leaves_half_open_connections",
         || {
             let images = pictures();
             let machines = [1, 2].map(Machine::new);
@@ -110,7 +106,7 @@ fn a_machine_dies_behind_a_pulled_cable_and_its_connections_stay_half_open() {
             let mut streams = Compared::new(&images, &addresses);
             streams.take_until_used(&machines[0]);
             machines[0].pull_cable();
-            // Nobody hears that it is gone, and its successor knows nothing of the connections.
+            // No message says that it is gone, and its successor does not know the connections.
             dying.kill();
             dying.wait();
             let _successor = serve(&machines[0], 50051, &images);
@@ -122,8 +118,8 @@ fn a_machine_dies_behind_a_pulled_cable_and_its_connections_stay_half_open() {
 }
 
 #[test]
-fn the_only_cable_is_pulled_for_a_while() {
-    inside("network::the_only_cable_is_pulled_for_a_while", || {
+fn the_only_link_goes_down_for_a_while() {
+    inside("network::the_only_link_goes_down_for_a_while", || {
         let images = pictures();
         let machine = Machine::new(1);
         let server = serve(&machine, 50051, &images);
@@ -133,8 +129,10 @@ fn the_only_cable_is_pulled_for_a_while() {
         let before = machine.received();
         let taken = thread::scope(|scope| {
             let reader = scope.spawn(|| streams.take(200));
-            // It has the batches that were on their way, and then nothing: what it sends is not acknowledged, and sent again.
-            eventually("the client sends in vain", || is_unanswered().then_some(()));
+            // The client receives the batches in flight, and then nothing: what it sends is not acknowledged and is retransmitted.
+            eventually("the client's data is not acknowledged", || {
+                is_unanswered().then_some(())
+            });
             let through = machine.received() - before;
             let is_done = reader.is_finished();
             machine.mend_cable();
@@ -144,7 +142,7 @@ fn the_only_cable_is_pulled_for_a_while() {
         assert_eq!(
             taken,
             (0, false),
-            "bytes through a pulled cable, and whether they were all batches"
+            "bytes through a link that is down, and whether they were all batches"
         );
     });
 }

@@ -1,32 +1,19 @@
-//! Losses, clipping, accumulation, averages and mixed labels, from the command line to the files of a run.
+//! Losses, gradient clipping and accumulation, weight averaging and mixed labels, from the command line to the files of a run.
 
 use std::{fs, path::Path};
 
-use equibatch_harness::process::{ClientProcess, ServerProcess, client};
+use equibatch_harness::process::{ServerProcess, arguments, client, text};
 use serde_json::Value;
 
-use super::training::{pictures, text, train, words};
+use super::setup::{assert_same_run, kill_after, pictures, resume, train};
 
-/// Everything at once, on batches of 2 times 8 images.
-const ALL: [&str; 17] = [
-    "--balance",
-    "natural",
-    "--recipe",
-    "fastai mixup",
-    "--label-smoothing",
-    "0.1",
-    "--class-weights",
-    "effective:0.9",
-    "--focal",
-    "1.5",
-    "--clip-norm",
-    "1",
-    "--accumulate",
-    "2",
-    "--ema",
-    "0.5",
-    "--out",
-];
+/// All options at once, with 2 micro-batches of 8 images.
+const ALL: &str = "--balance natural --label-smoothing 0.1 --class-weights effective:0.9 --focal 1.5 --clip-norm 1 --accumulate 2 \
+                   --ema 0.5 --epochs 6 --recipe";
+
+fn all_options<'a>(server: &'a str, run: &'a Path) -> Vec<&'a str> {
+    train(server, &arguments(ALL, &["fastai mixup", "--out", text(run)]))
+}
 
 fn lines(run: &Path) -> Vec<Value> {
     let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
@@ -41,36 +28,17 @@ fn a_run_with_every_option_ends_with_the_same_bits_when_it_is_killed_and_resumed
     let server = ServerProcess::start(images.root(), &["--threads", "1"]);
     let folder = tempfile::tempdir().unwrap();
     let [unbroken, killed] = ["unbroken", "killed"].map(|name| folder.path().join(name));
-    let arguments = |run: &Path| {
-        let more = [&["--epochs", "6"], &ALL[..], &[text(run)]].concat();
-        train(&server.address, &more)
-    };
-    let output = client(&words(&arguments(&unbroken)));
+    let output = client(&all_options(&server.address, &unbroken));
     assert!(output.status.success(), "{output:?}");
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(said.contains("1 step of 16 images per epoch"), "{said}");
     assert!(said.contains("waited for batches"), "{said}");
 
-    let mut process = ClientProcess::start(&words(&arguments(&killed)));
-    process.wait_for_line("2 ");
-    process.kill();
-    let (code, _errors) = process.finish();
-    assert_eq!(code, None, "it ended by the signal");
-    let resume = [
-        "train",
-        "--server",
-        &server.address,
-        "--threads",
-        "1",
-        "--resume",
-        text(&killed),
-    ];
+    kill_after("2 ", &all_options(&server.address, &killed));
+    let resume = resume(&server.address, &killed);
     let output = client(&resume);
     assert!(output.status.success(), "{output:?}");
-    for file in ["checkpoint.safetensors", "model.onnx"] {
-        let [unbroken, killed] = [&unbroken, &killed].map(|run| fs::read(run.join(file)).unwrap());
-        assert!(unbroken == killed, "{file} differs");
-    }
+    assert_same_run(&unbroken, &killed);
 
     let config: Value = serde_json::from_slice(&fs::read(unbroken.join("config.json")).unwrap()).unwrap();
     let number = |value: &Value| value.as_f64().unwrap();
@@ -110,7 +78,7 @@ fn a_run_with_every_option_ends_with_the_same_bits_when_it_is_killed_and_resumed
     });
     assert_eq!(events.count(), 2, "one of the killed run, one of the resumed one");
 
-    // What decides the numbers of a run cannot be changed when it is resumed.
+    // Options that change a run's results cannot be changed on resume.
     for change in [
         ["--focal", "2"],
         ["--ema", "0.9"],
@@ -123,14 +91,14 @@ fn a_run_with_every_option_ends_with_the_same_bits_when_it_is_killed_and_resumed
 }
 
 #[test]
-fn weighing_and_balancing_at_once_is_warned_of() {
+fn class_weights_with_a_balanced_stream_give_a_warning() {
     let images = pictures();
     let server = ServerProcess::start(images.root(), &[]);
     let folder = tempfile::tempdir().unwrap();
     let warned = |name: &str, more: &[&str]| {
         let run = folder.path().join(name);
         let more = [&["--epochs", "1", "--no-tensorboard", "--out", text(&run)], more].concat();
-        let output = client(&words(&train(&server.address, &more)));
+        let output = client(&train(&server.address, &more));
         assert!(output.status.success(), "{output:?}");
         let names = fs::read_dir(&run).unwrap();
         let is_events = |name: &str| name.contains("tfevents");
@@ -151,7 +119,7 @@ fn weighing_and_balancing_at_once_is_warned_of() {
     assert!(!warned("balance", &["--metrics", "recall:birds,loss"]));
     let run = folder.path().join("dogs");
     let more = ["--metrics", "recall:dogs", "--out", text(&run)];
-    let refused = client(&words(&train(&server.address, &more)));
+    let refused = client(&train(&server.address, &more));
     assert_eq!(refused.status.code(), Some(64), "{refused:?}");
-    assert!(!run.exists(), "nothing was begun");
+    assert!(!run.exists(), "no run folder is created");
 }

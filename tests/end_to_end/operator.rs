@@ -1,28 +1,17 @@
 //! Refused clients in the server's log and metrics.
 
-use std::{
-    fs::{self, File},
-    path::Path,
-};
+use std::fs::{self, File};
 
 use equibatch_harness::{
     admin::{get, value},
-    images::ImageFolder,
-    process::{ServerProcess, client},
+    images::pictures,
+    process::{ServerProcess, client, text},
 };
 
-fn pictures() -> ImageFolder {
-    ImageFolder::new(&[("birds", 5), ("flowers", 20)])
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("a path in UTF-8")
-}
-
-/// The lines of a log of JSON.
+/// The lines of a log in JSON.
 fn lines_of(log: &str) -> Vec<serde_json::Value> {
     let lines = log.lines().map(|line| {
-        // A key that is there twice is kept once by the parser.
+        // The parser would accept a duplicate key.
         let errors = line.matches("\"error\":").count();
         assert!(errors <= 1, "{line}");
         serde_json::from_str(line).unwrap()
@@ -31,7 +20,7 @@ fn lines_of(log: &str) -> Vec<serde_json::Value> {
 }
 
 #[tokio::test]
-async fn the_log_begins_with_what_is_served_and_warns_of_what_is_refused() {
+async fn the_log_lists_what_is_served_and_refused() {
     let images = pictures();
     let folder = tempfile::tempdir().unwrap();
     let (log, tokens) = (folder.path().join("log"), folder.path().join("tokens"));

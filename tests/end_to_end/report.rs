@@ -1,4 +1,4 @@
-//! The report of a run: what it holds, and how a browser shows it.
+//! The report of a run: its content, and how a browser renders it.
 
 use std::{
     fs,
@@ -9,50 +9,20 @@ use equibatch_harness::{
     browser::{Browser, Scheme},
     checkout,
     images::ImageFolder,
-    process::{ServerProcess, client},
+    process::{arguments, client, text},
 };
 use serde_json::Value;
-use tempfile::TempDir;
 
-/// A run of two epochs on small images, with a server that is still there.
-struct Trained {
-    folder: TempDir,
-    run: PathBuf,
-    server: ServerProcess,
-    _images: ImageFolder,
-}
+use super::setup::Setup;
 
-fn trained() -> Trained {
-    let images = ImageFolder::new(&[("birds & <co>", 10), ("flowers", 20)]);
-    let server = ServerProcess::start(images.root(), &[]);
-    let folder = tempfile::tempdir().unwrap();
-    let run = folder.path().join("run");
-    let output = client(&[
-        "train",
-        "--server",
-        &server.address,
-        "--arch",
-        "resnet18@8",
-        "--size",
-        "64",
-        "--batch-size",
-        "8",
-        "--threads",
-        "1",
-        "--epochs",
-        "2",
-        "--out",
-        run.to_str().unwrap(),
-    ]);
-    assert!(output.status.success(), "{output:?}");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+/// A run of two epochs on small images, with its server still running.
+fn trained() -> (Setup, PathBuf) {
+    let setup = Setup::of(ImageFolder::new(&[("birds & <co>", 10), ("flowers", 20)]));
+    let run = setup.path("run");
+    let options = "--arch resnet18@8 --size 64 --batch-size 8 --epochs 2 --out";
+    let said = setup.trained(&arguments(options, &[text(&run)]));
     assert!(said.contains("report.html"), "{said}");
-    Trained {
-        folder,
-        run,
-        server,
-        _images: images,
-    }
+    (setup, run)
 }
 
 fn json(path: &Path) -> Value {
@@ -70,13 +40,8 @@ const DRAWINGS: [&str; 7] = [
 ];
 
 #[test]
-fn a_run_leaves_a_report_that_can_be_made_again() {
-    let Trained {
-        folder: _folder,
-        run,
-        server,
-        _images,
-    } = trained();
+fn a_run_writes_a_report_that_can_be_rebuilt() {
+    let (setup, run) = trained();
     let page = fs::read_to_string(run.join("report.html")).unwrap();
     for drawing in DRAWINGS {
         for extension in ["svg", "png"] {
@@ -102,7 +67,7 @@ fn a_run_leaves_a_report_that_can_be_made_again() {
         "the command and the token"
     );
 
-    // The same figures as the run's own, and the losses in their order.
+    // The same metrics as the run's own, and the losses sorted.
     let examination = json(&run.join("report/examination.json"));
     let last = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     let last: Value = serde_json::from_str(last.lines().last().unwrap()).unwrap();
@@ -131,10 +96,10 @@ fn a_run_leaves_a_report_that_can_be_made_again() {
         assert!(plain != attention);
     }
 
-    // From the folder alone, to the byte.
-    drop(server);
+    // Rebuilt from the folder alone, with the same bytes.
+    setup.server.terminate();
     fs::remove_file(run.join("report.html")).unwrap();
-    let again = client(&["report", run.to_str().unwrap()]);
+    let again = client(&["report", text(&run)]);
     assert!(again.status.success(), "{again:?}");
     assert!(
         fs::read_to_string(run.join("report.html")).unwrap() == page,
@@ -143,44 +108,29 @@ fn a_run_leaves_a_report_that_can_be_made_again() {
 }
 
 #[test]
-fn a_report_on_request_asks_the_server_for_the_images() {
-    let Trained {
-        folder: _folder,
-        run,
-        server,
-        _images,
-    } = trained();
+fn a_report_on_request_gets_its_images_from_the_server() {
+    let (setup, run) = trained();
     fs::remove_dir_all(run.join("report")).unwrap();
-    let without = client(&["report", run.to_str().unwrap()]);
+    let without = client(&["report", text(&run)]);
     assert!(without.status.success(), "{without:?}");
     let page = fs::read_to_string(run.join("report.html")).unwrap();
     assert!(
         page.contains("--evaluate") && !page.contains("<img"),
-        "it says what is missing"
+        "the page names the missing part"
     );
-    let judged = client(&[
-        "report",
-        run.to_str().unwrap(),
-        "--evaluate",
-        "--server",
-        &server.address,
-        "--top-losses",
-        "3",
-        "--threads",
-        "1",
-    ]);
-    assert!(judged.status.success(), "{judged:?}");
+    let evaluated = setup.output("report", &[text(&run), "--evaluate", "--top-losses", "3"]);
+    assert!(evaluated.status.success(), "{evaluated:?}");
     let page = fs::read_to_string(run.join("report.html")).unwrap();
     assert_eq!(
         page.matches("<img").count(),
         6,
         "three images with their overlays"
     );
-    let nothing = client(&["report", run.join("nowhere").to_str().unwrap()]);
+    let nothing = client(&["report", text(&run.join("nowhere"))]);
     assert_eq!(nothing.status.code(), Some(65), "{nothing:?}");
 }
 
-/// A network without feature maps, and more classes than a table of them can be read in.
+/// A network without feature maps, and more classes than a table shows.
 #[test]
 fn a_report_without_attention_maps_shows_the_largest_losses_and_many_classes_as_a_drawing() {
     let names: Vec<String> = (0..8).map(|class| format!("class-{class}")).collect();
@@ -189,31 +139,11 @@ fn a_report_without_attention_maps_shows_the_largest_losses_and_many_classes_as_
         .map(String::as_str)
         .zip([5, 5, 5, 5, 6, 7, 8, 9])
         .collect();
-    let images = ImageFolder::new(&classes);
-    let server = ServerProcess::start(images.root(), &[]);
-    let folder = tempfile::tempdir().unwrap();
-    let run = folder.path().join("run");
+    let setup = Setup::of(ImageFolder::new(&classes));
+    let run = setup.path("run");
     let network = checkout::fixture("networks/mlp.onnx");
-    let output = client(&[
-        "train",
-        "--server",
-        &server.address,
-        "--model",
-        network.to_str().unwrap(),
-        "--unfreeze",
-        "--size",
-        "32",
-        "--batch-size",
-        "8",
-        "--threads",
-        "1",
-        "--epochs",
-        "1",
-        "--out",
-        run.to_str().unwrap(),
-    ]);
-    assert!(output.status.success(), "{output:?}");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let options = "--unfreeze --size 32 --batch-size 8 --epochs 1 --model";
+    let said = setup.trained(&arguments(options, &[text(&network), "--out", text(&run)]));
     assert!(
         said.contains("8 classes, ") && said.contains("images (4 to "),
         "{said}"
@@ -229,7 +159,7 @@ fn a_report_without_attention_maps_shows_the_largest_losses_and_many_classes_as_
     );
     let page = fs::read_to_string(run.join("report.html")).unwrap();
     assert_eq!(page.matches("<img").count(), worst.len());
-    assert!(page.contains("no Grad-CAM maps"), "it says why");
+    assert!(page.contains("no Grad-CAM maps"), "the page gives the reason");
     assert!(
         page.contains("<figure id=\"confusion-matrix\"") && run.join("report/confusion-matrix.png").exists()
     );
@@ -239,15 +169,8 @@ fn a_report_without_attention_maps_shows_the_largest_losses_and_many_classes_as_
         "one image is counted"
     );
 
-    let judged = client(&[
-        "evaluate",
-        run.to_str().unwrap(),
-        "--server",
-        &server.address,
-        "--threads",
-        "1",
-    ]);
-    let text = String::from_utf8(judged.stdout).unwrap();
+    let evaluated = setup.output("evaluate", &[text(&run)]);
+    let text = String::from_utf8(evaluated.stdout).unwrap();
     assert!(
         text.contains("of its class") && text.lines().all(|line| line.chars().count() < 140),
         "{text}"
@@ -255,16 +178,16 @@ fn a_report_without_attention_maps_shows_the_largest_losses_and_many_classes_as_
 }
 
 #[test]
-fn a_browser_shows_the_report_to_everybody() {
+fn the_report_renders_in_a_browser_and_is_accessible() {
     let Some(browser) = Browser::find() else {
         println!("skipped: no Chromium here; `apt-get install chromium`, or name one in CHROMIUM");
         return;
     };
-    let Trained { folder, run, .. } = &trained();
+    let (setup, run) = trained();
     let page = run.join("report.html");
     let mut papers = vec![];
     for scheme in [Scheme::Light, Scheme::Dark] {
-        let shown = browser.show(&page, scheme, folder.path());
+        let shown = browser.show(&page, scheme, &setup.path(""));
         let found = &shown.found;
         assert_eq!(shown.console, [] as [&str; 0], "{scheme:?}");
         for nothing in ["outside", "broken", "repeated", "faint"] {
@@ -286,7 +209,7 @@ fn a_browser_shows_the_report_to_everybody() {
         papers.push(found["paper"].clone());
     }
     assert_ne!(papers[0], papers[1], "light and dark");
-    let printed = browser.print(&page, folder.path());
+    let printed = browser.print(&page, &setup.path(""));
     assert!(
         printed.starts_with(b"%PDF") && printed.len() > 20_000,
         "{} bytes",
@@ -294,7 +217,7 @@ fn a_browser_shows_the_report_to_everybody() {
     );
 }
 
-/// One first heading, and no level left out.
+/// Checks that there is one first heading and that no level is skipped.
 fn headings(found: &Value) {
     let levels: Vec<u64> = found["headings"]
         .as_array()
@@ -306,7 +229,7 @@ fn headings(found: &Value) {
     assert!(levels.windows(2).all(|pair| pair[1] <= pair[0] + 1), "{levels:?}");
 }
 
-/// Every one is there, is not empty, and has words in its place.
+/// Checks that every figure is present, is not empty, and has alternative text.
 fn figures(found: &Value) {
     let figures = found["figures"].as_array().unwrap();
     for drawing in DRAWINGS {

@@ -1,20 +1,16 @@
-//! Which images are held out while files come and go, and what a run says of it.
+//! The validation split while files are added and removed, and a run's warning about it.
 
-use std::{fs, path::Path, process::Output};
+use std::{fs, path::Path};
 
 use equibatch_engine::dataset::{Dataset, ScanOptions, Split};
 use equibatch_harness::{
     images::ImageFolder,
-    process::{ServerProcess, client},
+    process::{ServerProcess, client, errors, text},
 };
 
-use super::training::{text, train, words};
+use super::setup::{pictures, train};
 
-fn pictures() -> ImageFolder {
-    ImageFolder::new(&[("birds", 10), ("flowers", 20)])
-}
-
-/// Adds files until there are `count` more birds than the ten of [`pictures`].
+/// Adds `count` birds to the ten of [`pictures`].
 fn add(images: &ImageFolder, count: usize) {
     for index in 10..10 + count {
         // Every third name is that of a PNG.
@@ -31,7 +27,7 @@ fn scanned(root: &Path, split_seed: u64) -> Dataset {
     Dataset::scan("pictures", root, &options).unwrap()
 }
 
-/// How many images of `before` are in `now` on another side: from train, and to it.
+/// How many images of `before` are in another split in `now`: from train, and to train.
 fn moved(before: &Dataset, now: &Dataset) -> (usize, usize) {
     let moves = before.samples.iter().filter_map(|sample| {
         let found = now.samples.iter().find(|other| other.path == sample.path)?;
@@ -42,7 +38,7 @@ fn moved(before: &Dataset, now: &Dataset) -> (usize, usize) {
 }
 
 #[test]
-fn files_that_come_or_go_move_no_others() {
+fn added_or_removed_files_move_no_others_between_splits() {
     let images = pictures();
     let before = scanned(images.root(), 42);
     assert_eq!(before.counts(Split::Valid), [2, 4]);
@@ -55,23 +51,19 @@ fn files_that_come_or_go_move_no_others() {
             ((0, 0), (0, 0)),
             "{count}"
         );
-        // Of each five numbers one.
+        // One of every five.
         let held_out = now.counts(Split::Valid)[0] as usize;
         assert!(
             (2 + count / 5..=2 + count.div_ceil(5)).contains(&held_out),
             "{held_out}"
         );
     }
-    // Another seed is another split.
+    // Another seed gives another split.
     assert_ne!(moved(&before, &scanned(images.root(), 43)), (0, 0));
 }
 
-fn errors(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
 #[test]
-fn a_run_on_other_images_warns_and_counts_those_that_changed_sides() {
+fn a_run_on_changed_images_warns_and_counts_those_that_changed_split() {
     let images = pictures();
     let folder = tempfile::tempdir().unwrap();
     let (run, saved) = (folder.path().join("run"), folder.path().join("saved"));
@@ -80,7 +72,7 @@ fn a_run_on_other_images_warns_and_counts_those_that_changed_sides() {
         &server.address,
         &["--epochs", "1", "--out", text(&run), "--save", text(&saved)],
     );
-    let output = client(&words(&arguments));
+    let output = client(&arguments);
     assert!(output.status.success(), "{output:?}");
     let evaluate = |server: &ServerProcess, what: &[&str]| {
         let output = client(&[&["evaluate", "--server", &server.address], what].concat());
@@ -102,7 +94,7 @@ fn a_run_on_other_images_warns_and_counts_those_that_changed_sides() {
     }
 
     let server = ServerProcess::start(images.root(), &["--split-seed", "43"]);
-    let trained = ImageFolder::new(&[("birds", 10), ("flowers", 20)]);
+    let trained = pictures();
     let (from, to) = moved(&scanned(trained.root(), 42), &scanned(images.root(), 43));
     assert!(from > 0 && to > 0);
     let expected = format!(
@@ -120,9 +112,9 @@ fn a_run_on_other_images_warns_and_counts_those_that_changed_sides() {
 
     let next = folder.path().join("next");
     let load = ["--epochs", "1", "--load", text(&saved), "--out", text(&next)];
-    let output = client(&words(&train(&server.address, &load)));
+    let output = client(&train(&server.address, &load));
     assert!(output.status.success() && warns(&errors(&output)), "{output:?}");
-    // The new run is of the images of now.
+    // The new run records the current images.
     assert!(!evaluate(&server, &[text(&next)]).contains("the dataset has changed"));
 
     let output = client(&["train", "--server", &server.address, "--resume", text(&run)]);

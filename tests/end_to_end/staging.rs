@@ -1,4 +1,4 @@
-//! Images that are copied ahead, with batches as a server sends them: runs end with the same bits.
+//! Staged copies of the next step's images, with batches from a server: runs end with the same bits.
 
 use equibatch_client::learn::{
     finder::{self, SweepRange},
@@ -15,10 +15,10 @@ use equibatch_harness::{images::ImageFolder, process::ServerProcess};
 const SIZE: u32 = 32;
 const BATCH: u32 = 8;
 
-/// Counts the epochs that were judged.
-struct Judged(usize);
+/// Counts the evaluated epochs.
+struct EvaluationCount(usize);
 
-impl Observer for Judged {
+impl Observer for EvaluationCount {
     fn step(&mut self, _step: &StepEvent) {}
 
     fn epoch(&mut self, record: &EpochRecord) {
@@ -56,7 +56,7 @@ fn run(servers: &Servers, folder: &Path, config: &RunConfig, staging: Staging) -
         ..SweepRange::default()
     };
     let sweep = finder::find((&mut learner, servers), 1, (range, &stop), |_| {}).unwrap();
-    let mut judged = Judged(0);
+    let mut evaluated = EvaluationCount(0);
     let fit = Fit {
         servers,
         learner: &mut learner,
@@ -66,15 +66,15 @@ fn run(servers: &Servers, folder: &Path, config: &RunConfig, staging: Staging) -
         checkpoint_every: None,
         stop: &stop,
     };
-    assert_eq!(fit.run(&mut judged).unwrap(), FitOutcome::Finished);
-    assert_eq!(judged.0, 3);
+    assert_eq!(fit.run(&mut evaluated).unwrap(), FitOutcome::Finished);
+    assert_eq!(evaluated.0, 3);
     let files = [run.checkpoint_path(), run.model_path()].map(|path| fs::read(path).unwrap());
     let losses = sweep.points().iter().map(|point| point.loss);
     (files, losses.collect())
 }
 
 #[test]
-fn a_run_with_images_copied_ahead_ends_with_the_bits_of_one_without() {
+fn staged_copies_of_images_change_no_bit() {
     let images = ImageFolder::new(&[("birds", 10), ("flowers", 20)]);
     let server = ServerProcess::start(images.root(), &["--threads", "1"]);
     let servers = Servers::open(&server.address, RetryPolicy::default()).unwrap();

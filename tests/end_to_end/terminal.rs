@@ -1,11 +1,11 @@
-//! What people type and see: help, completions, manual pages, listings.
+//! Help, completions, manual pages and listings of both programs.
 
 use std::{collections::BTreeSet, fs};
 
 use clap::{Command, CommandFactory as _};
 use equibatch_client::command::Exit;
 use equibatch_harness::{
-    images::ImageFolder,
+    images::pictures,
     process::{ServerProcess, client, server},
 };
 use serde_json::Value;
@@ -20,7 +20,7 @@ fn programs() -> [Command; 2] {
 }
 
 #[test]
-fn every_command_teaches_by_examples_that_its_parser_takes() {
+fn every_command_has_examples_that_parse() {
     for program in programs() {
         for command in program
             .get_subcommands()
@@ -36,7 +36,7 @@ fn every_command_teaches_by_examples_that_its_parser_takes() {
                 help.contains("Examples:") && !examples.is_empty(),
                 "{name} has no examples:\n{help}"
             );
-            // What stands in a file is checked elsewhere: it need not be typed.
+            // Options in a configuration file are checked elsewhere and may be missing here.
             for example in examples
                 .into_iter()
                 .filter(|example| !example.contains("--config"))
@@ -49,7 +49,7 @@ fn every_command_teaches_by_examples_that_its_parser_takes() {
     }
 }
 
-/// The words of the first command of a line: up to a comment in its own column, a pipe or a redirection.
+/// The words of the first command of a line, up to a comment in its own column, a pipe or a redirection.
 fn shell_words(line: &str) -> Vec<String> {
     let (mut words, mut word, mut quoted, mut blanks) = (vec![], String::new(), false, 0);
     for letter in line.trim().chars() {
@@ -63,7 +63,7 @@ fn shell_words(line: &str) -> Vec<String> {
                 continue;
             }
             letter => {
-                // Two blanks: what follows explains.
+                // Two blanks: a comment follows.
                 if blanks > 1 {
                     break;
                 }
@@ -103,7 +103,7 @@ fn every_exit_code_of_the_client_is_in_its_help() {
 }
 
 #[test]
-fn every_option_is_explained_and_every_value_has_a_name() {
+fn every_option_has_help() {
     for program in programs() {
         for command in program.get_subcommands() {
             for option in command.get_arguments().filter(|option| !option.is_hide_set()) {
@@ -120,7 +120,7 @@ fn every_option_is_explained_and_every_value_has_a_name() {
 }
 
 #[test]
-fn completions_know_every_command_in_every_shell() {
+fn completions_of_every_shell_contain_every_command() {
     for (run, program) in [(server as fn(&[&str]) -> std::process::Output, 0), (client, 1)] {
         for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
             let completions = run(&["completions", shell]);
@@ -138,7 +138,7 @@ fn completions_know_every_command_in_every_shell() {
 }
 
 #[test]
-fn manual_pages_are_one_for_each_command() {
+fn every_command_has_a_manual_page() {
     let folder = tempfile::tempdir().unwrap();
     let pages = folder.path().join("made/man1");
     for (run, program) in [(server as fn(&[&str]) -> std::process::Output, 0), (client, 1)] {
@@ -163,8 +163,8 @@ fn manual_pages_are_one_for_each_command() {
 }
 
 #[test]
-fn listings_can_be_read_by_programs() {
-    let images = ImageFolder::new(&[("birds", 5), ("flowers", 20)]);
+fn listings_are_available_as_json() {
+    let images = pictures();
     images.corrupt("flowers", 3).unwrap();
     let running = ServerProcess::start(images.root(), &[]);
     let listed = client(&["datasets", "--server", &running.address, "--json"]);
@@ -197,7 +197,7 @@ fn listings_can_be_read_by_programs() {
 
 /// Output that goes to a pipe has no escape sequences, whatever the terminal variables say.
 #[test]
-fn what_is_no_terminal_gets_no_colours() {
+fn output_to_a_pipe_has_no_colours() {
     for output in [
         client(&["--help"]),
         server(&["--help"]),

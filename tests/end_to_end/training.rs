@@ -1,4 +1,4 @@
-//! Server and client together: learning, resuming, judging and predicting.
+//! Training, resuming, evaluating and predicting.
 
 use equibatch_client::learn::{
     card::Preprocessing,
@@ -16,50 +16,15 @@ use equibatch_training::{
     program::ElementType,
     runtime::{ImageInput, Runtime, SessionOptions},
 };
-use std::{fs, num::NonZeroUsize, path::Path};
+use std::{fs, num::NonZeroUsize};
 
 use equibatch_engine::augment::Draw;
-use equibatch_harness::{
-    images::ImageFolder,
-    process::{ClientProcess, ServerProcess, client},
-};
+use equibatch_harness::process::{ClientProcess, ServerProcess, arguments, client, text};
 use equibatch_server_tests::memory::dataset;
 
+use super::setup::{assert_same_run, kill_after, pictures, resume, train};
+
 const SIZE: u32 = 32;
-
-/// A network of a quarter of the width, so that our own operators take part, on one thread: a step takes milliseconds, and tests run side by
-/// side.
-const SMALL: [&str; 8] = [
-    "--arch",
-    "resnet18@16",
-    "--size",
-    "32",
-    "--batch-size",
-    "8",
-    "--threads",
-    "1",
-];
-
-/// 8 and 16 images for training, 2 and 4 for validation.
-pub(super) fn pictures() -> ImageFolder {
-    ImageFolder::new(&[("birds", 10), ("flowers", 20)])
-}
-
-pub(super) fn train(server: &str, more: &[&str]) -> Vec<String> {
-    let arguments = ["train", "--server", server]
-        .into_iter()
-        .chain(SMALL)
-        .chain(more.iter().copied());
-    arguments.map(str::to_owned).collect()
-}
-
-pub(super) fn words(arguments: &[String]) -> Vec<&str> {
-    arguments.iter().map(String::as_str).collect()
-}
-
-pub(super) fn text(path: &Path) -> &str {
-    path.to_str().expect("a path in UTF-8")
-}
 
 /// The unaugmented images of a split, in batches.
 fn plain(servers: &Servers, split: Split, batch_size: u32) -> Vec<Batch> {
@@ -73,7 +38,7 @@ fn plain(servers: &Servers, split: Split, batch_size: u32) -> Vec<Batch> {
 }
 
 #[test]
-fn twenty_four_streamed_images_are_learnt_by_heart() {
+fn a_network_overfits_twenty_four_streamed_images() {
     let images = pictures();
     let server = ServerProcess::start(images.root(), &[]);
     let servers = Servers::open(&server.address, RetryPolicy::default()).expect("a connection");
@@ -116,7 +81,7 @@ fn twenty_four_streamed_images_are_learnt_by_heart() {
 }
 
 #[test]
-fn an_interrupted_run_that_is_resumed_ends_with_the_bits_of_an_unbroken_one() {
+fn an_interrupted_and_resumed_run_ends_with_the_same_bits() {
     let images = pictures();
     let server = ServerProcess::start(images.root(), &["--threads", "1"]);
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -124,11 +89,11 @@ fn an_interrupted_run_that_is_resumed_ends_with_the_bits_of_an_unbroken_one() {
     let more = ["--epochs", "10", "--seed", "3", "--out"];
 
     let arguments = train(&server.address, &[&more[..], &[text(&unbroken)]].concat());
-    let output = client(&words(&arguments));
+    let output = client(&arguments);
     assert!(output.status.success(), "{output:?}");
 
     let arguments = train(&server.address, &[&more[..], &[text(&broken)]].concat());
-    let mut process = ClientProcess::start(&words(&arguments));
+    let mut process = ClientProcess::start(&arguments);
     process.wait_for_line("1 ");
     process.interrupt();
     let (code, errors) = process.finish();
@@ -142,61 +107,34 @@ fn an_interrupted_run_that_is_resumed_ends_with_the_bits_of_an_unbroken_one() {
 
     // Another server with the same files, and another number of threads for them.
     let other = ServerProcess::start(images.root(), &["--threads", "2"]);
-    let output = client(&[
-        "train",
-        "--server",
-        &other.address,
-        "--threads",
-        "1",
-        "--resume",
-        text(&broken),
-    ]);
+    let output = client(&resume(&other.address, &broken));
     assert!(output.status.success(), "{output:?}");
-    for file in ["checkpoint.safetensors", "model.onnx"] {
-        let [unbroken, broken] = [&unbroken, &broken].map(|run| fs::read(run.join(file)).expect("a file"));
-        assert!(unbroken == broken, "{file} differs");
-    }
+    assert_same_run(&unbroken, &broken);
 }
 
 #[test]
-fn a_killed_run_that_is_resumed_ends_with_the_bits_of_an_unbroken_one() {
+fn a_killed_and_resumed_run_ends_with_the_same_bits() {
     let images = pictures();
     let server = ServerProcess::start(images.root(), &["--threads", "1"]);
     let folder = tempfile::tempdir().expect("a temporary folder");
     let [unbroken, killed] = ["unbroken", "killed"].map(|name| folder.path().join(name));
     let more = ["--epochs", "4", "--seed", "3", "--out"];
-    let output = client(&words(&train(
-        &server.address,
-        &[&more[..], &[text(&unbroken)]].concat(),
-    )));
+    let output = client(&train(&server.address, &[&more[..], &[text(&unbroken)]].concat()));
     assert!(output.status.success(), "{output:?}");
 
-    let arguments = train(&server.address, &[&more[..], &[text(&killed)]].concat());
-    let mut process = ClientProcess::start(&words(&arguments));
-    process.wait_for_line("1 ");
-    process.kill();
-    let (code, _errors) = process.finish();
-    assert_eq!(code, None, "it ended by the signal");
-    let output = client(&[
-        "train",
-        "--server",
-        &server.address,
-        "--threads",
-        "1",
-        "--resume",
-        text(&killed),
-    ]);
+    kill_after(
+        "1 ",
+        &train(&server.address, &[&more[..], &[text(&killed)]].concat()),
+    );
+    let output = client(&resume(&server.address, &killed));
     assert!(output.status.success(), "{output:?}");
-    for file in ["checkpoint.safetensors", "model.onnx"] {
-        let [unbroken, killed] = [&unbroken, &killed].map(|run| fs::read(run.join(file)).expect("a file"));
-        assert!(unbroken == killed, "{file} differs");
-    }
+    assert_same_run(&unbroken, &killed);
 }
 
 #[test]
-fn a_run_leaves_what_it_says_and_judging_and_predicting_agree() {
+fn a_run_writes_its_files_and_evaluate_agrees_with_predict() {
     let images = pictures();
-    // The test split of the dataset is read from a folder of its own.
+    // The test split is a folder of its own.
     for (class, count) in [("birds", 3), ("flowers", 4)] {
         let folder = images.root().join("test").join(class);
         fs::create_dir_all(&folder).expect("a folder");
@@ -211,26 +149,18 @@ fn a_run_leaves_what_it_says_and_judging_and_predicting_agree() {
     let server = ServerProcess::start(images.root(), &[]);
     let folder = tempfile::tempdir().expect("a temporary folder");
     let run = folder.path().join("run");
-    let output = client(&words(&train(
-        &server.address,
-        &["--epochs", "2", "--out", text(&run)],
-    )));
+    let output = client(&train(&server.address, &["--epochs", "2", "--out", text(&run)]));
     assert!(output.status.success(), "{output:?}");
     let metrics = fs::read_to_string(run.join("metrics.jsonl")).expect("metrics");
     assert_eq!(metrics.lines().count(), 2);
 
-    let evaluated = client(&[
-        "evaluate",
-        "--server",
-        &server.address,
-        "--split",
-        "test",
-        "--json",
-        text(&run),
-    ]);
+    let evaluated = client(&arguments(
+        "evaluate --split test --json --server",
+        &[&server.address, text(&run)],
+    ));
     assert!(evaluated.status.success(), "{evaluated:?}");
     let figures: serde_json::Value = serde_json::from_slice(&evaluated.stdout).expect("JSON");
-    let judged = &figures["models"]["run"]["confusion_matrix"];
+    let evaluated = &figures["models"]["run"]["confusion_matrix"];
     for file in ["evaluation-test.json", "confusion-test.png", "confusion-test.svg"] {
         assert!(run.join(file).exists(), "{file}");
     }
@@ -242,19 +172,16 @@ fn a_run_leaves_what_it_says_and_judging_and_predicting_agree() {
             .map(|entry| text(&entry.expect("an entry").path()).to_owned())
             .collect();
         let model = run.join("model.onnx");
-        let arguments = ["predict", "--json", "--threads", "1", "--model", text(&model)];
-        let arguments: Vec<&str> = arguments
-            .into_iter()
-            .chain(files.iter().map(String::as_str))
-            .collect();
-        let predicted = client(&arguments);
+        let mut predict = arguments("predict --json --threads 1 --model", &[text(&model)]);
+        predict.extend(files.iter().map(String::as_str));
+        let predicted = client(&predict);
         assert!(predicted.status.success(), "{predicted:?}");
         for line in String::from_utf8(predicted.stdout).expect("text").lines() {
             let record: serde_json::Value = serde_json::from_str(line).expect("JSON");
             counted[actual][usize::from(record["class"] == "flowers")] += 1;
         }
     }
-    assert_eq!(judged, &serde_json::json!(counted));
+    assert_eq!(evaluated, &serde_json::json!(counted));
 }
 
 #[test]

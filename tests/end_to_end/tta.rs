@@ -1,4 +1,4 @@
-//! Test-time augmentation by client and server together, against views that are made here, one by one.
+//! Test-time augmentation against views that are rendered one by one.
 
 use equibatch_client::learn::predict::{
     self, Predictor,
@@ -12,12 +12,11 @@ use equibatch_engine::{
 use equibatch_training::runtime::{Runtime, SessionOptions};
 use std::fs;
 
-use equibatch_harness::{
-    images::ImageFolder,
-    process::{ServerProcess, client},
-};
+use equibatch_harness::process::text;
 use equibatch_server_tests::memory::dataset;
 use serde_json::Value;
+
+use super::setup::{SMALL, Setup};
 
 const SIZE: u32 = 32;
 
@@ -48,42 +47,16 @@ fn probabilities(logits: &[f32]) -> [f64; 2] {
 }
 
 #[test]
-fn a_model_is_judged_by_nine_views_of_each_image() {
-    let images = ImageFolder::new(&[("birds", 10), ("flowers", 20)]);
-    let server = ServerProcess::start(images.root(), &[]);
-    let folder = tempfile::tempdir().unwrap();
-    let run = folder.path().join("run");
-    let run = run.to_str().unwrap();
-    let small = [
-        "--arch",
-        "resnet18@8",
-        "--size",
-        "32",
-        "--batch-size",
-        "8",
-        "--threads",
-        "1",
-        "--epochs",
-        "1",
-    ];
-    let train = [
-        "train",
-        "--server",
-        &server.address,
-        "--recipe",
-        "none",
-        "--out",
-        run,
-    ];
-    let trained = client(&[&train[..], &small[..]].concat());
-    assert!(trained.status.success(), "{trained:?}");
-    let judged = client(&["evaluate", "--server", &server.address, "--tta", "--json", run]);
-    assert!(judged.status.success(), "{judged:?}");
-    let figures: Value = serde_json::from_slice(&judged.stdout).unwrap();
+fn test_time_augmentation_averages_nine_views() {
+    let setup = Setup::new();
+    let run = setup.run_folder("--epochs 1 --recipe none");
+    let evaluated = setup.output("evaluate", &["--tta", "--json", text(&run)]);
+    assert!(evaluated.status.success(), "{evaluated:?}");
+    let figures: Value = serde_json::from_slice(&evaluated.stdout).unwrap();
     let figures = &figures["models"]["run"];
 
     let runtime = Runtime::load().unwrap();
-    let model = folder.path().join("run/model.onnx");
+    let model = run.join("model.onnx");
     let mut predictor = Predictor::open(&runtime, &model, &SessionOptions::default()).unwrap();
     let preprocessing = predictor.card().preprocessing.clone();
     let spec = TensorSpec {
@@ -95,7 +68,7 @@ fn a_model_is_judged_by_nine_views_of_each_image() {
             std: preprocessing.std,
         },
     };
-    let samples = dataset(images.root()).samples;
+    let samples = dataset(setup.images.root()).samples;
     let valid: Vec<_> = samples
         .iter()
         .filter(|sample| sample.split.name() == "valid")
@@ -103,7 +76,7 @@ fn a_model_is_judged_by_nine_views_of_each_image() {
     assert_eq!(valid.len(), 6);
     let (mut loss, mut expected) = (0.0, vec![]);
     for sample in &valid {
-        let bytes = fs::read(images.root().join(&*sample.path)).unwrap();
+        let bytes = fs::read(setup.images.root().join(&*sample.path)).unwrap();
         let short_side = Some(preprocessing.canonical_short_side);
         let image = decode_canonical(&bytes, &DecodeOptions::default(), short_side).unwrap();
         let mut mean = [0.0; 2];
@@ -121,7 +94,7 @@ fn a_model_is_judged_by_nine_views_of_each_image() {
         expected.push(mean);
     }
     let mut predictor = predictor.with_views().unwrap();
-    let files = valid.iter().map(|sample| images.root().join(&*sample.path));
+    let files = valid.iter().map(|sample| setup.images.root().join(&*sample.path));
     let files: Vec<ImageSource> = files.flat_map(|path| sources(&path).unwrap()).collect();
     let mut predicted = vec![];
     predictor
@@ -144,15 +117,12 @@ fn a_model_is_judged_by_nine_views_of_each_image() {
     let found = figures["loss"].as_f64().unwrap();
     assert!((found - loss).abs() < 1e-5, "{found} instead of {loss}");
     assert_eq!(figures["images"], 6);
-    assert!(folder.path().join("run/evaluation-valid-tta.json").exists());
-    assert!(!folder.path().join("run/evaluation-valid.json").exists());
+    assert!(run.join("evaluation-valid-tta.json").exists());
+    assert!(!run.join("evaluation-valid.json").exists());
 
-    // The default recipe's further parts are drawn anew for every view, and equally each time.
-    let augmented = ["train", "--server", &server.address, "--seed", "5", "--out"];
-    let other = folder.path().join("other");
-    let other = other.to_str().unwrap();
-    let trained = client(&[&augmented[..], &[other], &small[..]].concat());
-    assert!(trained.status.success(), "{trained:?}");
-    let again = || client(&["evaluate", "--server", &server.address, "--tta", "--json", other]).stdout;
+    // The default recipe's other operations are drawn for every view, and equally in every run.
+    let other = setup.text("other");
+    setup.trained(&[&SMALL[..], &["--epochs", "1", "--seed", "5", "--out", &other]].concat());
+    let again = || setup.output("evaluate", &["--tta", "--json", &other]).stdout;
     assert_eq!(again(), again());
 }

@@ -1,4 +1,4 @@
-//! Batches in fewer bytes: what they are made of on their way does not change what is learnt, but for rounding.
+//! Element types on the wire: training results change by rounding only.
 
 use equibatch_stream::{BatchDtype, BatchRequest, RetryPolicy, Servers, Split};
 use equibatch_training::{
@@ -9,11 +9,10 @@ use equibatch_training::{
 };
 use std::{collections::BTreeMap, fs, num::NonZeroUsize};
 
-use equibatch_harness::{
-    images::ImageFolder,
-    process::{ServerProcess, client},
-};
+use equibatch_harness::process::text;
 use half::f16;
+
+use super::setup::Setup;
 
 const SIZE: usize = 32;
 const BATCH: usize = 4;
@@ -88,9 +87,9 @@ fn little_endian(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-/// Normalised outside by the operations that stand in the graph, the same bits are learnt.
+/// Normalising outside by the graph's own operations gives the same bits.
 #[test]
-fn pixels_normalised_in_the_graph_are_those_normalised_before_it() {
+fn normalising_in_the_graph_equals_normalising_before_it() {
     let pixels = pixels();
     let plane = SIZE * SIZE;
     let normal: Vec<f32> = pixels
@@ -118,7 +117,7 @@ fn pixels_normalised_in_the_graph_are_those_normalised_before_it() {
         .map(|place| pixels[place])
         .collect();
     assert_eq!(trained(of(true), &interleaved), expected);
-    // And the formula itself, in double precision.
+    // The formula in double precision.
     for (place, (&pixel, &value)) in pixels.iter().zip(&normal).enumerate() {
         let channel = place / plane % 3;
         let exact = (f64::from(pixel) / 255.0 - f64::from(MEAN[channel])) / f64::from(STD[channel]);
@@ -127,7 +126,7 @@ fn pixels_normalised_in_the_graph_are_those_normalised_before_it() {
 }
 
 #[test]
-fn half_precision_that_holds_the_images_changes_nothing() {
+fn f16_images_without_rounding_change_nothing() {
     let halves: Vec<f16> = pixels()
         .iter()
         .map(|&pixel| f16::from_f32(f32::from(pixel) / 128.0 - 1.0))
@@ -142,10 +141,9 @@ fn half_precision_that_holds_the_images_changes_nothing() {
 
 /// A normalised value is off by at most half a grey level, 1/2 · 1/255 / 0.224 < 0.009, as a byte, and by 2⁻¹¹ of itself in half precision.
 #[test]
-fn the_same_batch_comes_in_fewer_bytes_up_to_rounding() {
-    let images = ImageFolder::new(&[("birds", 10), ("flowers", 20)]);
-    let server = ServerProcess::start(images.root(), &[]);
-    let servers = Servers::open(&server.address, RetryPolicy::default()).unwrap();
+fn smaller_element_types_give_the_same_batch_up_to_rounding() {
+    let setup = Setup::new();
+    let servers = Servers::open(&setup.server.address, RetryPolicy::default()).unwrap();
     let batch = |wire: BatchDtype| {
         let request = BatchRequest {
             wire,
@@ -186,45 +184,12 @@ fn the_same_batch_comes_in_fewer_bytes_up_to_rounding() {
 }
 
 #[test]
-fn a_run_learns_from_fewer_bytes() {
-    let images = ImageFolder::new(&[("birds", 10), ("flowers", 20)]);
-    let server = ServerProcess::start(images.root(), &[]);
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("bytes");
-    let mut arguments = vec![
-        "train",
-        "--server",
-        &server.address,
-        "--epochs",
-        "2",
-        "--wire",
-        "u8",
-    ];
-    arguments.extend([
-        "--arch",
-        "resnet18@8",
-        "--size",
-        "32",
-        "--batch-size",
-        "8",
-        "--threads",
-        "1",
-    ]);
-    arguments.extend(["--out", path.to_str().unwrap()]);
-    let output = client(&arguments);
-    assert!(output.status.success(), "{output:?}");
-    let metrics = fs::read_to_string(path.join("metrics.jsonl")).unwrap();
-    assert_eq!(metrics.lines().count(), 2, "trained and judged");
-    let refused = client(&[
-        "train",
-        "--server",
-        &server.address,
-        "--wire",
-        "f16",
-        "--resume",
-        path.to_str().unwrap(),
-    ]);
-    assert_eq!(refused.status.code(), Some(65));
-    let errors = String::from_utf8_lossy(&refused.stderr);
+fn a_run_trains_on_u8_batches() {
+    let setup = Setup::new();
+    let run = setup.run_folder("--epochs 2 --wire u8");
+    let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    assert_eq!(metrics.lines().count(), 2, "both epochs are evaluated");
+    let (code, _, errors) = setup.train(&["--wire", "f16", "--resume", text(&run)]);
+    assert_eq!(code, Some(65), "{errors}");
     assert!(errors.contains("wire was \"u8\", now \"f16\""), "{errors}");
 }

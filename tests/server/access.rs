@@ -1,35 +1,24 @@
-//! Who may come in: TLS, certificates of clients, tokens.
+//! TLS, tokens, and credential files that change.
 
 use std::{
     fs::{self, File},
     path::Path,
-    process::Output,
 };
 
 use equibatch_harness::{
     certificates::Authority,
-    images::ImageFolder,
-    process::{ServerProcess, server},
-    receive::{failure, receive, small},
-    wait::eventually_async,
+    files,
+    images::{ImageFolder, pictures},
+    process::{ServerProcess, TokenClient, errors, server, text},
+    receive::{endless, failure, receive, small},
 };
 use equibatch_proto::v1::{
     DescribeDatasetRequest, ListDatasetsRequest, batch_loader_client::BatchLoaderClient,
 };
 use tonic::{
-    Code, Request, Status,
-    metadata::MetadataValue,
-    service::interceptor::InterceptedService,
-    transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
+    Code,
+    transport::{Certificate, ClientTlsConfig, Endpoint},
 };
-
-fn pictures() -> ImageFolder {
-    ImageFolder::new(&[("birds", 5), ("flowers", 20)])
-}
-
-fn errors(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
 
 #[tokio::test]
 async fn a_stream_over_tls_has_the_same_bytes() {
@@ -56,32 +45,8 @@ async fn a_stream_over_tls_has_the_same_bytes() {
 const TOKEN: &str = "correct-horse-battery-staple";
 const OTHER: &str = "another-token-of-some-length";
 
-fn text(path: &Path) -> &str {
-    path.to_str().expect("a path in UTF-8")
-}
-
-type Client = BatchLoaderClient<InterceptedService<Channel, Shown>>;
-
-/// Shows a token, as any client in any language would.
-#[derive(Clone)]
-struct Shown(&'static str);
-
-impl tonic::service::Interceptor for Shown {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        let value = MetadataValue::try_from(format!("Bearer {}", self.0)).unwrap();
-        request.metadata_mut().insert("authorization", value);
-        Ok(request)
-    }
-}
-
-async fn with_token(server: &ServerProcess, token: &'static str) -> Client {
-    let endpoint = Endpoint::from_shared(format!("http://{}", server.address)).unwrap();
-    BatchLoaderClient::with_interceptor(endpoint.connect().await.unwrap(), Shown(token))
-        .max_decoding_message_size(usize::MAX)
-}
-
 #[tokio::test]
-async fn a_token_bounds_what_its_owner_sees_and_takes() {
+async fn a_token_limits_datasets_streams_epochs_and_weight() {
     let (images, others) = (pictures(), ImageFolder::new(&[("cats", 5), ("dogs", 5)]));
     let folder = tempfile::tempdir().unwrap();
     let tokens = folder.path().join("tokens");
@@ -91,9 +56,12 @@ async fn a_token_bounds_what_its_owner_sees_and_takes() {
     fs::write(&tokens, line).unwrap();
     let pets = format!("pets={}", others.root().display());
     let server = ServerProcess::start(images.root(), &["--data", &pets, "--tokens", text(&tokens)]);
-    let (mut all, mut some) = (with_token(&server, TOKEN).await, with_token(&server, OTHER).await);
+    let (mut all, mut some) = (
+        server.client_with_token(TOKEN).await,
+        server.client_with_token(OTHER).await,
+    );
 
-    let names = async |client: &mut Client| {
+    let names = async |client: &mut TokenClient| {
         let list = client
             .list_datasets(ListDatasetsRequest {})
             .await
@@ -125,7 +93,7 @@ async fn a_token_bounds_what_its_owner_sees_and_takes() {
         );
     }
 
-    // The name is not needed where only one dataset is seen.
+    // The name may be left out if only one dataset is visible.
     let status = some.stream_batches(small("train", 1001)).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
     assert!(status.message().contains("epochs"), "{status}");
@@ -149,7 +117,7 @@ async fn a_token_bounds_what_its_owner_sees_and_takes() {
 }
 
 #[tokio::test]
-async fn a_changed_file_lets_in_and_throws_out_and_no_token_is_logged() {
+async fn a_changed_token_file_is_reloaded_and_no_token_is_logged() {
     let images = pictures();
     let folder = tempfile::tempdir().unwrap();
     let (tokens, log) = (folder.path().join("tokens"), folder.path().join("log"));
@@ -157,14 +125,9 @@ async fn a_changed_file_lets_in_and_throws_out_and_no_token_is_logged() {
     let output = File::create(&log).unwrap();
     let options = ["--listen", ":0", "--log", "trace", "--tokens", text(&tokens)];
     let server = ServerProcess::logging(output, images.root(), &options);
-    let mut first = with_token(&server, TOKEN).await;
-    let mut second = with_token(&server, OTHER).await;
-    let mut stream = first
-        .stream_batches(small("train", 1_000_000))
-        .await
-        .unwrap()
-        .into_inner();
-    assert!(stream.message().await.unwrap().is_some());
+    let mut first = server.client_with_token(TOKEN).await;
+    let mut second = server.client_with_token(OTHER).await;
+    let mut stream = endless(&mut first).await;
     assert_eq!(
         second
             .list_datasets(ListDatasetsRequest {})
@@ -174,9 +137,9 @@ async fn a_changed_file_lets_in_and_throws_out_and_no_token_is_logged() {
         Code::Unauthenticated
     );
 
-    // A file without meaning changes nothing.
+    // An invalid file changes nothing.
     fs::write(&tokens, "nonsense\n").unwrap();
-    until(&log, "cannot reload the tokens").await;
+    files::wait_for_async(&log, "cannot reload the tokens").await;
     assert!(first.list_datasets(ListDatasetsRequest {}).await.is_ok());
 
     fs::write(&tokens, format!("{OTHER} second\n")).unwrap();
@@ -200,14 +163,8 @@ async fn a_changed_file_lets_in_and_throws_out_and_no_token_is_logged() {
     );
 }
 
-/// Waits until `words` are in the file.
-async fn until(path: &Path, words: &str) {
-    let is_there = async || fs::read_to_string(path).unwrap().contains(words).then_some(());
-    eventually_async(words, is_there).await;
-}
-
 #[tokio::test]
-async fn a_hangup_reads_files_again_and_names_what_needs_a_restart() {
+async fn sighup_reloads_files_and_logs_options_that_need_a_restart() {
     let images = pictures();
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
@@ -220,28 +177,23 @@ async fn a_hangup_reads_files_again_and_names_what_needs_a_restart() {
     configure(&tokens, "");
     let options = ["--listen", ":0", "--log", "info", "--config", text(&config)];
     let mut server = ServerProcess::logging(File::create(&log).unwrap(), images.root(), &options);
-    let mut first = with_token(&server, TOKEN).await;
-    let mut stream = first
-        .stream_batches(small("train", 1_000_000))
-        .await
-        .unwrap()
-        .into_inner();
-    assert!(stream.message().await.unwrap().is_some());
+    let mut first = server.client_with_token(TOKEN).await;
+    let mut stream = endless(&mut first).await;
 
     configure(&others, "max-streams = 7\n");
     server.hang_up();
-    until(&log, "tokens reloaded").await;
-    until(&log, "these options need a restart").await;
+    files::wait_for_async(&log, "tokens reloaded").await;
+    files::wait_for_async(&log, "these options need a restart").await;
     assert!(fs::read_to_string(&log).unwrap().contains("max-streams"));
-    let mut second = with_token(&server, OTHER).await;
+    let mut second = server.client_with_token(OTHER).await;
     assert!(second.list_datasets(ListDatasetsRequest {}).await.is_ok());
 
-    // Nonsense changes nothing.
+    // An invalid configuration changes nothing.
     configure(&others, "colour = 1\n");
     server.hang_up();
-    until(&log, "the previous one stays in force").await;
+    files::wait_for_async(&log, "the previous one stays in force").await;
     assert!(second.list_datasets(ListDatasetsRequest {}).await.is_ok());
-    assert!(stream.message().await.unwrap().is_some(), "no stream ends by it");
+    assert!(stream.message().await.unwrap().is_some(), "no stream ends");
     drop((stream, first, second));
     server.terminate();
     let status = tokio::task::spawn_blocking(move || server.wait()).await.unwrap();
@@ -249,7 +201,7 @@ async fn a_hangup_reads_files_again_and_names_what_needs_a_restart() {
 }
 
 #[test]
-fn files_without_meaning_are_named_before_anything_is_served() {
+fn invalid_credential_files_are_refused_at_start() {
     let images = pictures();
     let data = text(images.root());
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What is drawn, as a client sees it.
+//! Which samples a client gets.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -117,7 +117,7 @@ async fn validation_is_complete_in_order_unaugmented_and_apart_from_training() {
 }
 
 #[tokio::test]
-async fn other_balances_draw_what_they_say() {
+async fn each_balance_policy_draws_its_counts() {
     use balance::Policy;
     let images = pictures();
     let weights = |pairs: &[(&str, f64)]| {

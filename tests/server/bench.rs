@@ -1,9 +1,9 @@
-//! `server bench`, as a program.
+//! `server bench`.
 
 use equibatch_harness::{images::ImageFolder, process::server};
 use serde_json::{Map, Value};
 
-/// The object that `server bench` prints with these options.
+/// The JSON object that `server bench` prints.
 fn figures(options: &[&str]) -> Map<String, Value> {
     let output = server(&[&["bench", "--json", "--rounds", "1", "--seconds", "0"], options].concat());
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -13,10 +13,10 @@ fn figures(options: &[&str]) -> Map<String, Value> {
 
 #[test]
 fn ten_million_samples_are_planned_in_less_than_200_megabytes() {
-    // In a process of its own, whose memory nobody else uses.
+    // In a process of its own, so that its memory is only the plan's.
     let figures = figures(&["--only", "plan"]);
     let megabytes = figures["plan_10m_mb"].as_f64().expect("a number");
-    // Ten million numbers of four bytes are there at least, or nothing was measured.
+    // At least ten million numbers of four bytes, or nothing was measured.
     assert!((40.0..200.0).contains(&megabytes), "{megabytes} MB");
     for name in ["plan_10m_ms", "plan_10m_batch_us", "plan_10m_epoch_us"] {
         assert!(figures[name].is_f64(), "{name}: {figures:?}");
@@ -24,7 +24,7 @@ fn ten_million_samples_are_planned_in_less_than_200_megabytes() {
 }
 
 #[test]
-fn the_figures_that_other_programs_read_are_there() {
+fn the_json_output_has_the_documented_figures() {
     let images = ImageFolder::new(&[("birds", 3), ("flowers", 8)]);
     let root = images.root().to_str().expect("a path");
     let figures = figures(&["--only", "engine,stream", "--data", &format!("pictures={root}")]);
@@ -32,7 +32,7 @@ fn the_figures_that_other_programs_read_are_there() {
         let value = figures.get(name).and_then(Value::as_f64);
         value.unwrap_or_else(|| panic!("no {name} in {figures:?}"))
     };
-    // As many processors as there are can be busy at a time, and no more; twice as many, because a part of a machine may be counted.
+    // No more processors can be busy than there are; twice as many, because a container may report only a part.
     let processors = 2 * std::thread::available_parallelism().expect("a number").get();
     for name in [
         "engine_f32",
@@ -51,7 +51,7 @@ fn the_figures_that_other_programs_read_are_there() {
             "{name}: {busy} processors"
         );
     }
-    // Of one round, what is derived is what its name says.
+    // In one round, derived figures follow from the others.
     let beyond_batches = figure("stream_f32_cpu_ms") - figure("engine_f32_cpu_ms");
     let rate = figure("stream_f32_images_per_second");
     for (name, expected) in [
@@ -75,7 +75,7 @@ fn the_figures_that_other_programs_read_are_there() {
 }
 
 #[test]
-fn senseless_options_are_refused() {
+fn invalid_options_are_refused() {
     for (options, expected) in [
         (&["--rounds", "0"][..], "--rounds"),
         (&["--seconds", "nan"], "--seconds"),

@@ -1,4 +1,4 @@
-//! What the two caches keep, and what they do not.
+//! The cache of decoded images and the cache of files.
 
 use std::{
     collections::BTreeMap,
@@ -13,14 +13,14 @@ use equibatch_engine::{
     pipeline::{Files, Source},
 };
 use equibatch_harness::{
-    images::{ImageFolder, picture},
+    images::{ImageFolder, picture, pictures},
     process::ServerProcess,
     receive::{receive, small},
 };
 use equibatch_proto::v1::{ElementType, StreamBatchesRequest};
 use equibatch_server_tests::memory::{MemoryServer, config, dataset, engine_with};
 
-/// Files, and how often each was read.
+/// A source of files that counts the reads of each.
 #[derive(Debug, Default)]
 struct Counted(Mutex<BTreeMap<u32, usize>>);
 
@@ -31,7 +31,7 @@ impl Source for Counted {
     }
 }
 
-/// Streams three epochs with these bytes for images and for files. Returns the batches' digests, how often each file was read, and the server.
+/// Streams three epochs with these cache sizes for images and for files. Returns the batches' digests, the reads of each file, and the server.
 async fn streamed(
     images: &ImageFolder,
     (decoded, encoded): (u64, u64),
@@ -48,12 +48,12 @@ async fn streamed(
 }
 
 #[tokio::test]
-async fn files_are_read_once_where_there_is_room_for_them_and_the_batches_are_the_same() {
-    let images = ImageFolder::new(&[("birds", 5), ("flowers", 20)]);
+async fn files_are_read_once_if_they_fit_into_the_cache_and_batches_are_the_same() {
+    let images = pictures();
     let (reference, reads, _server) = streamed(&images, (0, 0)).await;
-    // Three epochs; some images are wanted twice at once, and then read for both.
+    // Three epochs; an image that two workers need at once is read for both.
     assert!(reads.iter().sum::<usize>() > 2 * reads.len(), "{reads:?}");
-    // Of the bytes of all images, about a half.
+    // About half the bytes of all images.
     for budgets in [(0, 1 << 20), (60_000, 1 << 20), (0, 30_000), (60_000, 10_000)] {
         let (digests, reads, server) = streamed(&images, budgets).await;
         assert_eq!(digests, reference, "{budgets:?}");
@@ -78,8 +78,8 @@ async fn files_are_read_once_where_there_is_room_for_them_and_the_batches_are_th
 }
 
 #[tokio::test]
-async fn the_rare_class_is_kept_decoded_and_the_others_as_files() {
-    let images = ImageFolder::new(&[("birds", 5), ("flowers", 20)]);
+async fn a_rare_class_is_cached_decoded_and_the_others_as_files() {
+    let images = pictures();
     let scanned = dataset(images.root());
     let bytes = |&bird: &u32| {
         let file = &scanned.samples[bird as usize];
@@ -93,12 +93,12 @@ async fn the_rare_class_is_kept_decoded_and_the_others_as_files() {
     let (birds, flowers) = (birds.len() as u64, (reads.len() - birds.len()) as u64);
     assert_eq!((kept.images, kept.bytes), (birds, room), "{kept:?}");
     assert_eq!((files.images, files.misses), (flowers, flowers), "{files:?}");
-    // Flowers are decoded again and again, from the same bytes.
+    // Flowers are decoded repeatedly from cached files.
     assert_eq!(kept.misses, birds + flowers + files.hits, "{kept:?} {files:?}");
     assert!(files.hits >= flowers, "{files:?}");
 }
 
-/// What a process had resident at most, in bytes.
+/// Peak resident memory of a process, in bytes.
 fn peak(process: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = status
@@ -151,7 +151,7 @@ async fn a_server_takes_no_more_memory_than_its_budgets_allow() {
         panic!("{peaks:?}")
     };
     let budgets = (4 << 20) + (256 << 10);
-    // Memory is given out in pieces, and two runs are not alike to the page.
+    // Memory is allocated in pages, and runs differ by some.
     let slack = 3 << 20;
     assert!(bounded <= none + budgets + slack, "{peaks:?}");
     assert!(

@@ -41,7 +41,7 @@ async fn the_canonical_size_changes_pixels_by_a_few_levels_and_nothing_else() {
         differences.sort_unstable();
         let mean = differences.iter().map(|d| f64::from(*d)).sum::<f64>() / differences.len() as f64;
         let of_hundred = differences[differences.len() * 99 / 100];
-        // In levels of 255. As ARCHITECTURE.md says.
+        // In levels of 255, as in ARCHITECTURE.md.
         assert!((1.0..3.0).contains(&mean), "{split}: {mean} levels in the mean");
         assert!(
             of_hundred <= 24,

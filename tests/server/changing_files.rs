@@ -21,7 +21,7 @@ fn pictures() -> ImageFolder {
     ImageFolder::new(&[("birds", BIRDS), ("flowers", 20)])
 }
 
-/// A server that tolerates any number of broken files.
+/// An engine that tolerates any number of broken files.
 fn server(images: &ImageFolder, cache_bytes: u64) -> MemoryServer {
     let mut settings = config(2, cache_bytes);
     settings.max_broken = 1.0;
@@ -34,7 +34,7 @@ async fn train(server: &MemoryServer) -> Received {
         .unwrap()
 }
 
-/// Flowers that are trained on, as sample ids, ascending.
+/// Sample ids of the flowers in the train split, ascending.
 fn flowers(received: &Received) -> Vec<u32> {
     let ids = received.batches.iter().flat_map(|batch| &batch.sample_ids);
     let mut ids: Vec<u32> = ids.copied().filter(|id| *id as usize >= BIRDS).collect();
@@ -43,14 +43,14 @@ fn flowers(received: &Received) -> Vec<u32> {
     ids
 }
 
-/// Sets the time of the last change, as if it had been made some seconds later: two changes within one tick of the clock have one time.
+/// Sets the modification time some seconds later, because two changes within one clock tick have the same time.
 fn touch(path: &Path) {
     let file = File::options().write(true).open(path).unwrap();
     let time = file.metadata().unwrap().modified().unwrap();
     file.set_modified(time + Duration::from_secs(5)).unwrap();
 }
 
-/// Puts `bytes` in place of a file by renaming, as editors and synchronising programs do.
+/// Replaces a file by renaming, as editors and synchronising programs do.
 fn rename_over(path: &Path, bytes: &[u8]) {
     let new = path.with_extension("new");
     fs::write(&new, bytes).unwrap();
@@ -59,7 +59,7 @@ fn rename_over(path: &Path, bytes: &[u8]) {
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_the_one_scanned_is_replaced_and_named_with_the_reason() {
+async fn a_file_changed_since_the_scan_is_replaced_and_reported() {
     let images = pictures();
     let before = train(&server(&images, 1 << 26)).await;
     let server = server(&images, 0);
@@ -76,7 +76,7 @@ async fn a_file_that_is_not_the_one_scanned_is_replaced_and_named_with_the_reaso
     bytes.push(0);
     rename_over(&file(grown), &bytes);
     touch(&file(written));
-    // A bird of exactly the flower's size: only the time tells, and its label would be wrong.
+    // A bird of exactly the flower's size: only the modification time differs, and its label would be wrong.
     let size = fs::metadata(file(swapped)).unwrap().len() as usize;
     let mut bird = fs::read(images.file("birds", 0)).unwrap();
     bird.resize(size, 0);
@@ -133,7 +133,7 @@ async fn a_file_that_is_not_the_one_scanned_is_replaced_and_named_with_the_reaso
 }
 
 #[tokio::test]
-async fn an_image_in_the_cache_outlives_its_file() {
+async fn a_cached_image_outlives_its_file() {
     let images = pictures();
     let server = server(&images, 1 << 26);
     let before = train(&server).await;

@@ -1,4 +1,4 @@
-//! The same request gives the same bytes, whatever happens around it.
+//! The same request gives the same bytes under any conditions.
 
 use equibatch_harness::{
     images::ImageFolder,
@@ -34,7 +34,7 @@ async fn threads_and_cache_change_no_byte() {
 }
 
 #[tokio::test]
-async fn a_stream_that_may_hold_one_batch_only_gives_the_same() {
+async fn a_stream_limited_to_one_batch_gives_the_same_bytes() {
     let images = pictures();
     let reference = digests(&images, 2, 1 << 26).await;
     let mut settings = config(2, 1 << 26);
@@ -47,7 +47,7 @@ async fn a_stream_that_may_hold_one_batch_only_gives_the_same() {
 }
 
 #[tokio::test]
-async fn a_warm_cache_and_streams_beside_change_no_byte() {
+async fn a_warm_cache_and_concurrent_streams_change_no_byte() {
     let images = pictures();
     let server = MemoryServer::start(engine(images.root(), config(2, 1 << 26)));
     let mut client = server.client().await;
@@ -90,7 +90,7 @@ async fn any_server_continues_from_any_token() {
 }
 
 #[tokio::test]
-async fn shards_are_parts_of_the_whole_and_may_change_in_number_on_the_way() {
+async fn shards_partition_a_stream_and_their_number_may_change() {
     let images = pictures();
     let server = MemoryServer::start(engine(images.root(), config(2, 1 << 26)));
     let mut client = server.client().await;
@@ -100,7 +100,7 @@ async fn shards_are_parts_of_the_whole_and_may_change_in_number_on_the_way() {
         for rank in 0..world {
             let mut request = small("train", 1);
             request.shard = Some(Shard { world, rank });
-            // The token is of the whole stream.
+            // The token belongs to the whole stream.
             request.start = whole.batches[0].next.clone();
             let part = receive(&mut client, request).await.unwrap();
             assert_eq!(part.batches.len() + 1, whole.batches.len());
@@ -126,7 +126,7 @@ async fn shards_are_parts_of_the_whole_and_may_change_in_number_on_the_way() {
 }
 
 #[tokio::test]
-async fn strides_share_out_the_batches_of_a_stream() {
+async fn strides_partition_the_batches_of_a_stream() {
     let images = pictures();
     let server = MemoryServer::start(engine(images.root(), config(2, 1 << 26)));
     let mut client = server.client().await;

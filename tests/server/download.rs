@@ -1,4 +1,4 @@
-//! Fetching images from a server that is not always what one would wish for.
+//! `server download` from servers with faults.
 
 use std::{
     collections::BTreeMap,
@@ -35,7 +35,7 @@ fn jpeg(number: u32) -> Vec<u8> {
     encoded(number, ImageFormat::Jpeg)
 }
 
-/// Impatient, and allowed to reach the test's own server only.
+/// Short timeouts, and access to the test's own server only.
 fn options(out: &Path) -> DownloadOptions {
     DownloadOptions {
         private: PrivateAddresses::Only(vec![IpAddr::from([127, 0, 0, 1])]),
@@ -93,7 +93,7 @@ fn images_are_numbered_by_line_and_named_by_content() {
 }
 
 #[test]
-fn what_is_no_image_is_a_failure_with_a_reason_and_is_not_stored() {
+fn files_that_are_not_images_fail_with_a_reason_and_are_not_stored() {
     let half = jpeg(1)[..jpeg(1).len() / 2].to_vec();
     let server = HttpServer::start(move |path, _| match path {
         "/missing.jpg" => Reply::new("404 Not Found", &[("Content-Type", "image/jpeg")], &jpeg(1)),
@@ -127,7 +127,7 @@ fn what_is_no_image_is_a_failure_with_a_reason_and_is_not_stored() {
         ("/huge.jpg", "--max-bytes", 1),
         ("/endless.jpg", "--max-bytes", 1),
         ("/loop.jpg", "redirect", 1),
-        // A path like any other, of the same host.
+        // Another path of the same host.
         ("/file.jpg", "404", 1),
     ];
     let mut urls: Vec<String> = cases.iter().map(|(path, ..)| server.url(path)).collect();
@@ -149,7 +149,7 @@ fn what_is_no_image_is_a_failure_with_a_reason_and_is_not_stored() {
 }
 
 #[test]
-fn a_server_that_falls_silent_holds_nobody_up_for_ever() {
+fn a_silent_server_times_out() {
     let server = HttpServer::start(|path, _| match path {
         "/silent.jpg" => Reply::Stall(vec![]),
         _ => Reply::image("image/jpeg", &jpeg(1)).stalled(300),
@@ -171,7 +171,7 @@ fn a_server_that_falls_silent_holds_nobody_up_for_ever() {
 }
 
 #[test]
-fn addresses_of_this_machine_are_not_asked_unless_allowed() {
+fn local_addresses_are_refused_unless_allowed() {
     let server = HttpServer::start(|_, _| Reply::image("image/jpeg", &jpeg(1)));
     let out = folder();
     let port = server.port();
@@ -200,7 +200,7 @@ fn addresses_of_this_machine_are_not_asked_unless_allowed() {
 }
 
 #[test]
-fn a_redirection_leads_nowhere_that_is_not_allowed() {
+fn redirects_to_disallowed_addresses_are_refused() {
     let secret = HttpServer::start_on(IpAddr::from([127, 0, 0, 2]), |_, _| {
         Reply::image("image/jpeg", &jpeg(1))
     });
@@ -223,7 +223,7 @@ fn a_redirection_leads_nowhere_that_is_not_allowed() {
 }
 
 #[test]
-fn faults_that_may_pass_are_tried_again_as_often_as_allowed() {
+fn transient_faults_are_retried_up_to_the_limit() {
     let server = HttpServer::start(|path, before| match (path, before) {
         ("/tired.jpg", 0) => Reply::new("503 Service Unavailable", &[], b""),
         ("/tired.jpg", 1) => Reply::new("429 Too Many Requests", &[("Retry-After", "0")], b""),
@@ -252,8 +252,8 @@ fn faults_that_may_pass_are_tried_again_as_often_as_allowed() {
 }
 
 #[test]
-fn no_host_is_asked_for_more_at_a_time_than_allowed() {
-    // Answers go out in pairs only: fewer connections than two would never end, more than two are counted.
+fn concurrent_requests_per_host_are_limited() {
+    // Responses are sent in pairs: fewer than two connections would never end, more than two are counted.
     let (pair, open, most) = (
         Barrier::new(2),
         AtomicUsize::new(0),
@@ -324,7 +324,7 @@ fn nothing_is_written_through_a_link_out_of_the_folder() {
 }
 
 #[test]
-fn the_program_fetches_classes_that_can_be_counted_and_says_how_it_went() {
+fn the_command_downloads_classes_and_reports_counts() {
     let server = HttpServer::start(|path, _| match path.strip_suffix(".jpg") {
         Some(number) => Reply::image("image/jpeg", &jpeg(number[1..].parse().unwrap())),
         None => Reply::new("404 Not Found", &[], b""),

@@ -1,7 +1,7 @@
-//! `server explain`: pictures made again from its numbers alone.
+//! `server explain`: images rendered from its numbers alone.
 
 use equibatch_harness::{
-    images::{ImageFolder, decoded},
+    images::{ImageFolder, decoded, pictures},
     process,
     receive::{floats, receive, small},
 };
@@ -10,7 +10,7 @@ use equibatch_server_tests::memory::{MemoryServer, config, engine};
 use image::RgbImage;
 use serde_json::Value;
 
-/// Larger than any of the images, so that none is reduced before it is sampled.
+/// Larger than all images, so that none is reduced before sampling.
 const SIZE: u32 = 64;
 
 fn number(value: &Value) -> f64 {
@@ -73,8 +73,8 @@ fn explained(images: &ImageFolder, recipe: &str, step: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_picture_can_be_made_again_from_its_explanation() {
-    let images = ImageFolder::new(&[("birds", 5), ("flowers", 20)]);
+async fn an_image_can_be_rendered_from_its_explanation() {
+    let images = pictures();
     let server = MemoryServer::start(engine(images.root(), config(2, 1 << 26)));
     for recipe in ["fastai", "resized_crop flip dihedral lighting(0.3,p=1)"] {
         let request = StreamBatchesRequest {
@@ -126,8 +126,8 @@ async fn a_picture_can_be_made_again_from_its_explanation() {
 }
 
 #[test]
-fn the_explanation_can_be_read_and_looked_at() {
-    let images = ImageFolder::new(&[("birds", 5), ("flowers", 20)]);
+fn explanations_are_printed_and_drawn() {
+    let images = pictures();
     let root = images.root().to_str().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let picture = folder.path().join("batch.png");

@@ -1,4 +1,4 @@
-//! The commands that look at folders, as processes: what they print, and how they end.
+//! The commands for folders: `stats`, `verify` and `serve`, their output and exit codes.
 
 use std::{
     fs,
@@ -8,7 +8,7 @@ use std::{
 };
 
 use equibatch_harness::{
-    images::ImageFolder,
+    images::{ImageFolder, pictures},
     process::{ServerProcess, program, server},
 };
 use serde_json::Value;
@@ -29,13 +29,13 @@ fn run(command: &str, root: &Path, options: &[&str]) -> (Option<i32>, String, St
 }
 
 #[test]
-fn stats_says_what_a_client_would_get() {
-    let images = ImageFolder::new(&[("birds", 5), ("flowers", 20)]);
+fn stats_shows_what_a_client_would_receive() {
+    let images = pictures();
     let (code, text, errors) = run("stats", images.root(), &["--image-size", "32"]);
     assert_eq!(
         (code, errors.as_str()),
         (Some(0), ""),
-        "no bar where there is no terminal"
+        "no progress bar without a terminal"
     );
     assert!(text.contains("birds        4      1     0\n"), "{text}");
     assert!(
@@ -54,7 +54,7 @@ fn stats_says_what_a_client_would_get() {
 }
 
 #[test]
-fn verify_ends_with_a_code_that_says_whether_something_is_wrong() {
+fn verify_exits_with_a_code_if_it_finds_problems() {
     let images = ImageFolder::new(&[("birds", 3), ("flowers", 6)]);
     let exact = &["--exact"];
     let (code, text, _) = run("verify", images.root(), exact);
@@ -69,10 +69,10 @@ fn verify_ends_with_a_code_that_says_whether_something_is_wrong() {
     assert!(text.contains("CONFLICT of classes"), "{text}");
 
     let (code, json, _) = run("verify", images.root(), &["--exact", "--delete", "--json"]);
-    let verdict: Value = serde_json::from_str(&json).unwrap();
-    assert_eq!((code, &verdict["remaining"]), (Some(65), &Value::from(1)));
-    assert_eq!(verdict["deeds"][0]["deed"], "deleted");
-    assert_eq!(verdict["groups"][0]["conflict"], true);
+    let report: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((code, &report["remaining"]), (Some(65), &Value::from(1)));
+    assert_eq!(report["deeds"][0]["deed"], "deleted");
+    assert_eq!(report["groups"][0]["conflict"], true);
     assert!(!images.file("flowers", 2).exists());
 
     fs::remove_file(images.root().join("flowers/copy.jpg")).unwrap();
@@ -95,7 +95,7 @@ fn a_verified_copy_can_be_served() {
 }
 
 #[test]
-fn images_of_formats_that_are_not_read_are_counted_and_named() {
+fn images_of_unsupported_formats_are_counted_and_named() {
     let images = ImageFolder::new(&[("birds", 3), ("flowers", 6)]);
     for name in ["birds/a.heic", "birds/b.heic", "flowers/c.avif"] {
         fs::write(images.root().join(name), b"pixels").unwrap();
@@ -125,13 +125,13 @@ fn images_of_formats_that_are_not_read_are_counted_and_named() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_read_is_refused_and_not_left_out() {
+fn an_unreadable_folder_is_refused() {
     let images = ImageFolder::new(&[("birds", 3), ("cats", 3), ("flowers", 6)]);
     let locked = images.root().join("birds");
     let permit = |mode| fs::set_permissions(&locked, fs::Permissions::from_mode(mode)).unwrap();
-    let run_as_nobody = |command: &[&str]| {
+    let run_unprivileged = |command: &[&str]| {
         let mut server = Command::new(program("server"));
-        // A superuser reads everything.
+        // The superuser can read every folder.
         if fs::read_dir(&locked).is_ok() {
             server.uid(65534);
         }
@@ -140,7 +140,7 @@ fn a_folder_that_cannot_be_read_is_refused_and_not_left_out() {
     fs::set_permissions(images.root(), fs::Permissions::from_mode(0o755)).unwrap();
     permit(0o000);
     let [served, verified] =
-        [&["serve", "--listen", ":0", "--data"][..], &["verify", "--exact"]].map(run_as_nobody);
+        [&["serve", "--listen", ":0", "--data"][..], &["verify", "--exact"]].map(run_unprivileged);
     permit(0o755);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let sentence = text(&served.stderr);
@@ -155,7 +155,7 @@ fn a_folder_that_cannot_be_read_is_refused_and_not_left_out() {
 }
 
 #[test]
-fn a_folder_of_one_class_is_told_from_one_of_classes() {
+fn a_class_folder_is_distinguished_from_a_dataset() {
     let images = ImageFolder::new(&[("birds", 3), ("flowers", 6)]);
     let (code, _, errors) = run("stats", &images.root().join("birds"), &[]);
     assert_eq!(code, Some(66));
@@ -163,7 +163,7 @@ fn a_folder_of_one_class_is_told_from_one_of_classes() {
 }
 
 #[test]
-fn senseless_options_are_named() {
+fn invalid_options_are_named() {
     let images = ImageFolder::new(&[("birds", 1), ("flowers", 1)]);
     let inside = images.root().join("bad");
     let inside = inside.to_str().unwrap();

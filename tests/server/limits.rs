@@ -1,4 +1,4 @@
-//! What one client can cost the others: silence, floods, slowness, greed. Frames are written by hand where no decent client would send them.
+//! Limits per client: silent connections, floods, slow readers, too many streams. Some frames are written byte by byte, as no client library sends them.
 
 use std::{
     fs::File,
@@ -12,9 +12,9 @@ use bytes::Bytes;
 use equibatch_harness::{
     frames::{
         CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PREFACE, PRIORITY, RST_STREAM, SETTINGS,
-        WINDOW_UPDATE, connect, frame, headers, is_hung_up,
+        WINDOW_UPDATE, connect, frame, headers, is_closed,
     },
-    images::ImageFolder,
+    images::pictures,
     process::ServerProcess,
     receive::{failure, next, open, receive, small},
     wait::{eventually_async, within},
@@ -26,11 +26,7 @@ use h2::client::SendRequest;
 use prost::Message as _;
 use tonic::Code;
 
-fn pictures() -> ImageFolder {
-    ImageFolder::new(&[("birds", 5), ("flowers", 20)])
-}
-
-/// Calls `StreamBatches` without a library for gRPC, which would read ahead.
+/// Calls `StreamBatches` without a gRPC library, which would read ahead.
 async fn stream_batches(
     requests: &mut SendRequest<Bytes>,
     request: &StreamBatchesRequest,
@@ -56,7 +52,7 @@ async fn assert_serves(server: &ServerProcess) {
 }
 
 #[tokio::test]
-async fn requests_taken_back_as_fast_as_they_are_made_end_their_connection() {
+async fn rapid_resets_close_their_connection() {
     let images = pictures();
     let server = ServerProcess::start(images.root(), &[]);
     let mut stream = connect(&server);
@@ -67,31 +63,31 @@ async fn requests_taken_back_as_fast_as_they_are_made_end_their_connection() {
         flood.extend(frame(HEADERS, END_HEADERS, id, &block));
         flood.extend(frame(RST_STREAM, 0, id, &8_u32.to_be_bytes()));
     }
-    // The server may hang up before all is sent.
+    // The server may close the connection before everything is sent.
     let _sent = stream.write_all(&flood);
-    assert!(is_hung_up(stream));
+    assert!(is_closed(stream));
     assert_serves(&server).await;
 }
 
 #[tokio::test]
-async fn headers_without_an_end_end_their_connection() {
+async fn endless_headers_close_their_connection() {
     let images = pictures();
     let server = ServerProcess::start(images.root(), &[]);
     let mut stream = connect(&server);
     stream
         .write_all(&frame(HEADERS, END_STREAM, 1, &headers("ListDatasets")))
         .expect("sent");
-    // A literal header of 16,000 bytes, again and again: 64 MB in all.
+    // A literal header of 16,000 bytes, repeated: 64 MB in all.
     let mut block = vec![0x00, 1, b'a', 0x7f, 0x81, 0x7c];
     block.resize(block.len() + 16_000, b'a');
     let more = frame(CONTINUATION, 0, 1, &block);
     let refused = (0..4000).any(|_| stream.write_all(&more).is_err());
-    assert!(refused || is_hung_up(stream), "64 MB of headers are taken");
+    assert!(refused || is_closed(stream), "64 MB of headers are taken");
     assert_serves(&server).await;
 }
 
 #[tokio::test]
-async fn a_flood_of_frames_costs_bounded_memory_and_nobody_else() {
+async fn a_flood_of_frames_takes_bounded_memory_and_affects_no_other_client() {
     let images = pictures();
     let server = ServerProcess::start(images.root(), &[]);
     assert_serves(&server).await;
@@ -123,13 +119,13 @@ async fn a_flood_of_frames_costs_bounded_memory_and_nobody_else() {
         let limit = Some(Duration::from_millis(500));
         stream.set_write_timeout(limit).expect("a time limit");
         let _begun = stream.write_all(&begin);
-        // Nothing is read. Up to 8 MB are sent, until the server hangs up or takes no more.
+        // Nothing is read. Up to 8 MB are sent, until the server closes the connection or the socket blocks.
         let thousand = flooding.repeat(1000);
         let sent = (0..8_000_000 / thousand.len()).take_while(|_| stream.write_all(&thousand).is_ok());
         assert!(sent.count() > 0, "{name}");
         assert_serves(&server).await;
     }
-    // The kernel counts in parts: a peak may be read a little below what was read before.
+    // The kernel's counters are approximate: a peak may be read slightly lower than before.
     let grown = server.peak_memory().saturating_sub(before);
     assert!(grown < 64 << 20, "{grown} bytes");
 }
@@ -156,21 +152,21 @@ async fn a_request_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
-async fn a_connection_on_which_nothing_is_asked_is_closed_and_one_with_a_stream_is_not() {
+async fn idle_connections_are_closed_and_those_with_a_stream_are_not() {
     let images = pictures();
     let server = ServerProcess::start(images.root(), &["--idle-timeout", "1"]);
     let (mut used, mut unused) = (server.client().await, server.client().await);
     let (_description, mut stream) = open(&mut used, small("train", 1_000_000)).await.unwrap();
     next(&mut stream).await.unwrap().unwrap();
     assert!(receive(&mut unused, small("valid", 1)).await.is_ok());
-    // Two connections that begin well and go on to say nothing: the second begins when the first was closed.
+    // Two connections that fall silent after a good start, one after the other.
     for _ in 0..2 {
         let raw = connect(&server);
-        let closed = tokio::task::spawn_blocking(move || is_hung_up(raw));
+        let closed = tokio::task::spawn_blocking(move || is_closed(raw));
         assert!(closed.await.unwrap());
     }
     next(&mut stream).await.unwrap().unwrap();
-    // Its own connection was closed, too: it makes another one.
+    // Its own connection was closed, too: it reconnects.
     eventually_async("the client connects again", async || {
         let received = receive(&mut unused, small("valid", 1)).await;
         received
@@ -181,7 +177,7 @@ async fn a_connection_on_which_nothing_is_asked_is_closed_and_one_with_a_stream_
 }
 
 #[tokio::test]
-async fn a_reader_that_gives_no_sign_of_life_is_given_up() {
+async fn a_reader_that_answers_no_ping_is_disconnected() {
     let images = pictures();
     let service = ServiceConfig {
         keepalive_interval: Duration::from_millis(100),
@@ -198,13 +194,13 @@ async fn a_reader_that_gives_no_sign_of_life_is_given_up() {
             ended = &mut connection => panic!("{ended:?}"),
         }
     };
-    // From here on nobody answers to anything, and nothing is closed.
+    // From here on no PING is answered, and nothing is closed.
     no_stream_is_open(&server.engine).await;
     drop((unread, connection));
 }
 
 #[tokio::test]
-async fn what_is_not_http2_is_hung_up_on() {
+async fn connections_that_do_not_speak_http2_are_closed() {
     let images = pictures();
     let server = ServerProcess::start(images.root(), &[]);
     for words in [
@@ -214,9 +210,9 @@ async fn what_is_not_http2_is_hung_up_on() {
     ] {
         let mut stream = TcpStream::connect(&server.address).expect("a connection");
         stream.write_all(words).expect("sent");
-        // The server may have hung up already.
+        // The server may have closed the connection already.
         let _closed_on_both_sides = stream.shutdown(Shutdown::Write);
-        assert!(is_hung_up(stream));
+        assert!(is_closed(stream));
     }
     assert_serves(&server).await;
 }
@@ -228,7 +224,7 @@ async fn a_connection_that_stays_silent_is_closed() {
     for words in [&b""[..], b"PRI * HT", PREFACE] {
         let mut stream = TcpStream::connect(&server.address).expect("a connection");
         stream.write_all(words).expect("sent");
-        assert!(is_hung_up(stream), "{words:?}");
+        assert!(is_closed(stream), "{words:?}");
     }
     assert_serves(&server).await;
 }
@@ -237,12 +233,12 @@ async fn a_connection_that_stays_silent_is_closed() {
 async fn one_address_cannot_take_all_connections() {
     let images = pictures();
     let server = ServerProcess::start(images.root(), &["--max-connections", "8"]);
-    // A quarter of eight, and these answer.
+    // A quarter of eight.
     let mut first = server.client().await;
     let _second = server.client().await;
     assert!(receive(&mut first, small("valid", 1)).await.is_ok());
     let third = TcpStream::connect(&server.address).expect("a connection");
-    assert!(is_hung_up(third));
+    assert!(is_closed(third));
     assert!(receive(&mut first, small("valid", 1)).await.is_ok());
 }
 
@@ -261,7 +257,7 @@ async fn one_client_cannot_take_all_streams() {
     assert_eq!(status.code(), Code::ResourceExhausted);
     assert!(status.message().contains("2 streams open"), "{status}");
     drop(first);
-    eventually_async("a place comes back", async || {
+    eventually_async("a permit is released", async || {
         let opened = open(&mut client, small("train", 1)).await;
         opened
             .map_err(|status| assert_eq!(status.code(), Code::ResourceExhausted, "{status}"))
@@ -271,7 +267,7 @@ async fn one_client_cannot_take_all_streams() {
 }
 
 #[tokio::test]
-async fn a_reader_that_takes_nothing_finds_a_status_when_it_comes_back() {
+async fn a_stalled_reader_that_resumes_gets_a_status() {
     let images = pictures();
     let service = ServiceConfig {
         reader_timeout: Some(Duration::from_millis(200)),
@@ -292,7 +288,7 @@ async fn a_reader_that_takes_nothing_finds_a_status_when_it_comes_back() {
 }
 
 #[tokio::test]
-async fn a_reader_that_does_not_come_back_loses_its_connection() {
+async fn a_stalled_reader_loses_its_connection() {
     let images = pictures();
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
@@ -300,14 +296,14 @@ async fn a_reader_that_does_not_come_back_loses_its_connection() {
     let server = ServerProcess::logging(File::create(&log).unwrap(), images.root(), &options);
     let stream = tokio::net::TcpStream::connect(&server.address).await.unwrap();
     let (mut requests, connection) = h2::client::handshake(stream).await.unwrap();
-    // It answers to every sign of life that the server asks for.
+    // It answers every PING.
     let connection = tokio::spawn(connection);
     let unread = stream_batches(&mut requests, &small("train", 1_000_000)).await;
     let _how = within("the connection is cut", connection).await.unwrap();
     drop(unread);
-    // The only place there is comes back.
+    // The only stream permit is released.
     let mut client = server.client().await;
-    eventually_async("the only place comes back", async || {
+    eventually_async("the only permit is released", async || {
         let received = receive(&mut client, small("valid", 1)).await;
         received
             .map_err(|status| assert_eq!(status.code(), Code::ResourceExhausted, "{status}"))

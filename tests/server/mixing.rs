@@ -61,7 +61,7 @@ fn explained(images: &ImageFolder, recipe: &str, batch_size: u32) -> Vec<Value> 
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Total weight of each class in batches, with mixed labels.
+/// The sum of label weights of each class over batches.
 fn exposure(batches: &[Batch]) -> BTreeMap<u32, f64> {
     let mut shown = BTreeMap::new();
     for batch in batches {

@@ -1,40 +1,20 @@
-//! The server as its operator sees it: configuration files, health, metrics, and the log.
+//! Configuration files, health, metrics and the log.
 
 use std::{
     collections::BTreeSet,
     fs::{self, File},
-    path::Path,
-    process::Output,
     time::Instant,
 };
 
 use equibatch_harness::{
     admin::{get, value},
     checkout,
-    images::ImageFolder,
-    process::{ServerProcess, server},
+    images::pictures,
+    process::{ServerProcess, arguments, assert_one_line, server, text},
     receive::{receive, small},
 };
 use equibatch_server::admin::Admin;
 use equibatch_server_tests::memory::{MemoryServer, config, engine, no_stream_is_open};
-
-fn pictures() -> ImageFolder {
-    ImageFolder::new(&[("birds", 5), ("flowers", 20)])
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("a path in UTF-8")
-}
-
-fn assert_ends(output: &Output, code: i32, words: &[&str]) {
-    let said = [&output.stdout[..], &output.stderr[..]].concat();
-    let said = String::from_utf8_lossy(&said).into_owned();
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    assert_eq!(said.lines().count(), 1, "{said}");
-    for word in words {
-        assert!(said.contains(word), "{word:?} is not in: {said}");
-    }
-}
 
 #[test]
 fn a_configuration_is_checked_before_it_is_used() {
@@ -46,29 +26,29 @@ fn a_configuration_is_checked_before_it_is_used() {
         server(&["check", text(&path)])
     };
     let data = format!("[data]\npictures = \"{}\"\n", images.root().display());
-    assert_ends(&check(&data), 0, &["serves pictures"]);
-    assert_ends(
+    assert_one_line(&check(&data), 0, &["serves pictures"]);
+    assert_one_line(
         &check(&format!("\ncolour = 1\n{data}")),
         78,
         &["server.toml, line 2: unknown key `colour`"],
     );
-    assert_ends(
+    assert_one_line(
         &check(&format!("threads = \"many\"\n{data}")),
         78,
         &["line 1", "--threads", "many"],
     );
-    // What only the meaning shows.
-    assert_ends(
+    // Errors that only the values show.
+    assert_one_line(
         &check(&format!("\n\nmax-broken = 7\n{data}")),
         78,
         &["line 3", "--max-broken", "from 0 to 1"],
     );
-    assert_ends(
+    assert_one_line(
         &check(&format!("tokens = \"/nowhere\"\n{data}")),
         66,
         &["/nowhere"],
     );
-    assert_ends(
+    assert_one_line(
         &check("[data]\npictures = \"/nowhere\""),
         66,
         &["pictures", "/nowhere"],
@@ -80,17 +60,10 @@ fn the_printed_configuration_is_a_configuration() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("server.toml");
     fs::write(&path, "threads = 3\ncache-bytes = \"1GiB\"\n").unwrap();
-    let typed = [
-        "serve",
-        "--config",
-        text(&path),
-        "--print-config",
-        "--data",
-        "a=/a",
-        "--threads",
-        "5",
-    ];
-    let printed = server(&typed);
+    let printed = server(&arguments(
+        "serve --print-config --data a=/a --threads 5",
+        &["--config", text(&path)],
+    ));
     assert_eq!(printed.status.code(), Some(0));
     let printed = String::from_utf8(printed.stdout).unwrap();
     for line in [
@@ -110,7 +83,7 @@ fn the_printed_configuration_is_a_configuration() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_operator_hears_whether_it_lives_is_ready_and_what_it_did() {
+async fn the_operator_port_reports_liveness_readiness_and_metrics() {
     let images = pictures();
     let started = Instant::now();
     let threads = 2;
@@ -155,7 +128,7 @@ async fn the_operator_hears_whether_it_lives_is_ready_and_what_it_did() {
     );
     assert_eq!(of_pictures("equibatch_streams_opened_total"), 1.0);
     assert_eq!(of_pictures("equibatch_streams"), 0.0);
-    // No thread can have rendered for longer than there was time.
+    // No thread can have rendered for longer than the elapsed time.
     let rendering = of_pictures("equibatch_rendering_seconds_total");
     let most = threads as f64 * started.elapsed().as_secs_f64();
     assert!(rendering > 0.0 && rendering <= most, "{rendering} s of {most} s");
@@ -170,7 +143,7 @@ async fn the_operator_hears_whether_it_lives_is_ready_and_what_it_did() {
     assert_eq!(get("/healthz").await.0, 200);
 }
 
-/// The metrics are those of the table in docs/operate.md.
+/// Checks that the metrics are those of the table in docs/operate.md.
 fn assert_names_are_documented(metrics: &str) {
     let page = checkout::path("docs/operate.md");
     let page = fs::read_to_string(page).unwrap();
@@ -186,7 +159,7 @@ fn assert_names_are_documented(metrics: &str) {
 }
 
 #[tokio::test]
-async fn the_log_says_after_each_epoch_what_was_done_and_what_held_it_up() {
+async fn the_log_has_statistics_and_the_bottleneck_of_each_epoch() {
     let images = pictures();
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
@@ -196,7 +169,7 @@ async fn the_log_says_after_each_epoch_what_was_done_and_what_held_it_up() {
         .await
         .unwrap();
     server.terminate();
-    // Not here: the client's connection is closed by this thread.
+    // On another thread: this one closes the client's connection.
     let stopped = tokio::task::spawn_blocking(move || server.wait());
     stopped.await.unwrap();
     let log = fs::read_to_string(&log).unwrap();
@@ -215,7 +188,7 @@ async fn the_log_says_after_each_epoch_what_was_done_and_what_held_it_up() {
             epoch["bottleneck"].is_string() && epoch["bottleneck_percent"].as_u64() <= Some(100),
             "{epoch}"
         );
-        // The innermost span is the last of the list, and stands there only.
+        // The innermost span is the last of the list, and only there.
         let spans = epoch["spans"].as_array().unwrap();
         assert_eq!(spans.last().unwrap()["client"], "127.0.0.1", "{epoch}");
         assert!(epoch.get("span").is_none(), "{epoch}");
@@ -242,16 +215,16 @@ async fn open_streams_are_counted_by_client() {
 }
 
 #[test]
-fn health_is_asked_of_a_running_server() {
+fn the_health_command_queries_a_running_server() {
     let images = pictures();
     let mut running = ServerProcess::start(images.root(), &[]);
-    assert_ends(&server(&["health", &running.address]), 0, &["serving"]);
+    assert_one_line(&server(&["health", &running.address]), 0, &["serving"]);
     running.kill();
     running.wait();
-    assert_ends(
+    assert_one_line(
         &server(&["health", &running.address]),
         69,
         &[&running.address, "cannot reach"],
     );
-    assert_ends(&server(&["health", "no address"]), 64, &["HOST:PORT"]);
+    assert_one_line(&server(&["health", "no address"]), 64, &["HOST:PORT"]);
 }

@@ -1,6 +1,6 @@
-//! The page for those who bring their own trainer: its Python, against running servers.
+//! The Python of docs/how-to/own-trainer.md, against running servers.
 //!
-//! Needs the Python of `make python-tools`, which `make test` sets up; without it, nothing is tested here, and that is said.
+//! Needs the Python of `make python-tools`, which `make test` installs; without it the tests are skipped with a message.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
@@ -8,17 +8,13 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use equibatch_harness::{checkout, images::ImageFolder, process::ServerProcess, wait::eventually};
+use equibatch_harness::{checkout, images::pictures, process::ServerProcess, wait::eventually};
 
 fn root() -> PathBuf {
     checkout::path("")
 }
 
-fn pictures() -> ImageFolder {
-    ImageFolder::new(&[("birds", 5), ("flowers", 20)])
-}
-
-/// The Python with gRPC, where it is installed.
+/// The Python with gRPC, if it is installed.
 #[allow(clippy::print_stderr, reason = "a test that is not run must say so")]
 fn python() -> Option<Command> {
     let program = root().join(".tools/python/bin/python");
@@ -38,7 +34,7 @@ fn python() -> Option<Command> {
     Some(command)
 }
 
-/// A program that imports the page's module, with protoc's modules in `folder`; the address of a server is its first argument.
+/// Starts a program that imports the page's module, with the generated modules in `folder`; its first argument is the server's address.
 fn program(mut python: Command, folder: &Path, address: &str, text: &str) -> Child {
     let prelude = format!(
         "import sys\nfrom grpc_tools import protoc\nout = {folder:?}\nprotoc.main(['protoc', '-I' + {proto:?}, '--python_out=' + out, \
@@ -53,7 +49,7 @@ fn program(mut python: Command, folder: &Path, address: &str, text: &str) -> Chi
         .expect("Python starts")
 }
 
-/// Waits for the end, and gives the exit code and what was written to standard error.
+/// Waits for the exit; returns the exit code and standard error.
 fn end(mut child: Child) -> (Option<i32>, String) {
     let status = eventually("it ends", || child.try_wait().expect("a status"));
     let mut errors = String::new();
@@ -92,7 +88,7 @@ fn an_exception_in_the_loop_ends_the_process() {
 }
 
 #[test]
-fn a_server_that_stands_still_is_an_error_and_not_an_endless_wait() {
+fn a_suspended_server_is_an_error_and_not_an_endless_wait() {
     let Some(python) = python() else { return };
     let images = pictures();
     let server = ServerProcess::start(images.root(), &[]);
@@ -103,7 +99,7 @@ fn a_server_that_stands_still_is_an_error_and_not_an_endless_wait() {
     let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
     assert_eq!(lines.next().expect("a line").expect("text"), "a batch");
     server.stand_still();
-    // Nobody else reads what is still on its way.
+    // No one else reads the rest of the output.
     let reader = std::thread::spawn(move || lines.for_each(drop));
     let (code, errors) = end(child);
     assert_eq!(code, Some(1), "{errors}");
@@ -112,7 +108,7 @@ fn a_server_that_stands_still_is_an_error_and_not_an_endless_wait() {
 }
 
 #[test]
-fn another_server_goes_on_behind_the_last_batch() {
+fn another_server_continues_after_the_last_batch() {
     let Some(python) = python() else { return };
     let images = pictures();
     let (mut first, second) = (
@@ -121,7 +117,7 @@ fn another_server_goes_on_behind_the_last_batch() {
     );
     let folder = tempfile::tempdir().unwrap();
     let addresses = format!("{},{}", first.address, second.address);
-    // 400 epochs of five steps are far more than fit into buffers.
+    // 400 epochs of five steps do not fit into buffers.
     let text = "seen = []\nfor images, batch in batches(sys.argv[1].split(','), batch_size=6, image_size=32, epochs=400):\n    \
                 seen.append((batch.epoch, batch.step))\n    print('a batch', flush=True)\n\
                 assert seen == [(epoch, step) for epoch in range(400) for step in range(5)], seen\n";

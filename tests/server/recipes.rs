@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use equibatch_harness::{
-    images::ImageFolder,
+    images::{ImageFolder, pictures},
     process,
     receive::{Received, floats, receive, small},
 };
@@ -12,10 +12,6 @@ use equibatch_proto::v1::{
 };
 use equibatch_server_tests::memory::{MemoryServer, config, engine};
 use tonic::Code;
-
-fn pictures() -> ImageFolder {
-    ImageFolder::new(&[("birds", 5), ("flowers", 20)])
-}
 
 fn server(images: &ImageFolder) -> MemoryServer {
     MemoryServer::start(engine(images.root(), config(2, 1 << 26)))
@@ -43,7 +39,7 @@ async fn text_and_numeric_recipes_give_the_same_stream() {
     let default = receive(&mut client, small("train", 1)).await.unwrap();
     let named = receive(&mut client, with(text("fastai"))).await.unwrap();
     assert_eq!(named.digests(), default.digests());
-    // Every stream has its own id.
+    // Stream ids differ.
     let unnamed = |description: &StreamDescription| StreamDescription {
         stream_id: Vec::new().into(),
         ..description.clone()

@@ -1,4 +1,4 @@
-//! Tensors as a client receives them, against double precision.
+//! Received tensors against double precision.
 
 use std::fs;
 
@@ -18,9 +18,9 @@ async fn received(images: &ImageFolder, request: StreamBatchesRequest) -> Receiv
     receive(&mut server.client().await, request).await.unwrap()
 }
 
-/// Images that need no resampling show what normalisation does, alone.
+/// Images that need no resampling show normalisation alone.
 #[tokio::test]
-async fn normalisation_is_right_to_a_hundred_thousandth() {
+async fn normalisation_is_accurate_to_a_hundred_thousandth() {
     let images = ImageFolder::new(&[("birds", 10), ("flowers", 10)]);
     let file = |class: &str, index: usize| images.root().join(class).join(format!("{index}.png"));
     for class in ["birds", "flowers"] {
@@ -60,7 +60,7 @@ async fn normalisation_is_right_to_a_hundred_thousandth() {
     }
 }
 
-/// The canonical image may be one step of 255 off where the reference rounds once and the resizer twice; interpolation between such pixels
+/// The canonical image may be off by one step of 255 where the reference rounds once and the resizer twice; interpolation between such pixels
 /// adds no more, and its coordinates are exact to 1/16384 pixel, a fiftieth of a step at the steepest edge. One and a half steps are
 /// therefore never reached, and half a step is never the average.
 #[tokio::test]
@@ -93,7 +93,7 @@ async fn validation_images_are_within_a_step_and_a_half_of_double_precision() {
     }
 }
 
-/// The image that comes at place `index` in the order of paths.
+/// The image at `index` in the order of paths.
 fn sorted_index(images: &ImageFolder, class: &str, index: usize) -> usize {
     let mut names: Vec<usize> = (0..15).collect();
     names.sort_by_key(|index| images.file(class, *index));

@@ -1,7 +1,7 @@
 //! How a server stops.
 
 use equibatch_harness::{
-    images::ImageFolder,
+    images::pictures,
     process::ServerProcess,
     receive::{digest, failure, next, open, receive, small},
     wait::within,
@@ -9,12 +9,8 @@ use equibatch_harness::{
 use equibatch_server_tests::memory::{MemoryServer, config, engine};
 use tonic::Code;
 
-fn pictures() -> ImageFolder {
-    ImageFolder::new(&[("birds", 5), ("flowers", 20)])
-}
-
 #[tokio::test]
-async fn sigterm_ends_the_process_well_and_its_stream_after_a_whole_batch() {
+async fn sigterm_ends_streams_after_a_whole_batch_and_exits_with_zero() {
     let images = pictures();
     let undisturbed = {
         let server = MemoryServer::start(engine(images.root(), config(2, 1 << 26)));
@@ -55,7 +51,7 @@ async fn sigterm_ends_an_idle_server() {
 }
 
 #[tokio::test]
-async fn a_reader_that_does_not_read_is_cut_off_when_the_grace_is_over() {
+async fn an_unread_stream_is_closed_after_the_grace_period() {
     let images = pictures();
     let mut server = ServerProcess::start(images.root(), &["--shutdown-grace", "0"]);
     let mut client = server.client().await;
@@ -68,7 +64,7 @@ async fn a_reader_that_does_not_read_is_cut_off_when_the_grace_is_over() {
 }
 
 #[tokio::test]
-async fn a_stopping_server_says_so_before_it_is_gone() {
+async fn a_stopping_server_reports_not_serving_before_it_exits() {
     let images = pictures();
     let mut server = MemoryServer::start(engine(images.root(), config(2, 1 << 26)));
     let mut health = tonic_health::pb::health_client::HealthClient::new(server.channel().await);
@@ -78,7 +74,7 @@ async fn a_stopping_server_says_so_before_it_is_gone() {
     let mut client = server.client().await;
     let (_description, mut stream) = open(&mut client, small("train", 1_000_000)).await.unwrap();
     server.stop();
-    let told = within("health says more", watch.message()).await;
+    let told = within("the health status changes", watch.message()).await;
     assert_eq!(told.unwrap().unwrap().status, 2, "NOT_SERVING");
     let refused = failure(&mut stream, drop).await;
     assert_eq!(refused.code(), Code::Unavailable);

@@ -1,4 +1,4 @@
-//! A stream from its request to its end, undisturbed and disturbed.
+//! A stream from request to end, with and without failures.
 
 use std::{
     fs,
@@ -14,16 +14,12 @@ use equibatch_engine::{
     pipeline::{Files, Source},
 };
 use equibatch_harness::{
-    images::ImageFolder,
+    images::{ImageFolder, pictures},
     receive::{Received, next, open, receive, small},
 };
 use equibatch_proto::v1::{DescribeDatasetRequest, ElementType, Layout, ListDatasetsRequest, PositionToken};
 use equibatch_server_tests::memory::{MemoryServer, config, engine, engine_with, no_stream_is_open};
 use tonic::Code;
-
-fn pictures() -> ImageFolder {
-    ImageFolder::new(&[("birds", 5), ("flowers", 20)])
-}
 
 fn server(images: &ImageFolder) -> MemoryServer {
     MemoryServer::start(engine(images.root(), config(2, 1 << 26)))
@@ -35,7 +31,7 @@ async fn a_description_comes_first_then_batches_in_order_with_the_token_of_the_n
     let server = server(&images);
     let mut client = server.client().await;
     let Received { description, batches } = receive(&mut client, small("train", 3)).await.unwrap();
-    // Four fifths of 5 and of 20, each class 16 times an epoch, in batches of 6 without the rest.
+    // Four fifths of 5 and of 20 images; each class 16 times per epoch, in full batches of 6.
     assert_eq!(description.classes, ["birds", "flowers"]);
     assert_eq!(
         (description.dataset.as_str(), description.split.as_str()),
@@ -77,7 +73,7 @@ async fn a_description_comes_first_then_batches_in_order_with_the_token_of_the_n
 }
 
 #[tokio::test]
-async fn elements_and_layout_are_those_asked_for() {
+async fn element_type_and_layout_are_as_requested() {
     let images = pictures();
     let server = server(&images);
     let mut client = server.client().await;
@@ -110,7 +106,7 @@ async fn a_batch_beyond_the_default_message_size_arrives() {
 }
 
 #[tokio::test]
-async fn the_server_says_what_it_holds_and_how_it_is() {
+async fn the_server_lists_its_datasets_and_health() {
     let images = pictures();
     let server = server(&images);
     let mut client = server.client().await;
@@ -179,7 +175,7 @@ async fn the_server_says_what_it_holds_and_how_it_is() {
 }
 
 #[tokio::test]
-async fn the_server_describes_its_contract() {
+async fn reflection_describes_the_contract() {
     use tonic_reflection::pb::v1::{
         ServerReflectionRequest, server_reflection_client::ServerReflectionClient, server_reflection_request,
         server_reflection_response,
@@ -218,12 +214,12 @@ async fn the_server_describes_its_contract() {
 }
 
 #[tokio::test]
-async fn a_broken_image_is_replaced_by_one_of_its_class_and_named() {
+async fn a_broken_image_is_replaced_by_one_of_its_class_and_reported() {
     let images = pictures();
     let whole = receive(&mut server(&images).client().await, small("train", 2))
         .await
         .unwrap();
-    // The first image of the common class that is trained on.
+    // The first image of the common class in the train split.
     let broken = whole
         .batches
         .iter()
@@ -276,7 +272,7 @@ async fn a_broken_image_is_replaced_by_one_of_its_class_and_named() {
     );
     assert!(!description.quarantined[0].reason.is_empty());
 
-    // A server that meets the broken file in another order gives the same batches.
+    // A server that reads the broken file in another order gives the same batches.
     let other = self::server(&images);
     let mut client = other.client().await;
     let mut late = small("train", 2);
@@ -286,7 +282,7 @@ async fn a_broken_image_is_replaced_by_one_of_its_class_and_named() {
 }
 
 #[tokio::test]
-async fn a_file_that_vanished_is_replaced() {
+async fn a_removed_file_is_replaced() {
     let images = pictures();
     let server = server(&images);
     fs::remove_file(images.file("birds", 0)).unwrap();
@@ -300,7 +296,7 @@ async fn a_file_that_vanished_is_replaced() {
             .iter()
             .any(|b| b.replacements.iter().any(|r| r.broken_sample_id == 0))
     };
-    // The bird is held out or trained on; the only held-out bird has no other to stand for it.
+    // The bird is in one of the splits; the only bird of the validation split has no replacement.
     match valid {
         Ok(valid) => assert!(named(&received) && !named(&valid)),
         Err(status) => assert_eq!(status.code(), Code::DataLoss, "{status}"),
@@ -321,7 +317,7 @@ async fn too_many_broken_images_end_the_stream() {
     assert!(status.message().contains("train split"), "{status}");
 }
 
-/// Files, with hooks.
+/// A source of files with hooks.
 #[derive(Debug, Default)]
 struct Watched {
     loads: AtomicUsize,
@@ -333,13 +329,13 @@ impl Source for Watched {
     fn read(&self, dataset: &Dataset, id: u32) -> Result<Vec<u8>, decode::Error> {
         self.loads.fetch_add(1, Ordering::SeqCst);
         self.seen.lock().unwrap().push(id);
-        assert!(!self.panics.load(Ordering::SeqCst), "told to panic");
+        assert!(!self.panics.load(Ordering::SeqCst), "a panic of the test");
         Files.read(dataset, id)
     }
 }
 
 #[tokio::test]
-async fn a_panic_of_a_worker_ends_its_stream_and_nothing_else() {
+async fn a_panic_of_a_worker_ends_only_its_stream() {
     let images = pictures();
     let source = Arc::new(Watched::default());
     let server = MemoryServer::start(engine_with(
@@ -357,7 +353,7 @@ async fn a_panic_of_a_worker_ends_its_stream_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_reader_that_does_not_read_stops_its_own_stream_only() {
+async fn an_unread_stream_stops_no_other() {
     let images = pictures();
     let source = Arc::new(Watched::default());
     let settings = config(2, 0);
@@ -367,20 +363,20 @@ async fn a_reader_that_does_not_read_stops_its_own_stream_only() {
         settings,
         Arc::clone(&source) as Arc<dyn Source>,
     ));
-    // Batches far larger than all that pipes and HTTP/2 windows hold: 38 images of 600 KB.
+    // Batches far larger than pipes and HTTP/2 windows: 38 images of 600 KB.
     let mut large = small("train", 1000);
     (large.image_size, large.batch_size) = (Some(224), Some(16));
     let mut slow = server.client().await;
     let (_description, mut unread) = open(&mut slow, large).await.unwrap();
     let first = next(&mut unread).await.unwrap().unwrap();
     assert_eq!(first.labels.len(), 16);
-    // The other stream reads 1500 images meanwhile, with as many turns for the unread one.
+    // The other stream reads 1500 images meanwhile; the unread one gets as many turns.
     let other = receive(&mut server.client().await, small("train", 50))
         .await
         .unwrap();
     assert_eq!(other.batches.len(), 250);
     let loads = source.loads.load(Ordering::SeqCst) - 250 * 6;
-    // One batch was read, one or two are on their way, and the window is full.
+    // One batch was read, one or two are in transfer, and the window is full.
     assert!(
         loads <= (window + 3) * 16,
         "{loads} images loaded for a reader of 16"
@@ -390,7 +386,7 @@ async fn a_reader_that_does_not_read_stops_its_own_stream_only() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_leaves_nothing_behind() {
+async fn a_disconnected_client_leaves_no_work_behind() {
     let images = pictures();
     let source = Arc::new(Watched::default());
     let server = MemoryServer::start(engine_with(
@@ -405,7 +401,7 @@ async fn a_client_that_goes_leaves_nothing_behind() {
     drop(stream);
     drop(client);
     no_stream_is_open(&server.engine).await;
-    // What a full stream of one epoch loads from now on is all there is: nobody works for the one who left.
+    // From now on only the images of the full stream are loaded: no work is done for the closed one.
     let before = source.loads.load(Ordering::SeqCst);
     let received = receive(&mut server.client().await, small("valid", 1))
         .await

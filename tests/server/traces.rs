@@ -1,15 +1,15 @@
-//! Traces of requests, streams and batches, as a collector gets them.
+//! OpenTelemetry traces of requests, streams and batches.
 
 use std::collections::BTreeSet;
 
 use equibatch_harness::{
     collector::{Collector, attributes},
-    images::ImageFolder,
+    images::pictures,
     process::ServerProcess,
 };
 use equibatch_stream::{Batch, BatchRequest, RetryPolicy, Servers, Split, TraceId};
 
-/// All batches of a short stream, and the trace that they belong to.
+/// Reads a short stream within a trace; returns its batches and the trace's id.
 fn receive(address: &str) -> (TraceId, Vec<Batch>) {
     let servers = Servers::open(address, RetryPolicy::default()).expect("a server is there");
     let request = BatchRequest {
@@ -23,8 +23,8 @@ fn receive(address: &str) -> (TraceId, Vec<Batch>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_and_all_that_its_servers_do_for_it_are_one_trace() {
-    let images = ImageFolder::new(&[("birds", 5), ("flowers", 20)]);
+async fn a_client_and_its_servers_share_one_trace() {
+    let images = pictures();
     let collector = Collector::start().await;
     let address = format!("http://{}", collector.address);
     let mut servers = [0, 1].map(|_| ServerProcess::start(images.root(), &["--otlp", &address]));
@@ -32,7 +32,7 @@ async fn a_client_and_all_that_its_servers_do_for_it_are_one_trace() {
     let (trace, batches) = tokio::task::spawn_blocking(move || receive(&addresses))
         .await
         .unwrap();
-    // The last spans leave with the server.
+    // The server sends the last spans when it exits.
     servers.iter().for_each(ServerProcess::terminate);
     tokio::task::spawn_blocking(move || servers.each_mut().map(ServerProcess::wait))
         .await
@@ -60,7 +60,7 @@ async fn a_client_and_all_that_its_servers_do_for_it_are_one_trace() {
         assert_eq!(attributes["fingerprint"], token.fingerprint);
         assert_eq!(attributes["spec_hash"], token.spec_hash);
     }
-    // Each batch once, under the stream that brought it.
+    // Each batch once, under its stream.
     let spans = collector.spans("batch");
     let place = |epoch: &dyn ToString, step: &dyn ToString| (epoch.to_string(), step.to_string());
     let found: Vec<_> = spans
@@ -95,8 +95,8 @@ fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_that_is_away_costs_nothing_but_traces() {
-    let images = ImageFolder::new(&[("birds", 5), ("flowers", 20)]);
+async fn a_missing_collector_loses_only_traces() {
+    let images = pictures();
     let closed = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()

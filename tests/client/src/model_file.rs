@@ -1,8 +1,8 @@
-//! ONNX files as a test wants them: nodes and tensors, in the messages of `onnx.proto3`.
+//! Builds ONNX files of given nodes and tensors, in the messages of `onnx.proto3`.
 
 use prost::Message;
 
-/// A model of operator set 18 that takes `pixels: f32[n, 3, size, size]` and gives `scores`.
+/// A model of operator set 18 with input `pixels: f32[n, 3, size, size]` and output `scores`.
 #[derive(Clone, Debug)]
 pub struct ModelFile {
     nodes: Vec<Node>,
@@ -26,7 +26,7 @@ pub enum Attribute<'a> {
 }
 
 impl ModelFile {
-    /// Without nodes, for images of that many pixels.
+    /// A model without nodes, for images of `size` x `size` pixels.
     #[must_use]
     pub fn new(size: i64) -> Self {
         Self {
@@ -36,7 +36,7 @@ impl ModelFile {
         }
     }
 
-    /// Adds a node that is named as its first result.
+    /// Adds a node, named as its first output.
     #[must_use]
     pub fn node(
         mut self,
@@ -73,7 +73,7 @@ impl ModelFile {
     #[must_use]
     pub fn weights(self, name: &str, dims: &[i64]) -> Self {
         let count: i64 = dims.iter().product();
-        // Multiples of the golden section, without their whole parts.
+        // Fractional parts of multiples of the golden ratio.
         let number = |place: i64| ((place + 1) as f64 * 0.618_033_988_749_895).fract() as f32;
         self.floats(
             name,
@@ -275,7 +275,7 @@ struct Shape {
     dim: Vec<Extent>,
 }
 
-/// An extent of the file: the name where there is one, otherwise the number.
+/// A dimension of a shape: symbolic if it has a name, otherwise a number.
 #[derive(Clone, PartialEq, Message)]
 struct Extent {
     #[prost(int64, tag = "1")]

@@ -1,4 +1,4 @@
-//! Runs exported graphs on ONNX Runtime, the smallest way.
+//! Runs graphs on ONNX Runtime.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::interpreter::Array;
 /// Lowers and exports a graph, runs it once with the given inputs and parameters, and returns its outputs by name.
 ///
 /// # Errors
-/// Whatever ONNX Runtime says.
+/// If the graph cannot be exported, or ONNX Runtime refuses it.
 pub fn run(graph: &Graph, leaves: &BTreeMap<String, Array>) -> anyhow::Result<BTreeMap<String, Array>> {
     run_with_threads(graph, leaves, 2)
 }
@@ -23,7 +23,7 @@ pub fn run(graph: &Graph, leaves: &BTreeMap<String, Array>) -> anyhow::Result<BT
 /// [`run`] on a number of threads.
 ///
 /// # Errors
-/// Whatever ONNX Runtime says.
+/// If the graph cannot be exported, or ONNX Runtime refuses it.
 pub fn run_with_threads(
     graph: &Graph,
     leaves: &BTreeMap<String, Array>,
@@ -96,10 +96,10 @@ pub fn run_with_threads(
         .collect()
 }
 
-/// Runs a model with one float input and returns one of its float outputs, in the shape it comes in.
+/// Runs a model with one float input and returns one of its float outputs.
 ///
 /// # Errors
-/// Whatever ONNX Runtime says.
+/// If the graph cannot be exported, or ONNX Runtime refuses it.
 pub fn run_model(model: &[u8], name: &str, array: &Array, output: &str) -> anyhow::Result<Array> {
     run_model_on(model, name, (array, ElementType::F32), output)
 }
@@ -107,7 +107,7 @@ pub fn run_model(model: &[u8], name: &str, array: &Array, output: &str) -> anyho
 /// [`run_model`] with an input of another type.
 ///
 /// # Errors
-/// Whatever ONNX Runtime says.
+/// If the graph cannot be exported, or ONNX Runtime refuses it.
 pub fn run_model_on(
     model: &[u8],
     name: &str,

@@ -1,4 +1,4 @@
-//! Asking a server over HTTP how it is doing.
+//! HTTP requests to a server's operator port.
 
 use std::{
     io::{Read as _, Write as _},
@@ -7,11 +7,11 @@ use std::{
 
 use crate::wait::DEADLINE;
 
-/// The status and the body of the answer to `GET path`.
+/// The status and the body of the response to `GET path`.
 ///
 /// # Panics
 ///
-/// Where there is no answer, or none in HTTP.
+/// If there is no answer, or none in HTTP.
 #[must_use]
 pub fn get(address: SocketAddr, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect_timeout(&address, DEADLINE).expect("a connection");
@@ -29,7 +29,7 @@ pub fn get(address: SocketAddr, path: &str) -> (u16, String) {
 ///
 /// # Panics
 ///
-/// Where there is none.
+/// If there is none.
 #[must_use]
 pub fn value(metrics: &str, name: &str) -> f64 {
     let line = metrics.lines().find_map(|line| line.strip_prefix(name));

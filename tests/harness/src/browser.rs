@@ -1,4 +1,4 @@
-//! Pages in a real browser: headless Chromium, where it is installed.
+//! Pages in headless Chromium, if it is installed.
 
 use std::{
     env, fs,
@@ -10,27 +10,27 @@ use serde_json::Value;
 
 use crate::process::output;
 
-/// What is asked of a page once it is shown; its answer is an element of the page.
+/// The script that inspects a page; it writes its result into an element of the page.
 const PROBE: &str = include_str!("probe.js");
-/// What stands before and behind the answer.
+/// The text before and after the result.
 const MARKS: [&str; 2] = ["[probe:", ":probe]"];
 
-/// A browser that shows pages.
+/// A browser.
 #[derive(Debug)]
 pub struct Browser {
     program: PathBuf,
 }
 
-/// What a page turned out to be.
+/// A rendered page.
 #[derive(Debug)]
 pub struct Shown {
-    /// What the probe found; see `probe.js`.
+    /// The result of `probe.js`.
     pub found: Value,
-    /// What the browser wrote to its console.
+    /// Messages of the browser's console.
     pub console: Vec<String>,
 }
 
-/// The colours that a reader asked for.
+/// The preferred colour scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
     /// Dark on light.
@@ -40,7 +40,7 @@ pub enum Scheme {
 }
 
 impl Browser {
-    /// The one that `CHROMIUM` names, or the first of the usual names in `PATH`.
+    /// The browser that `CHROMIUM` names, or the first of the usual names in `PATH`.
     #[must_use]
     pub fn find() -> Option<Self> {
         let named = env::var_os("CHROMIUM").map(PathBuf::from);
@@ -53,11 +53,11 @@ impl Browser {
         Some(Self { program })
     }
 
-    /// Shows a page and looks at it.
+    /// Renders a page and inspects it.
     ///
     /// # Panics
     ///
-    /// Where the browser cannot be run, or the page keeps the probe from answering.
+    /// If the browser cannot be run, or the probe gives no result.
     #[must_use]
     pub fn show(&self, page: &Path, scheme: Scheme, folder: &Path) -> Shown {
         let text = fs::read_to_string(page).expect("a page");
@@ -74,7 +74,7 @@ impl Browser {
         let output = output(&mut command);
         let dom = String::from_utf8_lossy(&output.stdout);
         let errors = String::from_utf8_lossy(&output.stderr);
-        // The last one: the probe's own text is on the page as well.
+        // The last occurrence: the probe's own source is on the page, too.
         let answer = dom
             .rsplit_once(MARKS[0])
             .and_then(|(_, rest)| rest.split_once(MARKS[1]));
@@ -93,7 +93,7 @@ impl Browser {
     ///
     /// # Panics
     ///
-    /// Where the browser cannot be run, or writes nothing.
+    /// If the browser cannot be run, or writes nothing.
     #[must_use]
     pub fn print(&self, page: &Path, folder: &Path) -> Vec<u8> {
         let pdf = folder.join("printed.pdf");

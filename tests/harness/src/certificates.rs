@@ -1,14 +1,14 @@
-//! Certificates, made when they are needed.
+//! Certificate authorities and certificates for TLS.
 
 use std::{fs, path::PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PublicKeyData as _};
 use tempfile::TempDir;
 
-/// A name that certificates are for, which no name server knows.
+/// A host name in certificates that no name server resolves.
 pub const NAME: &str = "loader.test";
 
-/// An authority, and a folder with its certificate and those that it has signed.
+/// A certificate authority, and a folder with its certificate and those that it signed.
 #[derive(Debug)]
 pub struct Authority {
     folder: TempDir,
@@ -16,18 +16,18 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// A new one, with a key of its own.
+    /// A new authority, with a key of its own.
     ///
     /// # Panics
     ///
-    /// Where there is no folder to write to.
+    /// If there is no folder to write to.
     #[must_use]
     pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
-        // No two authorities have the same name: who knows only one of them does not even know of the other.
+        // Every authority has another name, so that a client with one root does not find the other as issuer.
         let name = blake3::hash(key.der_bytes()).to_hex();
         params.distinguished_name.push(DnType::CommonName, name.as_str());
         let root = params.self_signed(&key).expect("a certificate");
@@ -46,7 +46,7 @@ impl Authority {
     ///
     /// # Panics
     ///
-    /// Where they cannot be written.
+    /// If they cannot be written.
     #[must_use]
     pub fn sign(&self, name: &str) -> (String, String) {
         let names = ["localhost", "127.0.0.1", NAME].map(str::to_owned);

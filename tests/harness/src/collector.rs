@@ -1,4 +1,4 @@
-//! A collector of traces, as OpenTelemetry's is one.
+//! An OpenTelemetry collector of traces.
 
 use std::{
     collections::BTreeMap,
@@ -20,17 +20,17 @@ use tonic::{Request, Response, Status, transport::Server};
 /// A running collector.
 #[derive(Clone, Debug)]
 pub struct Collector {
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
     spans: Arc<Mutex<Vec<Span>>>,
 }
 
 impl Collector {
-    /// Starts one. Must be called within a runtime.
+    /// Starts a collector. Must be called within a runtime.
     ///
     /// # Panics
     ///
-    /// Where there is no port.
+    /// If no port can be bound.
     pub async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
         let listener = listener.expect("a free port");
@@ -44,11 +44,11 @@ impl Collector {
         collector
     }
 
-    /// What came so far and is called `name`.
+    /// The spans named `name` received so far.
     ///
     /// # Panics
     ///
-    /// Where the collector panicked.
+    /// If the collector's task panicked.
     #[must_use]
     pub fn spans(&self, name: &str) -> Vec<Span> {
         let spans = self.spans.lock().expect("no panic");

@@ -1,4 +1,4 @@
-//! Frames of HTTP/2 by hand, where no decent client would send them.
+//! HTTP/2 frames, written byte by byte, for frames that no client library sends.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -8,7 +8,7 @@ use std::{
 
 use crate::{process::ServerProcess, wait::DEADLINE};
 
-/// What a client sends first.
+/// The connection preface of a client.
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// See RFC 9113.
 pub const DATA: u8 = 0;
@@ -64,7 +64,7 @@ pub fn headers_to(path: &str) -> Vec<u8> {
 ///
 /// # Panics
 ///
-/// Where there is none.
+/// If there is none.
 #[must_use]
 pub fn connect(server: &ServerProcess) -> TcpStream {
     let mut stream = TcpStream::connect(&server.address).expect("a connection");
@@ -73,20 +73,23 @@ pub fn connect(server: &ServerProcess) -> TcpStream {
     stream
 }
 
-/// Reads frames until the server says good bye or hangs up; the reason, if it says one.
+/// Reads frames until a GOAWAY or the end of the connection; returns the GOAWAY's debug data.
 ///
 /// # Panics
 ///
-/// Where it does neither.
+/// If neither comes.
 #[must_use]
-pub fn farewell(mut stream: TcpStream) -> Option<u32> {
+pub fn goaway(mut stream: TcpStream) -> Option<u32> {
     stream.set_read_timeout(Some(DEADLINE)).expect("a time limit");
     let started = Instant::now();
     loop {
-        assert!(started.elapsed() < DEADLINE, "the server goes on and on");
+        assert!(started.elapsed() < DEADLINE, "the server does not exit");
         let mut head = [0; 9];
         if let Err(error) = stream.read_exact(&mut head) {
-            assert!(!is_timeout(&error), "the server neither answers nor hangs up");
+            assert!(
+                !is_timeout(&error),
+                "the server neither answers nor closes the connection"
+            );
             return None;
         }
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
@@ -104,21 +107,21 @@ fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
-/// Says whether the server hangs up without a word that matters.
+/// Checks that the server closes the connection without a HEADERS or DATA frame.
 ///
 /// # Panics
 ///
-/// Where it goes on.
+/// If the connection stays open.
 #[must_use]
-pub fn is_hung_up(stream: TcpStream) -> bool {
-    farewell(stream).is_none_or(|code| code != 0)
+pub fn is_closed(stream: TcpStream) -> bool {
+    goaway(stream).is_none_or(|code| code != 0)
 }
 
-/// Reads frames up to one of this kind.
+/// Reads frames up to one of type `kind`.
 ///
 /// # Panics
 ///
-/// Where none comes.
+/// If none comes.
 pub fn wait_for(stream: &mut TcpStream, kind: u8) {
     stream.set_read_timeout(Some(DEADLINE)).expect("a time limit");
     loop {

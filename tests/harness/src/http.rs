@@ -1,4 +1,4 @@
-//! An HTTP server that answers as a test wants it to, badly if need be.
+//! An HTTP server whose replies the test chooses, including invalid ones.
 
 use std::{
     collections::BTreeMap,
@@ -8,17 +8,17 @@ use std::{
     thread,
 };
 
-/// What becomes of a request.
+/// The reply to a request.
 #[derive(Clone, Debug)]
 pub enum Reply {
-    /// These bytes, head and body, and then the end of the connection.
+    /// Sends these bytes, head and body, and closes the connection.
     Bytes(Vec<u8>),
-    /// These bytes, and then nothing until the client goes away.
+    /// Sends these bytes, and then nothing until the client disconnects.
     Stall(Vec<u8>),
 }
 
 impl Reply {
-    /// A whole answer.
+    /// A complete response.
     #[must_use]
     pub fn new(status: &str, headers: &[(&str, &str)], body: &[u8]) -> Self {
         let mut all: Vec<(&str, String)> = headers
@@ -29,7 +29,7 @@ impl Reply {
         Self::raw(status, &all, body)
     }
 
-    /// An answer with these headers and no others; the body ends with the connection where they do not say when.
+    /// A response with exactly these headers; without a length, the body ends with the connection.
     #[must_use]
     pub fn raw(status: &str, headers: &[(&str, String)], body: &[u8]) -> Self {
         let mut bytes = format!("HTTP/1.1 {status}\r\nConnection: close\r\n");
@@ -45,13 +45,13 @@ impl Reply {
         Self::new("200 OK", &[("Content-Type", mime_type)], body)
     }
 
-    /// Go there instead.
+    /// A redirect.
     #[must_use]
     pub fn redirect(to: &str) -> Self {
         Self::new("302 Found", &[("Location", to)], b"")
     }
 
-    /// This answer, only that the client waits for its last bytes for ever.
+    /// This response without its last bytes, which never come.
     #[must_use]
     pub fn stalled(self, behind: usize) -> Self {
         let (Self::Bytes(mut bytes) | Self::Stall(mut bytes)) = self;
@@ -68,7 +68,7 @@ pub struct HttpServer {
 }
 
 impl HttpServer {
-    /// Listens on this machine. `answer` is given the path and how often it was asked for before.
+    /// Listens on the loopback. `answer` gets the path and the number of earlier requests for it.
     #[must_use]
     pub fn start(answer: impl Fn(&str, usize) -> Reply + Send + Sync + 'static) -> Self {
         Self::start_on(IpAddr::from([127, 0, 0, 1]), answer)
@@ -78,7 +78,7 @@ impl HttpServer {
     ///
     /// # Panics
     ///
-    /// Where the system does not allow it.
+    /// If the system does not allow it.
     #[must_use]
     pub fn start_on(address: IpAddr, answer: impl Fn(&str, usize) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind((address, 0)).expect("a free port");
@@ -88,7 +88,7 @@ impl HttpServer {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (answer, requests) = (Arc::clone(&answer), Arc::clone(&counted));
-                // A client that goes away early is what some tests are about.
+                // Some tests disconnect early.
                 thread::spawn(move || {
                     let _gone = serve(stream, &*answer, &requests);
                 });
@@ -109,7 +109,7 @@ impl HttpServer {
         self.address.port()
     }
 
-    /// How often each path was asked for.
+    /// The number of requests for each path.
     #[must_use]
     pub fn requests(&self) -> BTreeMap<String, usize> {
         self.requests

@@ -1,4 +1,4 @@
-//! Small folders of real image files.
+//! Small folders of image files.
 
 use std::{
     fs, io,
@@ -9,18 +9,18 @@ use equibatch_engine::decode::{DecodeOptions, decode};
 use image::{Rgb, RgbImage};
 use tempfile::TempDir;
 
-/// A root of class folders that is gone when the value is dropped.
+/// A root of class folders, removed when dropped.
 #[derive(Debug)]
 pub struct ImageFolder {
     root: TempDir,
 }
 
 impl ImageFolder {
-    /// `classes` are names and numbers of images. No two images are alike, or of one size; every third is a PNG, the others are JPEGs.
+    /// `classes` are names and numbers of images. All images and their sizes differ; every third is a PNG, the others are JPEGs.
     ///
     /// # Panics
     ///
-    /// Where the system refuses to write.
+    /// If the system refuses to write.
     #[must_use]
     pub fn new(classes: &[(&str, usize)]) -> Self {
         let folder = Self {
@@ -41,7 +41,7 @@ impl ImageFolder {
     ///
     /// # Panics
     ///
-    /// Where the system refuses to write.
+    /// If the system refuses to write.
     #[must_use]
     pub fn of_bombs(side: u32) -> Self {
         let folder = Self::new(&[("a", 0), ("b", 0)]);
@@ -58,7 +58,7 @@ impl ImageFolder {
         self.root.path()
     }
 
-    /// The file of image `index` of `class`, whose name counts from 1: of every five images one is held out by default.
+    /// The file of image `index` of `class`, whose name counts from 1: by default one of every five images is in the validation split.
     #[must_use]
     pub fn file(&self, class: &str, index: usize) -> PathBuf {
         let extension = if index % 3 == 2 { "png" } else { "jpg" };
@@ -67,11 +67,11 @@ impl ImageFolder {
             .join(format!("{:04}.{extension}", index + 1))
     }
 
-    /// Spoils the pixels of an image and leaves its header and size as they are, so that only decoding shows it.
+    /// Overwrites half an image file with zeros; its header and size stay, so that only decoding fails.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// If the system refuses.
     pub fn corrupt(&self, class: &str, index: usize) -> io::Result<()> {
         let path = self.file(class, index);
         let mut bytes = fs::read(&path)?;
@@ -81,7 +81,17 @@ impl ImageFolder {
     }
 }
 
-/// Waves of many lengths and directions, chosen by `number`: something to see at every scale and at every border.
+/// 5 birds and 20 flowers: one of every five images is in the validation split.
+///
+/// # Panics
+///
+/// If the system refuses to write.
+#[must_use]
+pub fn pictures() -> ImageFolder {
+    ImageFolder::new(&[("birds", 5), ("flowers", 20)])
+}
+
+/// Waves of several lengths and directions, with phase `number`: detail at every scale and border.
 #[must_use]
 pub fn picture((width, height): (u32, u32), number: u32) -> RgbImage {
     let phase = f64::from(number) * 0.7;
@@ -100,7 +110,7 @@ pub fn picture((width, height): (u32, u32), number: u32) -> RgbImage {
 ///
 /// # Panics
 ///
-/// Where it cannot be read, or is no image.
+/// If it cannot be read or decoded.
 pub fn decoded(path: &Path) -> RgbImage {
     let bytes = fs::read(path).expect("a file");
     let image = decode(&bytes, &DecodeOptions::default()).expect("an image");

@@ -5,7 +5,7 @@
 //! - [`admin`]: HTTP requests to a server's operator port.
 //! - [`browser`]: pages in Chromium. [`certificates`]: certificate authorities for TLS.
 //! - [`checkout`]: paths of the checkout. [`collector`]: receives OpenTelemetry traces.
-//! - [`frames`]: HTTP/2 frames, written byte by byte.
+//! - [`files`]: files of a folder, and waiting for a line of a log. [`frames`]: HTTP/2 frames, written byte by byte.
 //! - [`hostile`]: clients that attack a server.
 //! - [`http`]: a web server whose replies the test chooses.
 //! - [`images`]: small folders of image files.
@@ -21,6 +21,7 @@ pub mod browser;
 pub mod certificates;
 pub mod checkout;
 pub mod collector;
+pub mod files;
 pub mod frames;
 pub mod hostile;
 pub mod http;

@@ -1,7 +1,7 @@
-//! Machines of their own, as far as their network is concerned, and cables between them: network namespaces of Linux.
+//! Linux network namespaces as machines, joined by virtual cables.
 //!
-//! A test that needs them runs [`inside`] one: it starts itself again there, in a process whose network and mounts are its own. Whatever it
-//! does to either is gone with it.
+//! A test that needs them runs [`inside`] one: it runs its own binary again in a process with its own network and mounts.
+//! Changes to either end with that process.
 
 use std::{
     env,
@@ -16,12 +16,12 @@ use crate::process::{Lines, output, program};
 /// Set for the process that runs inside.
 const INSIDE: &str = "EQUIBATCH_TEST_INSIDE";
 
-/// Runs `test`, which is the test of the suite that is called `name`, on a machine whose network is empty but for a loopback. Where the
-/// system does not allow it, says why, and the test is not run.
+/// Runs `test`, the test called `name`, in a namespace with only a loopback. If the
+/// system does not allow it, prints why and skips the test.
 ///
 /// # Panics
 ///
-/// Where the test fails.
+/// If the test fails.
 pub fn inside(name: &str, test: impl FnOnce()) {
     if env::var_os(INSIDE).is_some() {
         here("link set lo up");
@@ -45,7 +45,7 @@ pub fn inside(name: &str, test: impl FnOnce()) {
     assert!(said.contains("1 passed"), "no test is called {name}:\n{said}");
 }
 
-/// The options by which a process gets a network of its own, if it may have one.
+/// The options of `unshare` for a network namespace, if the system allows one.
 #[allow(clippy::print_stderr, reason = "a test that is not run says so")]
 fn unshare() -> Option<&'static [&'static str]> {
     let ways: [&[&str]; 2] = [
@@ -69,10 +69,10 @@ fn unshare() -> Option<&'static [&'static str]> {
     None
 }
 
-/// Another machine, at the other end of a cable.
+/// A machine at the other end of a cable.
 #[derive(Debug)]
 pub struct Machine {
-    /// Holds the namespace.
+    /// The process that keeps the namespace.
     holder: Child,
     number: u8,
 }
@@ -82,7 +82,7 @@ impl Machine {
     ///
     /// # Panics
     ///
-    /// Where the system refuses.
+    /// If the system refuses.
     #[must_use]
     pub fn new(number: u8) -> Self {
         let mut holder = Command::new("unshare")
@@ -90,7 +90,7 @@ impl Machine {
             .stdout(Stdio::piped())
             .spawn()
             .expect("unshare");
-        // Its namespace is there when it speaks.
+        // Its first line means that the namespace exists.
         let output = holder.stdout.take().expect("a pipe");
         Lines::of(output).next().expect("a line");
         let machine = Self { holder, number };
@@ -117,22 +117,22 @@ impl Machine {
         self.run(program(name))
     }
 
-    /// Pulls the cable: nothing gets through in either direction, and nobody is told.
+    /// Takes the link down: packets are dropped in both directions without an error.
     pub fn pull_cable(&self) {
-        // At the other end, so that this machine keeps its route and goes on sending into the dark.
+        // At the other end, so that this machine keeps its route and goes on sending.
         self.there(&format!("link set {} down", self.far()));
     }
 
-    /// Puts the cable back.
+    /// Brings the link up.
     pub fn mend_cable(&self) {
         self.there(&format!("link set {} up", self.far()));
     }
 
-    /// Bytes that came from there.
+    /// Bytes received from the machine.
     ///
     /// # Panics
     ///
-    /// Where the system does not say.
+    /// If the system does not report it.
     #[must_use]
     pub fn received(&self) -> u64 {
         let output = here(&format!("-s -j link show {}", self.near()));
@@ -155,7 +155,7 @@ impl Machine {
         command
     }
 
-    /// Runs `ip` there.
+    /// Runs `ip` on the machine.
     fn there(&self, arguments: &str) {
         succeed(self.run("ip").args(arguments.split(' ')));
     }
@@ -168,11 +168,11 @@ impl Drop for Machine {
     }
 }
 
-/// Whether this machine has sent something again that nothing has acknowledged.
+/// Whether this machine retransmits unacknowledged data.
 ///
 /// # Panics
 ///
-/// Where the system does not say.
+/// If the system does not report it.
 #[must_use]
 pub fn is_unanswered() -> bool {
     /// The column of a connection's retransmissions, in hexadecimal digits.
@@ -183,11 +183,11 @@ pub fn is_unanswered() -> bool {
     counts.any(|count| u32::from_str_radix(count, 16).is_ok_and(|count| count > 0))
 }
 
-/// From now on `name` stands for `addresses`, for this process and its children. Must be called [`inside`].
+/// Makes `name` resolve to `addresses`, for this process and its children. Must be called [`inside`].
 ///
 /// # Panics
 ///
-/// Where the system refuses.
+/// If the system refuses.
 pub fn name_addresses(folder: &Path, name: &str, addresses: &[&str]) {
     let lines: String = addresses
         .iter()

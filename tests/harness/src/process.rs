@@ -1,4 +1,4 @@
-//! The programs as processes.
+//! The two programs as processes.
 
 use std::{
     env, fs,
@@ -10,19 +10,23 @@ use std::{
 };
 
 use equibatch_proto::v1::batch_loader_client::BatchLoaderClient;
-use tonic::transport::Channel;
+use tonic::{
+    Request, Status,
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::{Channel, Endpoint},
+};
 
 use crate::wait::{DEADLINE, eventually};
 
-/// The program `name` of this workspace, as built beside the running program or test.
+/// The program `name` of this workspace, in the profile folder of the running test.
 ///
 /// # Panics
 ///
-/// Where it is not built.
+/// If it has not been built.
 #[must_use]
 pub fn program(name: &str) -> PathBuf {
     let own = env::current_exe().expect("the path of this program");
-    // target/PROFILE/deps/suite-HASH, or target/PROFILE/soak
+    // target/PROFILE/deps/server-HASH, or target/PROFILE/soak
     let folder = own.parent().expect("a folder");
     let folder = if folder.ends_with("deps") {
         folder.parent().expect("a folder of the profile")
@@ -32,7 +36,7 @@ pub fn program(name: &str) -> PathBuf {
     let program = folder.join(name);
     assert!(
         program.exists(),
-        "{} is not there: the suite runs the programs of the workspace, build them first (`make test`, or `cargo build`)",
+        "{} does not exist: the tests run the programs of the workspace, build them first (`make test`, or `cargo build`)",
         program.display()
     );
     program
@@ -42,46 +46,46 @@ pub fn program(name: &str) -> PathBuf {
 #[derive(Debug)]
 pub struct ServerProcess {
     child: Child,
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: String,
 }
 
 impl ServerProcess {
-    /// Serves `root` on a port that the system chooses, and waits until it says that it does.
+    /// Serves `root` on a free port, and waits until it is ready.
     ///
     /// # Panics
     ///
-    /// Where it does not start.
+    /// If it does not start.
     #[must_use]
     pub fn start(root: &Path, options: &[&str]) -> Self {
         Self::listening(root, "127.0.0.1:0", options)
     }
 
-    /// Serves `root` on `listen`, and waits until it says that it does.
+    /// Serves `root` on `listen`, and waits until it is ready.
     ///
     /// # Panics
     ///
-    /// Where it does not start.
+    /// If it does not start.
     #[must_use]
     pub fn listening(root: &Path, listen: &str, options: &[&str]) -> Self {
         Self::logging(Stdio::inherit(), root, &[&["--listen", listen], options].concat())
     }
 
-    /// Serves `root` with no other options than `options`, its log in `log`.
+    /// Serves `root` with exactly `options`, with its log in `log`.
     ///
     /// # Panics
     ///
-    /// Where it does not start.
+    /// If it does not start.
     #[must_use]
     pub fn logging(log: impl Into<Stdio>, root: &Path, options: &[&str]) -> Self {
         Self::by(Command::new(program("server")), log, root, options)
     }
 
-    /// Serves `root` with no other options than `options`, its log in `log`, by a `command` that runs the program with what follows.
+    /// Serves `root` with exactly `options`, with its log in `log`, by a `command` to which the arguments are added.
     ///
     /// # Panics
     ///
-    /// Where it does not start.
+    /// If it does not start.
     #[must_use]
     pub fn by(mut command: Command, log: impl Into<Stdio>, root: &Path, options: &[&str]) -> Self {
         let mut child = command
@@ -104,11 +108,11 @@ impl ServerProcess {
         server
     }
 
-    /// Runs `server serve` with these options, without waiting for anything, and gives the lines of its log. There is no address yet.
+    /// Starts `server serve` with these options, and returns the lines of its log. The address is still unknown.
     ///
     /// # Panics
     ///
-    /// Where it does not start.
+    /// If it does not start.
     #[must_use]
     pub fn starting(options: &[&str]) -> (Self, Lines) {
         let mut child = Command::new(program("server"))
@@ -124,11 +128,11 @@ impl ServerProcess {
         (Self { child, address }, lines)
     }
 
-    /// Files that it has open.
+    /// The number of its open files.
     ///
     /// # Panics
     ///
-    /// Where the process is gone.
+    /// If the process has ended.
     #[must_use]
     pub fn open_files(&self) -> usize {
         let folder = format!("/proc/{}/fd", self.id());
@@ -139,7 +143,7 @@ impl ServerProcess {
     ///
     /// # Panics
     ///
-    /// Where there is no connection.
+    /// If there is no connection.
     pub async fn client(&self) -> BatchLoaderClient<Channel> {
         let uri = if self.address.starts_with("unix:") {
             self.address.clone()
@@ -150,6 +154,17 @@ impl ServerProcess {
         client
             .expect("a connection")
             .max_decoding_message_size(usize::MAX)
+    }
+
+    /// [`ServerProcess::client`] with a token in every request.
+    ///
+    /// # Panics
+    ///
+    /// If there is no connection, or a header cannot have the token's characters.
+    pub async fn client_with_token(&self, token: &'static str) -> TokenClient {
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.address)).expect("an address");
+        let channel = endpoint.connect().await.expect("a connection");
+        BatchLoaderClient::with_interceptor(channel, Token(token)).max_decoding_message_size(usize::MAX)
     }
 
     /// Sends SIGHUP.
@@ -166,28 +181,28 @@ impl ServerProcess {
     ///
     /// # Panics
     ///
-    /// Where the signal cannot be sent.
+    /// If the signal cannot be sent.
     pub fn kill(&mut self) {
         self.child.kill().expect("the signal is sent");
     }
 
-    /// The number of the process.
+    /// The process id.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// The largest part of it that was in memory at a time, in bytes.
+    /// Its peak resident memory, in bytes.
     ///
     /// # Panics
     ///
-    /// Where the process is gone.
+    /// If the process has ended.
     #[must_use]
     pub fn peak_memory(&self) -> u64 {
         memory_of(self.id(), "VmHWM").expect("a process that runs")
     }
 
-    /// Sends SIGSTOP: the process stands still, with all its connections open.
+    /// Sends SIGSTOP: the process is suspended, with its connections open.
     pub fn stand_still(&self) {
         send(self.child.id(), libc::SIGSTOP);
     }
@@ -201,9 +216,26 @@ impl ServerProcess {
     ///
     /// # Panics
     ///
-    /// Where it does not end.
+    /// If it does not end.
     pub fn wait(&mut self) -> ExitStatus {
         end(&mut self.child)
+    }
+}
+
+/// A client that sends a token with every request.
+pub type TokenClient = BatchLoaderClient<InterceptedService<Channel, Token>>;
+
+/// Adds a token to every request.
+#[derive(Clone, Debug)]
+pub struct Token(&'static str);
+
+impl Interceptor for Token {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let value = format!("Bearer {}", self.0)
+            .parse()
+            .expect("characters of a header");
+        request.metadata_mut().insert("authorization", value);
+        Ok(request)
     }
 }
 
@@ -214,7 +246,7 @@ impl Drop for ServerProcess {
     }
 }
 
-/// Where a server listens, of the line with which it begins to serve: a sentence, or an object of JSON.
+/// The address in the line that a server prints when it is ready: a sentence, or a JSON object.
 fn address_of(line: &str) -> Option<String> {
     let Ok(object) = serde_json::from_str::<serde_json::Value>(line) else {
         return line
@@ -227,21 +259,21 @@ fn address_of(line: &str) -> Option<String> {
     Some(addresses?.join(", "))
 }
 
-/// Runs the server program to its end.
+/// Runs the server program until it exits.
 ///
 /// # Panics
 ///
-/// Where it does not start, or not end.
+/// If it does not start or exit.
 #[must_use]
 pub fn server(arguments: &[&str]) -> Output {
     output(Command::new(program("server")).args(arguments))
 }
 
-/// Runs the client program to its end, on one thread where it computes: tests run side by side.
+/// Runs the client program until it exits.
 ///
 /// # Panics
 ///
-/// Where it does not start, or not end.
+/// If it does not start or exit.
 #[must_use]
 pub fn client(arguments: &[&str]) -> Output {
     output(Command::new(program("client")).args(arguments))
@@ -251,18 +283,55 @@ pub fn client(arguments: &[&str]) -> Output {
 ///
 /// # Panics
 ///
-/// Where it does not start, or not end.
+/// If it does not start or exit.
 #[must_use]
 pub fn client_with_input(arguments: &[&str], input: &[u8]) -> Output {
     let mut command = Command::new(program("client"));
     output_with_input(command.args(arguments).stdin(Stdio::piped()), input)
 }
 
-/// Runs a program to its end, with nothing on its standard input.
+/// Command-line arguments: the words of `line`, and then `more`.
+#[must_use]
+pub fn arguments<'a>(line: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    line.split_whitespace().chain(more.iter().copied()).collect()
+}
+
+/// A path as a command-line argument.
 ///
 /// # Panics
 ///
-/// Where it does not start, or not end.
+/// If it is not UTF-8.
+#[must_use]
+pub fn text(path: &Path) -> &str {
+    path.to_str().expect("a path in UTF-8")
+}
+
+/// What a program wrote to standard error.
+#[must_use]
+pub fn errors(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Checks that a program exited with `code` and wrote one line, with all `words`.
+///
+/// # Panics
+///
+/// If it did not.
+pub fn assert_one_line(output: &Output, code: i32, words: &[&str]) {
+    let written = [&output.stdout[..], &output.stderr[..]].concat();
+    let written = String::from_utf8_lossy(&written).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{written}");
+    assert_eq!(written.lines().count(), 1, "{written}");
+    for word in words {
+        assert!(written.contains(word), "{word:?} is not in: {written}");
+    }
+}
+
+/// Runs a program until it exits, with an empty standard input.
+///
+/// # Panics
+///
+/// If it does not start or exit.
 #[must_use]
 pub fn output(command: &mut Command) -> Output {
     output_with_input(command.stdin(Stdio::null()), &[])
@@ -295,12 +364,12 @@ fn end(child: &mut Child) -> ExitStatus {
     eventually("the process ends", || child.try_wait().expect("an exit status"))
 }
 
-/// The lines that a process writes. A thread reads them, so that waiting for one can have a deadline.
+/// The lines that a process writes. A thread reads them, so that waiting has a deadline.
 #[derive(Debug)]
 pub struct Lines(mpsc::Receiver<String>);
 
 impl Lines {
-    /// Those that come through `pipe`.
+    /// The lines from `pipe`.
     #[must_use]
     pub fn of(pipe: impl Read + Send + 'static) -> Self {
         let (sender, lines) = mpsc::sync_channel(64);
@@ -339,7 +408,7 @@ impl ClientProcess {
     ///
     /// # Panics
     ///
-    /// Where it does not start.
+    /// If it does not start.
     #[must_use]
     pub fn start(arguments: &[&str]) -> Self {
         let mut child = Command::new(program("client"))
@@ -357,7 +426,7 @@ impl ClientProcess {
     ///
     /// # Panics
     ///
-    /// Where the output ends before.
+    /// If the output ends first.
     pub fn wait_for_line(&mut self, beginning: &str) {
         let mut seen = vec![];
         for line in &mut self.lines {
@@ -374,7 +443,7 @@ impl ClientProcess {
     ///
     /// # Panics
     ///
-    /// Where that ends before.
+    /// If it ends first.
     pub fn wait_for_errors(&mut self, words: &[&str]) {
         let mut lines = Lines::of(self.child.stderr.take().expect("standard error is a pipe"));
         let mut seen = String::new();
@@ -394,16 +463,16 @@ impl ClientProcess {
     ///
     /// # Panics
     ///
-    /// Where the signal cannot be sent.
+    /// If the signal cannot be sent.
     pub fn kill(&mut self) {
         self.child.kill().expect("the signal is sent");
     }
 
-    /// Waits for the end, and gives the exit code and what was written to standard error.
+    /// Waits for the exit; returns the exit code and standard error.
     ///
     /// # Panics
     ///
-    /// Where it does not end.
+    /// If it does not end.
     pub fn finish(mut self) -> (Option<i32>, String) {
         self.lines.by_ref().for_each(drop);
         let code = end(&mut self.child).code();
@@ -426,7 +495,7 @@ impl Drop for ClientProcess {
     }
 }
 
-/// A figure in bytes of what the kernel says of a process; `None` where the process is gone.
+/// A line of `/proc/PID/status`, in bytes; `None` if the process has ended.
 #[must_use]
 pub fn memory_of(process: u32, figure: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;

@@ -1,4 +1,4 @@
-//! A network that fails when told to.
+//! A TCP proxy that fails on request.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -13,10 +13,10 @@ use crate::wait::DEADLINE;
 /// Bytes that are carried at a time, at most.
 const PIECE: usize = 16 * 1024;
 
-/// Stands between clients and one server.
+/// A proxy between clients and one server.
 #[derive(Debug)]
 pub struct Proxy {
-    /// Where clients connect.
+    /// The address for clients.
     pub address: SocketAddr,
     network: Arc<Network>,
 }
@@ -30,13 +30,13 @@ struct Network {
 #[derive(Debug, Default)]
 struct State {
     condition: Condition,
-    /// Before each piece that goes to a client.
+    /// The pause before each piece sent to a client.
     pause: Duration,
-    /// Both ends of all connections.
+    /// Both sockets of all connections.
     connections: Vec<TcpStream>,
-    /// Bits still to be flipped.
+    /// The number of bits to flip.
     flips: u32,
-    /// Bytes that went from the server to clients.
+    /// Bytes sent from the server to clients.
     carried: u64,
     /// Connections that were closed at once.
     refused: u64,
@@ -46,40 +46,40 @@ struct State {
 enum Condition {
     #[default]
     Well,
-    /// Connections stay, nothing gets through.
+    /// Connections stay open, no data passes.
     Silent,
     /// New connections are closed at once.
     Cut,
 }
 
 impl Proxy {
-    /// A network that is well.
+    /// A proxy that passes everything.
     ///
     /// # Panics
     ///
-    /// Where the system refuses a port or a thread.
+    /// If the system refuses a port or a thread.
     #[must_use]
     pub fn to(server: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("bound");
         let (network, server) = (Arc::new(Network::default()), server.to_owned());
         let shared = Arc::clone(&network);
-        // Ends with the process.
+        // Runs until the process ends.
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                // A connection that cannot be made is one that the client sees closed.
+                // If the server cannot be reached, the client's connection is closed.
                 let _made = shared.connect(client, &server);
             }
         });
         Self { address, network }
     }
 
-    /// From now on nothing gets through, and nobody is told.
+    /// Stops passing data, without closing connections.
     pub fn fall_silent(&self) {
         self.network.lock().condition = Condition::Silent;
     }
 
-    /// From now on servers send so many bytes in a second at most.
+    /// Limits the server's bytes per second.
     pub fn slow_down(&self, bytes_per_second: f64) {
         self.network.lock().pause = Duration::from_secs_f64(PIECE as f64 / bytes_per_second);
     }
@@ -89,13 +89,13 @@ impl Proxy {
         self.network.lock().flips = count;
     }
 
-    /// Bits that are still to be flipped.
+    /// The number of bits still to flip.
     #[must_use]
     pub fn flips_left(&self) -> u32 {
         self.network.lock().flips
     }
 
-    /// Breaks all connections, and lets no new one through.
+    /// Closes all connections, and every new one at once.
     pub fn cut(&self) {
         let mut state = self.network.lock();
         state.condition = Condition::Cut;
@@ -104,28 +104,28 @@ impl Proxy {
         }
     }
 
-    /// All is well again.
+    /// Passes everything again.
     pub fn heal(&self) {
         self.network.lock().condition = Condition::Well;
         self.network.changed.notify_all();
     }
 
-    /// Waits until somebody tried to connect through the cut.
+    /// Waits for an attempt to connect after [`Proxy::cut`].
     ///
     /// # Panics
     ///
-    /// Where nobody does.
+    /// If there is none.
     pub fn wait_until_refused(&self) {
-        let nobody = |state: &mut State| state.refused == 0;
+        let refused_none = |state: &mut State| state.refused == 0;
         let waited = self
             .network
             .changed
-            .wait_timeout_while(self.network.lock(), DEADLINE, nobody);
+            .wait_timeout_while(self.network.lock(), DEADLINE, refused_none);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        assert!(state.refused > 0, "nobody tries to connect");
+        assert!(state.refused > 0, "no connection is attempted");
     }
 
-    /// Bytes that the server has sent through.
+    /// Bytes received from the server.
     #[must_use]
     pub fn carried(&self) -> u64 {
         self.network.lock().carried

@@ -1,4 +1,4 @@
-//! Requests, and what comes back.
+//! Requests for batches, and their responses.
 
 use std::fmt;
 
@@ -10,7 +10,10 @@ use equibatch_stream as stream;
 use equibatch_stream::{Balance, BatchRequest, BatchStream, Split};
 use tonic::{IntoRequest, Request, Status, Streaming, transport::Channel};
 
-use crate::wait::{eventually, within};
+use crate::{
+    process::TokenClient,
+    wait::{eventually, within},
+};
 
 /// A request for small images in small batches.
 #[must_use]
@@ -25,7 +28,7 @@ pub fn small(split: &str, epochs: u32) -> StreamBatchesRequest {
     }
 }
 
-/// The same of the client library: five batches an epoch, of 288 KiB each.
+/// A request of the client library: five batches per epoch, of 288 KiB each.
 #[must_use]
 pub fn borrowed(epochs: u32) -> BatchRequest {
     BatchRequest {
@@ -36,7 +39,7 @@ pub fn borrowed(epochs: u32) -> BatchRequest {
     }
 }
 
-/// All that a stream gave.
+/// All messages of a stream.
 pub struct Received {
     /// The first message.
     pub description: StreamDescription,
@@ -46,7 +49,7 @@ pub struct Received {
 
 impl fmt::Debug for Received {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the tensors, which fill screens.
+        // Without the tensors, which would be too long.
         write!(
             f,
             "{} batches of {} {}",
@@ -58,14 +61,14 @@ impl fmt::Debug for Received {
 }
 
 impl Received {
-    /// A digest of each batch, its token left out.
+    /// A digest of each batch without its token.
     #[must_use]
     pub fn digests(&self) -> Vec<String> {
         self.batches.iter().map(digest).collect()
     }
 }
 
-/// A digest of all that a batch is made of, its token left out.
+/// A digest of a batch without its token.
 #[must_use]
 pub fn digest(batch: &Batch) -> String {
     let mut hasher = blake3::Hasher::new();
@@ -89,11 +92,11 @@ pub fn digest(batch: &Batch) -> String {
     )
 }
 
-/// A message by the owner of `token`.
+/// A message with the authorization of `token`.
 ///
 /// # Panics
 ///
-/// Where no token can have these characters.
+/// If the token has characters that a header cannot have.
 pub fn with_token<T>(message: T, token: &str) -> Request<T> {
     let mut request = Request::new(message);
     let value = format!("Bearer {token}").parse().expect("characters of a header");
@@ -101,15 +104,15 @@ pub fn with_token<T>(message: T, token: &str) -> Request<T> {
     request
 }
 
-/// Opens a stream and takes its description.
+/// Opens a stream and reads its description.
 ///
 /// # Errors
 ///
-/// What the server says.
+/// The status that the server answers with.
 ///
 /// # Panics
 ///
-/// Where the first message is no description.
+/// If the first message is not a description.
 pub async fn open(
     client: &mut BatchLoaderClient<Channel>,
     request: impl IntoRequest<StreamBatchesRequest>,
@@ -123,15 +126,28 @@ pub async fn open(
     }
 }
 
+/// A stream of small batches that does not end, with its description read.
+///
+/// # Panics
+///
+/// If it cannot be opened.
+pub async fn endless(client: &mut TokenClient) -> Streaming<StreamBatchesResponse> {
+    let opened = client.stream_batches(small("train", 1_000_000)).await;
+    let mut stream = opened.expect("a stream").into_inner();
+    let first = stream.message().await.expect("no error");
+    assert!(first.is_some(), "a description comes first");
+    stream
+}
+
 /// The next batch of a stream.
 ///
 /// # Errors
 ///
-/// What the server says.
+/// The status that the server answers with.
 ///
 /// # Panics
 ///
-/// Where a message is no batch.
+/// If a message is not a batch.
 pub async fn next(stream: &mut Streaming<StreamBatchesResponse>) -> Result<Option<Batch>, Status> {
     let message = within("the next batch comes", stream.message()).await?;
     match message.map(|response| response.message) {
@@ -141,42 +157,42 @@ pub async fn next(stream: &mut Streaming<StreamBatchesResponse>) -> Result<Optio
     }
 }
 
-/// The status that breaks a stream off; the batches before it go to `take`.
+/// The status that ends a stream; the batches before it go to `take`.
 ///
 /// # Panics
 ///
-/// Where the stream ends as if it were complete, or does not end.
+/// If the stream ends without an error, or does not end.
 pub async fn failure(stream: &mut Streaming<StreamBatchesResponse>, mut take: impl FnMut(Batch)) -> Status {
     let failure = async {
         loop {
             match next(stream).await {
                 Ok(Some(batch)) => take(batch),
-                Ok(None) => panic!("the stream ended as if it were complete"),
+                Ok(None) => panic!("the stream ended without an error"),
                 Err(status) => return status,
             }
         }
     };
-    within("the stream is broken off", failure).await
+    within("the stream fails", failure).await
 }
 
-/// The error that breaks a stream of the client library off, behind any number of batches.
+/// The error that ends a stream of the client library, after any number of batches.
 ///
 /// # Panics
 ///
-/// Where the stream ends as if it were complete.
+/// If the stream ends without an error.
 pub fn error(stream: &mut BatchStream) -> stream::Error {
-    eventually("the stream is broken off", || match stream.next_batch() {
+    eventually("the stream fails", || match stream.next_batch() {
         Ok(Some(_batch)) => None,
-        Ok(None) => panic!("the stream ended as if it were complete"),
+        Ok(None) => panic!("the stream ended without an error"),
         Err(error) => Some(error),
     })
 }
 
-/// Everything that a request gives.
+/// All messages of the stream of a request.
 ///
 /// # Errors
 ///
-/// What the server says.
+/// The status that the server answers with.
 pub async fn receive(
     client: &mut BatchLoaderClient<Channel>,
     request: StreamBatchesRequest,

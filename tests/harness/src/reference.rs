@@ -1,8 +1,8 @@
-//! The way of a validation image from pixels to tensor, in double precision and written for clarity only.
+//! A validation image from pixels to tensor, in double precision, written for clarity only.
 
 use image::{Rgb, RgbImage};
 
-/// Reduces `image` to a short side of `short` pixels where it is larger: separable convolution with a triangle that is as wide as the
+/// Reduces `image` to a short side of `short` pixels if it is larger: separable convolution with a triangle as wide as the
 /// reduction, rounded to bytes once, at the end.
 ///
 /// # Source
@@ -31,7 +31,7 @@ pub fn canonical(image: &RgbImage, short: u32) -> RgbImage {
     })
 }
 
-/// For each output element, the input elements that it is made of, with weights that add up to 1.
+/// For each output element, its input elements with weights that add up to 1.
 fn triangle(input: u32, output: u32) -> Vec<Vec<(u32, f64)>> {
     let scale = f64::from(input) / f64::from(output);
     let reach = scale.max(1.0);
@@ -51,7 +51,7 @@ fn triangle(input: u32, output: u32) -> Vec<Vec<(u32, f64)>> {
     (0..output).map(of).collect()
 }
 
-/// What a validation image becomes before it is normalised: `[3, size, size]`, in `[0, 1]`.
+/// A validation image before normalisation: `[3, size, size]`, in `[0, 1]`.
 ///
 /// The image is laid on a canvas whose short side is `size`; corner pixel centres lie on corner pixel centres; the middle of the canvas is
 /// taken, each pixel a bilinear sample.
@@ -64,7 +64,7 @@ pub fn centre_crop(image: &RgbImage, size: u32) -> Vec<f64> {
     let (width, height) = image.dimensions();
     let ratio = f64::from(width.min(height)) / f64::from(size);
     let canvas = |length: u32| (f64::from(length) / ratio).round_ties_even();
-    // The place on the canvas at which the crop begins, and the step on the source from one canvas pixel to the next.
+    // The start of the crop on the canvas, and the step on the source from one canvas pixel to the next.
     let axis = |length: u32| {
         let canvas = canvas(length);
         let start = ((canvas - f64::from(size) + 1.0) / 2.0).floor();

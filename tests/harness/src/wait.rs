@@ -1,4 +1,4 @@
-//! Waiting for what must come about, with a deadline: a test that waits in vain fails and says for what.
+//! Waiting with a deadline: a test that waits in vain fails and names the condition.
 
 use std::{
     future::Future,
@@ -6,13 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Longer than anything takes that a test waits for, however busy the machine is.
+/// Longer than any condition takes on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(300);
 
 /// Between two attempts.
 const INTERVAL: Duration = Duration::from_millis(5);
 
-/// Tries until `attempt` gives a value.
+/// Repeats `attempt` until it gives a value.
 ///
 /// # Panics
 ///
@@ -28,7 +28,12 @@ pub fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// [`eventually`] for attempts that the current thread's tasks have a part in.
+/// Different delays from zero up to `longest`, the same in every run.
+pub fn delays(longest: Duration) -> impl Iterator<Item = Duration> {
+    (0_u32..).map(move |number| longest.mul_f64(f64::from(number * 7919 % 100) / 100.0))
+}
+
+/// [`eventually`] for conditions that tasks of the current thread contribute to.
 ///
 /// # Panics
 ///
@@ -45,7 +50,7 @@ pub async fn eventually_async<T>(what: &str, mut attempt: impl AsyncFnMut() -> O
     .await
 }
 
-/// The value of `work`, which must come to its end.
+/// The value of `work`.
 ///
 /// # Panics
 ///

@@ -1,4 +1,4 @@
-//! Requests of any numbers at all.
+//! Requests with arbitrary numbers.
 
 use equibatch_harness::receive::{next, open, receive, small};
 use equibatch_proto::v1::{Balance, PositionToken, Recipe, Shard, StreamBatchesRequest, Stride, balance};
@@ -11,7 +11,7 @@ use tonic::Code::{FailedPrecondition, InvalidArgument, NotFound, ResourceExhaust
 
 use super::pictures;
 
-/// Numbers as they come, and those at which things break.
+/// Arbitrary numbers, and boundary values.
 fn number() -> impl Strategy<Value = u64> {
     prop_oneof![
         0..70u64,

@@ -1,11 +1,11 @@
-//! Requests that are refused, and how.
+//! Requests that are refused, and their errors.
 
 use equibatch_proto::v1::{
     Balance, LastBatch, Normalization, PositionToken, Recipe, Shard, StreamBatchesRequest, Stride, balance,
 };
 use tonic::Code::{self, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted};
 
-/// A change to a good request, the code of its refusal, and the words that must be in its message.
+/// A change to a valid request, the status code, and words that the message must contain.
 pub(super) type Case = (fn(&mut StreamBatchesRequest), Code, &'static [&'static str]);
 
 pub(super) const CASES: &[Case] = &[

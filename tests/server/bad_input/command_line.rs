@@ -7,7 +7,7 @@ use equibatch_harness::process;
 use super::pictures;
 
 #[test]
-fn a_bad_command_line_ends_with_one_sentence_and_a_code() {
+fn invalid_command_lines_exit_with_one_line_and_a_code() {
     let images = pictures();
     let good = images.root().to_str().unwrap();
     let elsewhere = tempfile::tempdir().unwrap();
@@ -92,62 +92,4 @@ fn a_bad_command_line_ends_with_one_sentence_and_a_code() {
             assert_eq!(said.trim().lines().count(), 1, "{arguments:?}: {said}");
         }
     }
-}
-
-#[test]
-fn a_picture_that_cannot_be_drawn_is_refused_with_what_can() {
-    let images = pictures();
-    let server = process::ServerProcess::start(images.root(), &[]);
-    let server = [
-        "show-batch",
-        "--server",
-        &server.address,
-        "--size",
-        "32",
-        "--batch-size",
-        "8",
-    ];
-    for (arguments, words) in [
-        (&["--out", "x.gif"][..], "ends in .png"),
-        (&["--step", "999"], "--step 999: expected a number from 0 to 3"),
-        (
-            &["--split", "valid", "--balance", "natural"],
-            "--balance is for the train split",
-        ),
-    ] {
-        let output = process::client(&[&server[..], arguments].concat());
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(64), "{arguments:?}: {said}");
-        assert!(said.contains(words), "{arguments:?}: {said}");
-    }
-}
-
-#[test]
-fn half_precision_is_refused_on_a_cpu_before_anybody_is_asked() {
-    let folder = tempfile::tempdir().unwrap();
-    let experiment = folder.path().join("experiment.toml");
-    fs::write(&experiment, "precision = \"bf16\"\n[[stage]]\nepochs = 1\n").unwrap();
-    let experiment = experiment.to_str().unwrap();
-    let out = folder.path().join("run");
-    let out = out.to_str().unwrap();
-    // Nobody listens there.
-    let server = ["--server", "127.0.0.1:1", "--out", out];
-    for (arguments, precision) in [
-        (&["train", "--precision", "f16"][..], "f16"),
-        (&["train", "--precision", "tf32", "--device", "cpu"], "tf32"),
-        (&["train", "--experiment", experiment], "bf16"),
-        (&["find-lr", "--precision", "bf16"], "bf16"),
-        (&["compare", "--precision", "f16"], "f16"),
-        (&["bench", "--precision", "f16"], "f16"),
-    ] {
-        let more: &[&str] = if arguments[0] == "bench" { &[] } else { &server };
-        let output = process::client(&[arguments, more].concat());
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(64), "{arguments:?}: {said}");
-        let expected = format!("--precision {precision} needs --device cuda");
-        assert!(said.contains(&expected), "{arguments:?}: {said}");
-    }
-    let output = process::client(&["train", "--precision", "fp16"]);
-    assert_eq!(output.status.code(), Some(64));
-    assert!(!fs::exists(out).unwrap(), "nothing was begun");
 }

@@ -1,12 +1,8 @@
-//! What the server refuses, and how it says so.
+//! Invalid requests and command lines, and their errors.
 
 mod any;
 mod cases;
 mod command_line;
 mod requests;
 
-use equibatch_harness::images::ImageFolder;
-
-fn pictures() -> ImageFolder {
-    ImageFolder::new(&[("birds", 5), ("flowers", 20)])
-}
+use equibatch_harness::images::pictures;

@@ -1,4 +1,4 @@
-//! Requests of a stream or a description that name what there is not.
+//! Invalid requests for streams and descriptions.
 
 use equibatch_harness::receive::{receive, small};
 use equibatch_proto::v1::DescribeDatasetRequest;
@@ -8,7 +8,7 @@ use tonic::Code::{InvalidArgument, NotFound};
 use super::{cases::CASES, pictures};
 
 #[tokio::test]
-async fn a_bad_request_is_refused_by_field_value_and_range() {
+async fn invalid_requests_are_refused_with_field_value_and_range() {
     let images = pictures();
     let server = MemoryServer::start(engine(images.root(), config(1, 1 << 26)));
     let mut client = server.client().await;
@@ -40,14 +40,14 @@ async fn a_token_of_another_seed_is_refused_by_name() {
     let status = receive(&mut client, request).await.unwrap_err();
     assert_eq!(status.code(), InvalidArgument);
     assert!(status.message().contains("start.seed is 7"), "{status}");
-    // The last token is the end: nothing is left, and that is no error.
+    // The last token is the end of the stream: no batch is left, which is no error.
     let mut request = small("train", 1);
     request.start = first.batches.last().unwrap().next.clone();
     assert!(receive(&mut client, request).await.unwrap().batches.is_empty());
 }
 
 #[tokio::test]
-async fn a_description_of_nothing_is_refused() {
+async fn descriptions_of_unknown_datasets_and_samples_are_refused() {
     let images = pictures();
     let server = MemoryServer::start(engine(images.root(), config(1, 1 << 26)));
     let mut client = server.client().await;

@@ -1,4 +1,4 @@
-//! What is read, by whom, and by which way.
+//! The bytes that readers get, by shared memory and by the socket.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use equibatch_stream::{Servers, Transport};
 use super::{AT_ONCE, by_port, descriptors, digests, mapped, open, pictures, serve, wait_for_nothing_mapped};
 
 #[test]
-fn the_bytes_are_those_that_a_port_gives() {
+fn the_bytes_equal_those_over_tcp() {
     let images = pictures();
     let expected = by_port(&images, 3);
     let (server, _folder) = serve(&images, &[]);
@@ -22,7 +22,7 @@ fn the_bytes_are_those_that_a_port_gives() {
 }
 
 #[test]
-fn several_readers_get_their_own() {
+fn several_readers_get_their_own_batches() {
     let images = pictures();
     let expected = by_port(&images, 4);
     let (server, _folder) = serve(&images, &[]);
@@ -38,7 +38,7 @@ fn several_readers_get_their_own() {
 }
 
 #[test]
-fn a_reader_may_keep_more_than_the_memory_holds() {
+fn a_reader_may_keep_more_batches_than_the_memory_holds() {
     let images = pictures();
     // Two batches fit.
     let (server, _folder) = serve(&images, &["--stream-bytes", "1MiB"]);
@@ -57,12 +57,12 @@ fn a_reader_may_keep_more_than_the_memory_holds() {
 }
 
 #[test]
-fn what_cannot_be_shared_comes_by_the_plain_stream() {
+fn streams_without_shared_memory_use_the_socket() {
     let images = pictures();
     let expected = by_port(&images, 2);
     let (unwilling, _folder) = serve(&images, &["--no-shared-memory"]);
     let (willing, folder) = serve(&images, &[]);
-    // Bytes get through it, and files do not.
+    // It passes bytes, but no descriptors.
     let relay = relay(folder.path(), &willing.address);
     for address in [&unwilling.address, &relay] {
         let mut stream = open(&[address], 2, 2);
@@ -77,12 +77,12 @@ fn what_cannot_be_shared_comes_by_the_plain_stream() {
     assert_eq!(digests(&mut stream, usize::MAX), expected);
 }
 
-/// A socket in `folder` that carries bytes to another one, and nothing else.
+/// A socket in `folder` that relays bytes to another one, without descriptors.
 fn relay(folder: &Path, to: &str) -> String {
     use std::os::unix::net::{UnixListener, UnixStream};
     let (path, to) = (folder.join("relay"), to.strip_prefix("unix:").unwrap().to_owned());
     let listener = UnixListener::bind(&path).unwrap();
-    // Ends with the process.
+    // Runs until the process ends.
     std::thread::spawn(move || {
         for near in listener.incoming().map_while(Result::ok) {
             let far = UnixStream::connect(&to).unwrap();

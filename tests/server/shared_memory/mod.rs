@@ -1,32 +1,33 @@
-//! Batches through shared memory: the bytes that a port gives, and nothing left over whoever is killed.
+//! Batches through shared memory: the same bytes as over TCP, and no memory left over after a process is killed.
 //!
-//! - `bytes`: what is read, by whom, and by which way.
-//! - `ends`: what is left where a reader or a server ends; `borrower`: the reader that does.
-//! - `by_hand`: messages that no client of ours sends.
+//! - `bytes`: the bytes that readers get.
+//! - `termination`: memory after a reader or a server has ended; `reader`: a reader process.
+//! - `protocol`: messages that the test writes, including invalid ones.
 
-mod borrower;
-mod by_hand;
 mod bytes;
-mod ends;
+mod protocol;
+mod reader;
+mod termination;
 
 use std::{fs, time::Duration};
 
-use equibatch_harness::{images::ImageFolder, process::ServerProcess, receive::borrowed, wait::eventually};
+use equibatch_harness::{
+    images::{ImageFolder, pictures},
+    process::ServerProcess,
+    receive::borrowed,
+    wait::eventually,
+};
 use equibatch_stream::{BatchStream, RetryPolicy, Servers, Transport};
 use tempfile::TempDir;
 
-fn pictures() -> ImageFolder {
-    ImageFolder::new(&[("birds", 5), ("flowers", 20)])
-}
-
-/// A server on a socket in a folder of its own.
+/// A server on a Unix socket in a folder of its own.
 fn serve(images: &ImageFolder, options: &[&str]) -> (ServerProcess, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let address = format!("unix:{}", folder.path().join("socket").display());
     (ServerProcess::listening(images.root(), &address, options), folder)
 }
 
-/// Without second tries.
+/// Without retries.
 const AT_ONCE: RetryPolicy = RetryPolicy {
     retry_for: Duration::ZERO,
     stall: Duration::from_secs(60),
@@ -47,7 +48,7 @@ fn digests(stream: &mut BatchStream, count: usize) -> Vec<String> {
         .collect()
 }
 
-/// What a port gives.
+/// The digests of a stream over TCP.
 fn by_port(images: &ImageFolder, epochs: u32) -> Vec<String> {
     let server = ServerProcess::start(images.root(), &[]);
     let mut stream = open(&[&server.address], epochs, 2);
@@ -55,7 +56,7 @@ fn by_port(images: &ImageFolder, epochs: u32) -> Vec<String> {
     digests(&mut stream, usize::MAX)
 }
 
-/// Mappings of shared memory in a process, in bytes.
+/// Sizes of a process's mappings of shared memory, in bytes.
 fn mapped(process: u32) -> Vec<u64> {
     let maps = fs::read_to_string(format!("/proc/{process}/maps")).unwrap();
     let ours = maps.lines().filter(|line| line.contains("memfd:equibatch"));
@@ -66,7 +67,7 @@ fn mapped(process: u32) -> Vec<u64> {
     .collect()
 }
 
-/// Descriptors of shared memory in a process.
+/// The number of a process's descriptors of shared memory.
 fn descriptors(process: u32) -> usize {
     let open = fs::read_dir(format!("/proc/{process}/fd")).unwrap();
     let targets = open.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
@@ -75,9 +76,9 @@ fn descriptors(process: u32) -> usize {
         .count()
 }
 
-/// Waits until a process has given all its shared memory back.
+/// Waits until a process has unmapped all shared memory.
 fn wait_for_nothing_mapped(process: u32) {
-    eventually("all memory is given back", || {
+    eventually("all shared memory is unmapped", || {
         mapped(process).is_empty().then_some(())
     });
 }

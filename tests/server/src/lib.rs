@@ -1,3 +1,3 @@
-//! The server's library within a test's own process.
+//! Servers in the test's own process.
 
 pub mod memory;

@@ -19,7 +19,7 @@ use tonic::transport::{self, Channel, Endpoint};
 
 use equibatch_harness::wait::{eventually_async, within};
 
-/// Bytes in a pipe that nobody reads.
+/// Capacity of a pipe, in bytes.
 const PIPE: usize = 64 * 1024;
 
 /// A running server.
@@ -43,7 +43,7 @@ impl fmt::Debug for MemoryServer {
 ///
 /// # Panics
 ///
-/// Where it cannot be scanned.
+/// If it cannot be scanned.
 #[must_use]
 pub fn dataset(root: &Path) -> Dataset {
     Dataset::scan("pictures", root, &ScanOptions::default()).expect("a dataset")
@@ -53,7 +53,7 @@ pub fn dataset(root: &Path) -> Dataset {
 ///
 /// # Panics
 ///
-/// Where there is no dataset.
+/// If there is no dataset.
 #[must_use]
 pub fn engine(root: &Path, config: EngineConfig) -> Engine {
     Engine::new(config, vec![dataset(root)]).expect("threads")
@@ -63,22 +63,22 @@ pub fn engine(root: &Path, config: EngineConfig) -> Engine {
 ///
 /// # Panics
 ///
-/// Where there is no dataset.
+/// If there is no dataset.
 #[must_use]
 pub fn engine_with(root: &Path, config: EngineConfig, source: Arc<dyn Source>) -> Engine {
     Engine::with_source(config, vec![dataset(root)], source).expect("threads")
 }
 
-/// The default configuration of a service for the clients that have one of these tokens: lines of a file of tokens.
+/// The default service configuration with these lines as token file.
 ///
 /// # Panics
 ///
-/// Where the lines make no sense.
+/// If a line is invalid.
 #[must_use]
 pub fn with_tokens(lines: &str) -> ServiceConfig {
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     file.write_all(lines.as_bytes()).expect("written");
-    // It is looked at again as long as the service runs.
+    // The service watches the file as long as it runs.
     let path = file.into_temp_path().keep().expect("kept");
     let files = AccessFiles {
         tokens: Some(path),
@@ -90,11 +90,11 @@ pub fn with_tokens(lines: &str) -> ServiceConfig {
     }
 }
 
-/// The default configuration with this many threads and bytes of cache.
+/// The default engine configuration with this many threads and bytes of cache.
 ///
 /// # Panics
 ///
-/// Where there are no threads.
+/// If `threads` is zero.
 #[must_use]
 pub fn config(threads: usize, cache_bytes: u64) -> EngineConfig {
     EngineConfig {
@@ -108,7 +108,7 @@ pub fn config(threads: usize, cache_bytes: u64) -> EngineConfig {
 ///
 /// # Panics
 ///
-/// Where one stays open.
+/// After the deadline.
 pub async fn no_stream_is_open(engine: &Engine) {
     let is_idle = async || (engine.open_streams() == 0).then_some(());
     eventually_async("all streams are closed", is_idle).await;
@@ -129,7 +129,7 @@ impl MemoryServer {
         let served = engine.clone();
         let task = tokio::spawn(async move {
             let shutdown = async {
-                // A server whose handle is gone stops as well.
+                // A server whose handle is dropped stops, too.
                 let _told_or_gone = stopped.await;
             };
             serve(served, &config, ReceiverStream::new(incoming), shutdown).await
@@ -146,7 +146,7 @@ impl MemoryServer {
     ///
     /// # Panics
     ///
-    /// Where the server is gone.
+    /// If the server has stopped.
     pub async fn pipe(&self) -> DuplexStream {
         let (here, there) = tokio::io::duplex(PIPE);
         self.connections.send(Ok(there)).await.expect("a server");
@@ -157,7 +157,7 @@ impl MemoryServer {
     ///
     /// # Panics
     ///
-    /// Where the server does not answer.
+    /// If the server does not answer.
     pub async fn channel(&self) -> Channel {
         let connections = self.connections.clone();
         let connect = tower::service_fn(move |_| {
@@ -189,7 +189,7 @@ impl MemoryServer {
     ///
     /// # Panics
     ///
-    /// Where the server failed.
+    /// If the server failed.
     pub async fn stopped(self) {
         let Self {
             connections, task, ..

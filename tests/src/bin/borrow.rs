@@ -1,7 +1,7 @@
-//! A reader that keeps what it gets: `borrow ADDRESS BATCHES`.
+//! A reader that keeps its batches: `borrow ADDRESS BATCHES`.
 //!
-//! It takes so many batches from a server on this machine and says `holding` and by which way they came. Then, for every line that it reads,
-//! it says the digests of all that it holds, once more. It keeps them until its input ends.
+//! It reads BATCHES batches from a server on this machine and prints `holding` and their transport. Then, for every line on standard input,
+//! it prints the digests of all batches. It keeps them until its input ends.
 
 #![allow(clippy::print_stdout, reason = "the lines are what the program is for")]
 

@@ -1,4 +1,4 @@
-//! Connections, frames and bodies that no decent client sends.
+//! Connections, frames and bodies that no well-behaved client sends.
 
 use std::{
     io,
@@ -30,14 +30,14 @@ pub fn floods() -> [(&'static str, Vec<u8>); 3] {
 ///
 /// # Errors
 ///
-/// Those of the system.
+/// If the system refuses.
 pub async fn from(address: Ipv4Addr, server: SocketAddr) -> io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     socket.bind(SocketAddr::from((address, 0)))?;
     socket.connect(server).await
 }
 
-/// Begins a call with a message of `length` bytes, and sends `bytes` of it.
+/// Starts a call with a message of `length` bytes, and sends `bytes` of it.
 ///
 /// # Errors
 ///
@@ -61,12 +61,12 @@ pub async fn begin(
     let mut message = vec![0];
     message.extend(length.to_be_bytes());
     message.resize(5 + bytes, 7);
-    // The answer may come before all is sent.
+    // The response may come before everything is sent.
     let _taken = body.send_data(message.into(), false);
     Ok((response, body))
 }
 
-/// Begins `count` requests of a message of 64 KiB of which the last byte is missing, and one to the health service of 4 MiB; as many as the
+/// Starts `count` requests with a message of 64 KiB without its last byte, and one of 4 MiB to the health service; as many as the
 /// connection takes.
 pub async fn unfinished(
     requests: SendRequest<Bytes>,

@@ -1,4 +1,4 @@
-//! Clients that harm others, or would: parts for tests, and rounds of them for the soak.
+//! Clients that attack a server: building blocks for tests, and rounds of attacks for the soak test.
 //!
 //! # Layout
 //! - [`streams`]: requests for batches that cost much. [`connections`]: connections, frames and bodies that no decent client sends.
@@ -31,29 +31,29 @@ use crate::{
 /// What a hostile client does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// Batches that are expensive to plan and cheap to make.
+    /// Batches that are expensive to plan and cheap to render.
     Planning,
-    /// More weight than is granted, and as many streams as it can read.
+    /// More weight than granted, and as many streams as it can read.
     Weights,
-    /// Streams of ever other sizes and weights.
+    /// Streams of always different sizes and class weights.
     Demand,
-    /// Streams of large batches that are not read.
+    /// Unread streams of large batches.
     Unread,
     /// Small files of large images.
     Bombs,
-    /// Requests that are begun and never finished.
+    /// Requests that are never finished.
     Bodies,
-    /// PING, SETTINGS and answers to PINGs, as fast as they go.
+    /// PING, SETTINGS and PING acknowledgements at full speed.
     Floods,
-    /// PINGs until nothing more is taken, and then silence.
+    /// PINGs until the socket blocks, and then nothing.
     Stuck,
-    /// Connections that say nothing, and some that say no more than that they speak HTTP/2.
+    /// Silent connections, some after an HTTP/2 preface.
     Silent,
     /// Silent connections to the operator's port.
     Operator,
-    /// Questions about the data set, as fast as they are answered.
+    /// Requests for the dataset's description, one after the other.
     Describe,
-    /// Requests without a meaning, and bytes that are no requests.
+    /// Invalid requests, and random bytes.
     Nonsense,
 }
 
@@ -74,7 +74,7 @@ impl Kind {
         Self::Nonsense,
     ];
 
-    /// Whether it holds streams, and so has a share of the workers' time of its own.
+    /// Whether it opens streams, and so has a share of the workers' time.
     #[must_use]
     pub fn holds_streams(self) -> bool {
         self <= Self::Bombs
@@ -86,29 +86,29 @@ impl Kind {
 pub struct Hostile {
     /// What it does.
     pub kind: Kind,
-    /// Its own address, by which the server knows it.
+    /// Its own address, which identifies it to the server.
     pub address: Ipv4Addr,
-    /// The server's.
+    /// The server's address.
     pub server: SocketAddr,
-    /// The server's for its operator.
+    /// The address of the server's operator port.
     pub operator: SocketAddr,
-    /// A data set of the server with classes of these names.
+    /// A dataset of the server, and the names of its classes.
     pub dataset: (String, Vec<String>),
-    /// Another one, of small files of large images.
+    /// A dataset of small files of large images.
     pub bombs: String,
 }
 
-/// How long a round holds what it has.
+/// How long a round keeps its connections and streams.
 const ROUND: Duration = Duration::from_secs(2);
-/// Streams of a client at a time.
+/// Concurrent streams of a client.
 const STREAMS: u64 = 4;
 
 impl Hostile {
-    /// Does it round by round until `is_over`. Gives the number of rounds in which the server could be reached.
+    /// Repeats the attack until `is_over`. Returns the number of rounds in which the server was reached.
     ///
     /// # Errors
     ///
-    /// If there are no threads.
+    /// If no thread can be started.
     pub fn run(&self, is_over: &AtomicBool, mut dice: ChaCha8Rng) -> Result<u64> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -123,7 +123,7 @@ impl Hostile {
         Ok(rounds)
     }
 
-    /// What is done once; `None` if the server is not there, as servers come and go. What the server refuses is not looked at.
+    /// One round; `None` if the server cannot be reached. Refusals are ignored.
     async fn round(&self, dice: &mut ChaCha8Rng) -> Option<()> {
         let seed: u64 = dice.random();
         let request = |number: u64| StreamBatchesRequest {
@@ -219,11 +219,11 @@ impl Hostile {
                 while Instant::now() < until && client.describe_dataset(request.clone()).await.is_ok() {}
                 Some(())
             }
-            Kind::Nonsense => self.talk_nonsense(dice).await,
+            Kind::Nonsense => self.send_invalid(dice).await,
         }
     }
 
-    /// Opens streams, each of its own number, and reads all of them for a while.
+    /// Opens numbered streams and reads all of them for a round.
     async fn drain(&self, request: impl Fn(u64) -> StreamBatchesRequest) -> Option<()> {
         let mut client = self.client().await?;
         let mut reading = JoinSet::new();
@@ -235,7 +235,7 @@ impl Hostile {
         hold(reading).await
     }
 
-    async fn talk_nonsense(&self, dice: &mut ChaCha8Rng) -> Option<()> {
+    async fn send_invalid(&self, dice: &mut ChaCha8Rng) -> Option<()> {
         if dice.random_bool(0.5) {
             let mut bytes = [0_u8; 512];
             dice.fill(&mut bytes);
@@ -244,7 +244,7 @@ impl Hostile {
             }
             let _closed = self.connect(self.server).await?.try_write(&bytes);
         } else {
-            let _refused = open(&mut self.client().await?, streams::nonsense(dice)).await;
+            let _refused = open(&mut self.client().await?, streams::invalid(dice)).await;
         }
         Some(())
     }
@@ -253,7 +253,7 @@ impl Hostile {
         connections::from(self.address, server).await.ok()
     }
 
-    /// A connection in use, on which nothing is waited for longer than a round.
+    /// A connection with its preface sent; writes block for less than a round.
     async fn speaking(&self) -> Option<TcpStream> {
         let stream = self.connect(self.server).await?.into_std().ok()?;
         stream.set_nonblocking(false).ok()?;
@@ -271,7 +271,7 @@ impl Hostile {
     }
 }
 
-/// Keeps something for a round.
+/// Keeps a value for a round.
 async fn hold<T>(held: T) -> Option<()> {
     tokio::time::sleep(ROUND).await;
     drop(held);

@@ -1,4 +1,4 @@
-//! Requests for batches that cost much, or make no sense.
+//! Expensive and invalid requests for batches.
 
 use equibatch_proto::v1::{Balance, ElementType, Shard, StreamBatchesRequest, Stride, balance};
 use rand::RngExt as _;
@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::receive::small;
 
-/// Of a global batch of 65,536 images, a shard that has a single pixel.
+/// A shard of one image of one pixel, of a global batch of 65,536 images.
 #[must_use]
 pub fn of_one_pixel(seed: u64) -> StreamBatchesRequest {
     StreamBatchesRequest {
@@ -23,7 +23,7 @@ pub fn of_one_pixel(seed: u64) -> StreamBatchesRequest {
     }
 }
 
-/// A size and weights of the classes that differ for each number.
+/// An image size and class weights that differ for each number.
 #[must_use]
 pub fn of_other_size(number: u32, classes: &[String]) -> StreamBatchesRequest {
     let weights = classes.iter().zip(0..).map(|(class, index): (_, u32)| {
@@ -42,9 +42,9 @@ pub fn of_other_size(number: u32, classes: &[String]) -> StreamBatchesRequest {
     }
 }
 
-/// A request without a meaning.
+/// An invalid request.
 #[must_use]
-pub fn nonsense(dice: &mut ChaCha8Rng) -> StreamBatchesRequest {
+pub fn invalid(dice: &mut ChaCha8Rng) -> StreamBatchesRequest {
     StreamBatchesRequest {
         dataset: ["", "pictures", "../etc", "\u{0}"][dice.random_range(0..4)].to_owned(),
         split: ["train", "valid", "all"][dice.random_range(0..3)].to_owned(),

@@ -1,111 +1,21 @@
-//! Networks from ONNX files that are made here, node by node: every operator there and back, and what of a file is learnt.
+//! Every supported operator through import, a training step, export and import.
 
 use equibatch_training::{
-    graph::{Graph, TensorType},
-    nn::{Builder, LayerGroup, Mode, import::SUPPORTED},
-    program::{
-        ModelSpec, OnnxModel, Role, Tensor, TrainSpec, grad_cam, import, inference, initial_state,
-        train_graph,
-    },
+    nn::import::SUPPORTED,
+    program::{grad_cam, import, inference, initial_state},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use equibatch_client_tests::{
-    interpreter::Array,
     model_file::{
-        Attribute::{Float, Int, Ints, Text},
+        Attribute::{self, Float, Int, Ints, Text},
         ModelFile,
     },
     onnx_runtime,
 };
 
-use super::golden::error;
-
-const SIZE: usize = 32;
-const BATCH: usize = 3;
-const CLASSES: usize = 2;
-
-pub(super) fn network(bytes: &[u8]) -> OnnxModel {
-    let model = import::read(bytes, &|_| unreachable!("it is one file")).unwrap();
-    OnnxModel::new(model).unwrap()
-}
-
-pub(super) fn spec(bytes: &[u8]) -> ModelSpec {
-    ModelSpec {
-        onnx_model: Some(Arc::new(network(bytes))),
-        image_size: SIZE,
-        ..ModelSpec::new("resnet18".parse().unwrap(), CLASSES)
-    }
-}
-
-fn images() -> Array {
-    let place = |at: &[usize]| at.iter().fold(0, |flat, at| flat * SIZE + at);
-    Array::from_fn(&[BATCH, 3, SIZE, SIZE], |at| {
-        f64::from((place(at) as f32 * 0.37).sin())
-    })
-}
-
-/// One training step on ONNX Runtime: everything that the network keeps, as it is afterwards.
-fn after_a_step(spec: &ModelSpec, name: &str) -> BTreeMap<String, Tensor> {
-    let (graph, signature) =
-        train_graph(&TrainSpec::new(spec.clone(), BATCH)).unwrap_or_else(|error| panic!("{name}: {error:?}"));
-    let mut state = initial_state(spec, 0).unwrap();
-    let pairs = signature.state.iter().map(|pair| {
-        let start = match state.get(&pair.name) {
-            Some(tensor) if matches!(pair.role, Role::Parameter | Role::Statistic) => {
-                let data = tensor.data.iter().map(|&number| f64::from(number));
-                Array::new(&tensor.shape, data.collect())
-            }
-            _ => Array::zeros(&pair.shape),
-        };
-        (pair.input.clone(), start)
-    });
-    let inputs = signature.inputs.iter().map(|input| {
-        let array = match &*input.name {
-            "images" => images(),
-            "targets" => Array::from_fn(&input.shape, |at| {
-                f64::from(u8::from(at[1] == at[0] % CLASSES)) / BATCH as f64
-            }),
-            name if name.starts_with("learning_rate") => Array::new(&[], vec![1e-2]),
-            _ if input.shape.is_empty() => Array::new(&[], vec![0.9]),
-            _ => Array::from_fn(&input.shape, |_| 1.0),
-        };
-        (input.name.clone(), array)
-    });
-    let leaves = pairs.chain(inputs).collect();
-    let outputs = onnx_runtime::run(&graph, &leaves).unwrap_or_else(|error| panic!("{name}: {error:?}"));
-    assert!(outputs["loss"].data[0].is_finite(), "{name}");
-    for pair in &signature.state {
-        if let (Some(next), Some(tensor)) = (&pair.output, state.get_mut(&pair.name)) {
-            tensor.data = outputs[next].data.iter().map(|&number| number as f32).collect();
-        }
-    }
-    state
-}
-
-/// `middle` between a convolution, which gives `x: [n, 4, 8, 8]`, and a classifier of `channels` channels, which reads `y`.
-fn around(middle: impl FnOnce(ModelFile) -> ModelFile, channels: i64) -> ModelFile {
-    let begun = ModelFile::new(SIZE as i64)
-        .weights("stem.weight", &[4, 3, 4, 4])
-        .weights("stem.bias", &[4])
-        .node(
-            "Conv",
-            &["pixels", "stem.weight", "stem.bias"],
-            &["x"],
-            &[Ints("strides", &[4, 4])],
-        );
-    middle(begun)
-        .weights("fc.weight", &[CLASSES as i64, channels])
-        .weights("fc.bias", &[CLASSES as i64])
-        .node("GlobalAveragePool", &["y"], &["pooled"], &[])
-        .node("Flatten", &["pooled"], &["flat"], &[])
-        .node(
-            "Gemm",
-            &["flat", "fc.weight", "fc.bias"],
-            &["scores"],
-            &[Int("transB", 1)],
-        )
-}
+use super::{CLASSES, SIZE, after_a_step, around, images, network, spec};
+use crate::golden::error;
 
 /// A network around each operator.
 fn networks() -> BTreeMap<&'static str, ModelFile> {
@@ -147,8 +57,7 @@ fn networks() -> BTreeMap<&'static str, ModelFile> {
             .node("Div", &["x", "other"], &["y"], &[])
     };
     add("Div", around(divided, 4));
-    let one = |operator: &'static str,
-               attributes: Vec<equibatch_client_tests::model_file::Attribute<'static>>| {
+    let one = |operator: &'static str, attributes: Vec<Attribute<'static>>| {
         around(|file| file.node(operator, &["x"], &["y"], &attributes), 4)
     };
     add("Gelu", one("Gelu", vec![Text("approximate", "tanh")]));
@@ -393,10 +302,10 @@ fn networks() -> BTreeMap<&'static str, ModelFile> {
     networks
 }
 
-/// Import, a training step, export, and import again: what was exported can be read, computes what the program that wrote it computes, and
+/// Import, a training step, export, and import again: the exported model can be imported, computes the same, and
 /// can be trained further.
 #[test]
-fn every_supported_operator_survives_the_way_there_and_back() {
+fn every_supported_operator_survives_import_and_export() {
     let networks = networks();
     assert_eq!(networks.keys().copied().collect::<Vec<_>>(), SUPPORTED.to_vec());
     for (operator, file) in networks {
@@ -422,9 +331,9 @@ fn every_supported_operator_survives_the_way_there_and_back() {
     }
 }
 
-/// What a rectifier with an upper bound is written as stays one node.
+/// `Clip` is exported as one node.
 #[test]
-fn a_bounded_rectifier_stays_one_node() {
+fn a_bounded_relu_stays_one_node() {
     let bytes = networks()["Clip"].bytes();
     let own = spec(&bytes);
     let exported = inference(&own, &initial_state(&own, 0).unwrap(), &[]).unwrap();
@@ -436,167 +345,11 @@ fn a_bounded_rectifier_stays_one_node() {
     );
 }
 
-/// Where a network with bounded rectifiers looks can be asked of the file that training has written.
+/// Grad-CAM of the exported model.
 #[test]
-fn networks_with_bounded_rectifiers_show_where_they_look() {
+fn grad_cam_works_for_networks_with_bounded_relus() {
     let own = spec(&networks()["Clip"].bytes());
     let exported = inference(&own, &initial_state(&own, 0).unwrap(), &[]).unwrap();
     let program = grad_cam(&network(&exported.model), CLASSES, SIZE).unwrap();
     assert_eq!(program.signature.outputs[0].shape.to_vec(), [1, 8, 8]);
-}
-
-/// Name and layer group of everything that is learnt.
-pub(super) fn learnt(network: &OnnxModel) -> Vec<(String, LayerGroup)> {
-    let mut graph = Graph::new();
-    let images = graph
-        .input("images", TensorType::f32([BATCH, 3, SIZE, SIZE]))
-        .unwrap();
-    let mut builder = Builder::new(&mut graph, Mode::Train);
-    let classes = network.logits().unwrap_or(CLASSES);
-    network.build(&mut builder, images, classes).unwrap();
-    let parameters = builder.parameters().iter();
-    parameters
-        .map(|parameter| (parameter.name.clone(), parameter.group))
-        .collect()
-}
-
-fn names(bytes: &[u8]) -> Vec<String> {
-    learnt(&network(bytes))
-        .into_iter()
-        .map(|(name, _)| name)
-        .collect()
-}
-
-/// A batch norm before all other layers is a layer: it is learnt, and so is what meets its result.
-#[test]
-fn a_batch_norm_may_be_the_first_layer() {
-    let file = ModelFile::new(SIZE as i64)
-        .weights("scale", &[3])
-        .weights("shift", &[3])
-        .weights("mean", &[3])
-        .floats("variance", &[3], vec![0.5, 0.7, 1.1])
-        .weights("other", &[3, 1, 1])
-        .weights("fc.weight", &[CLASSES as i64, 3])
-        .node(
-            "BatchNormalization",
-            &["pixels", "scale", "shift", "mean", "variance"],
-            &["normal"],
-            &[],
-        )
-        .node("Mul", &["normal", "other"], &["scaled"], &[])
-        .node("GlobalAveragePool", &["scaled"], &["pooled"], &[])
-        .node("Flatten", &["pooled"], &["flat"], &[])
-        .node("Gemm", &["flat", "fc.weight"], &["scores"], &[Int("transB", 1)]);
-    let bytes = file.bytes();
-    assert_eq!(names(&bytes), ["scale", "shift", "other", "fc.weight"]);
-    let trained = after_a_step(&spec(&bytes), "batch norm");
-    let start = initial_state(&spec(&bytes), 0).unwrap();
-    for name in ["scale", "shift", "mean", "variance", "other"] {
-        assert!(trained[name] != start[name], "{name}");
-    }
-}
-
-/// Weights that several nodes read are learnt as one; statistics are each batch norm's own.
-#[test]
-fn weights_may_be_shared() {
-    let operands = ["scale", "shift", "mean", "variance"];
-    let middle = |file: ModelFile| {
-        let norm = |file: ModelFile, from: &str, to: &str| {
-            let inputs = [&[from], &operands[..]].concat();
-            file.node("BatchNormalization", &inputs, &[to], &[])
-        };
-        let file = file
-            .weights("scale", &[4])
-            .weights("shift", &[4])
-            .weights("mean", &[4])
-            .floats("variance", &[4], vec![0.5, 0.7, 1.1, 1.3])
-            .weights("kernel", &[4, 4, 1, 1])
-            .node("Conv", &["x", "kernel"], &["a"], &[]);
-        let file = norm(file, "a", "b").node("Conv", &["b", "kernel"], &["c"], &[]);
-        norm(file, "c", "y")
-    };
-    let bytes = around(middle, 4).bytes();
-    let expected = [
-        "stem.weight",
-        "stem.bias",
-        "kernel",
-        "scale",
-        "shift",
-        "fc.weight",
-        "fc.bias",
-    ];
-    assert_eq!(names(&bytes), expected);
-    let trained = after_a_step(&spec(&bytes), "shared");
-    assert!(trained["mean"] != trained["mean#2"]);
-    let own = inference(&spec(&bytes), &trained, &[]).unwrap();
-    assert!(initial_state(&spec(&own.model), 0).unwrap() == trained);
-}
-
-/// Exporters merge tensors that happen to be equal, and name them twice: in a fresh network that is every scale and every shift.
-#[test]
-fn equal_tensors_that_an_exporter_has_merged_are_learnt_apart() {
-    let middle = |file: ModelFile| {
-        let norm = |file: ModelFile, from: &str, [scale, shift]: [&str; 2], to: &str| {
-            let inputs = [from, scale, shift, "zeros", "ones"];
-            file.node("BatchNormalization", &inputs, &[to], &[])
-        };
-        let file = file
-            .floats("ones", &[4], vec![1.0; 4])
-            .floats("zeros", &[4], vec![0.0; 4])
-            .node("Identity", &["ones"], &["second.scale"], &[])
-            .node("Identity", &["zeros"], &["second.shift"], &[]);
-        let file = norm(file, "x", ["ones", "zeros"], "a");
-        norm(file, "a", ["second.scale", "second.shift"], "y")
-    };
-    let bytes = around(middle, 4).bytes();
-    let trained = after_a_step(&spec(&bytes), "merged");
-    // The first and third copies are learnt, the second and fourth are statistics.
-    let expected = [
-        "stem.weight",
-        "stem.bias",
-        "ones",
-        "zeros",
-        "ones#3",
-        "zeros#3",
-        "fc.weight",
-        "fc.bias",
-    ];
-    assert_eq!(names(&bytes), expected);
-    for merged in ["ones", "zeros"] {
-        let [first, second] = [2, 4].map(|number| &trained[&format!("{merged}#{number}")]);
-        assert!(first != second, "{merged}: {first:?}");
-    }
-}
-
-/// A number with an axis that meets what is learnt is learnt; a mere number is not.
-#[test]
-fn numbers_of_one_element_are_learnt_if_they_have_an_axis() {
-    let middle = |file: ModelFile| {
-        file.floats("slope", &[1], vec![0.25])
-            .floats("scale", &[1], vec![0.5])
-            .floats("two", &[], vec![2.0])
-            .node("Identity", &["slope"], &["other slope"], &[])
-            .node("PRelu", &["x", "slope"], &["a"], &[])
-            .node("PRelu", &["a", "other slope"], &["b"], &[])
-            .node("Mul", &["b", "scale"], &["c"], &[])
-            .node("Mul", &["c", "two"], &["y"], &[])
-    };
-    let bytes = around(middle, 4).bytes();
-    let expected = [
-        "stem.weight",
-        "stem.bias",
-        "slope",
-        "slope#2",
-        "scale",
-        "fc.weight",
-        "fc.bias",
-    ];
-    assert_eq!(names(&bytes), expected);
-    let [start, trained] = [
-        initial_state(&spec(&bytes), 0).unwrap(),
-        after_a_step(&spec(&bytes), "numbers"),
-    ];
-    for name in ["slope", "slope#2", "scale"] {
-        assert!(trained[name] != start[name], "{name}");
-    }
 }

@@ -1,4 +1,4 @@
-//! What goes wrong with servers.
+//! Failures of servers.
 
 use std::{
     path::Path,
@@ -9,10 +9,10 @@ use std::{
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
-use super::report::Trouble;
+use super::report::Failures;
 use equibatch_harness::process::{ServerProcess, memory_of};
 
-/// Servers of one folder, each of which can be started again as it was.
+/// Servers of one folder, each of which can be restarted with its options.
 pub(super) struct Servers<'a> {
     root: &'a Path,
     running: Vec<ServerProcess>,
@@ -20,7 +20,7 @@ pub(super) struct Servers<'a> {
 }
 
 impl<'a> Servers<'a> {
-    /// One for each list of options.
+    /// Starts one server for each list of options.
     pub(super) fn start(root: &'a Path, options: Vec<Vec<String>>) -> Self {
         let start = |options: &Vec<String>| ServerProcess::start(root, &words(options));
         Self {
@@ -39,7 +39,7 @@ impl<'a> Servers<'a> {
         self.running[server] = ServerProcess::listening(self.root, &address, &words(options));
     }
 
-    /// The largest of those that run, in bytes, so far.
+    /// Peak resident memory of the running servers, in bytes.
     fn peak_memory(&self) -> u64 {
         let peaks = self.running.iter().map(|server| memory_of(server.id(), "VmHWM"));
         peaks.flatten().max().unwrap_or(0)
@@ -50,13 +50,13 @@ fn words(options: &[String]) -> Vec<&str> {
     options.iter().map(String::as_str).collect()
 }
 
-/// Does something to one of the servers every second or two, and brings it back, until `end`.
-pub(super) fn make(servers: &mut Servers<'_>, end: Instant, mut dice: ChaCha8Rng) -> Trouble {
-    let mut trouble = Trouble::default();
+/// Kills, stops or suspends one of the servers every second or two, and restores it, until `end`.
+pub(super) fn make(servers: &mut Servers<'_>, end: Instant, mut dice: ChaCha8Rng) -> Failures {
+    let mut failures = Failures::default();
     while Instant::now() < end {
         let calm = Duration::from_millis(dice.random_range(500..2000));
         thread::sleep(calm);
-        trouble.peak_rss = trouble.peak_rss.max(servers.peak_memory());
+        failures.peak_rss = failures.peak_rss.max(servers.peak_memory());
         let victim = dice.random_range(0..servers.running.len());
         let absence = Duration::from_millis(dice.random_range(50..2500));
         let server = &mut servers.running[victim];
@@ -65,22 +65,22 @@ pub(super) fn make(servers: &mut Servers<'_>, end: Instant, mut dice: ChaCha8Rng
                 server.stand_still();
                 thread::sleep(absence);
                 server.go_on();
-                trouble.stand_stills += 1;
+                failures.stand_stills += 1;
                 continue;
             }
             1 => {
                 server.terminate();
-                trouble.stops += 1;
+                failures.stops += 1;
             }
             _ => {
                 server.kill();
-                trouble.kills += 1;
+                failures.kills += 1;
             }
         }
         server.wait();
         thread::sleep(absence);
         servers.start_again(victim);
     }
-    trouble.peak_rss = trouble.peak_rss.max(servers.peak_memory());
-    trouble
+    failures.peak_rss = failures.peak_rss.max(servers.peak_memory());
+    failures
 }

@@ -1,4 +1,4 @@
-//! Networks from ONNX files: what PyTorch exports, and what PyTorch computes of it (see `generate/networks.py`).
+//! Networks that PyTorch exported to ONNX, against PyTorch (see `generate/networks.py`).
 
 use equibatch_client::learn::network;
 use equibatch_training::{
@@ -11,8 +11,8 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use equibatch_client_tests::{interpreter::Array, onnx_runtime};
 use equibatch_harness::checkout;
 
-use super::golden::{Run, error, fixture, interpreted, on_onnx_runtime};
-use super::networks_by_hand::learnt;
+use super::trained;
+use crate::golden::{Run, error, fixture, interpreted, on_onnx_runtime};
 
 pub(super) const NETWORKS: [&str; 7] = ["cnn", "convnext", "mlp", "mobile", "resnet", "swin", "vit"];
 const CLASSES: usize = 3;
@@ -38,7 +38,7 @@ fn array(tensor: &equibatch_training::program::Tensor) -> Array {
     Array::new(&tensor.shape, data.collect())
 }
 
-/// What a step on the images of a fixture reads.
+/// The inputs and state of a step on the images of a fixture.
 fn leaves(
     spec: &ModelSpec,
     signature: &Signature,
@@ -69,7 +69,7 @@ fn leaves(
     pairs.chain(inputs).collect()
 }
 
-/// One step, as far as the fixture has it, under the fixture's names.
+/// The results of one step that the fixture contains, under its names.
 fn step(run: Run, name: &str, golden: &BTreeMap<String, Array>) -> BTreeMap<String, Array> {
     let spec = spec(name, CLASSES);
     let (graph, signature) = train_graph(&TrainSpec::new(spec.clone(), BATCH)).unwrap();
@@ -100,12 +100,12 @@ fn fused(graph: &Graph, leaves: &BTreeMap<String, Array>) -> BTreeMap<String, Ar
     on_onnx_runtime(&fuse(graph).unwrap(), leaves)
 }
 
-/// What is trained of each network is what PyTorch trains of it, and nothing else: every gradient of the fixture is there, and no other.
+/// Exactly those tensors have a gradient that have one in PyTorch.
 fn compare(run: Run, is_close: impl Fn(f64, f64) -> bool) {
     for name in NETWORKS {
         let golden = fixture(&format!("networks/{name}.safetensors"));
         let mut found = step(run, name, &golden);
-        // Swin's tables of positions are looked up by the exporter: what is learnt is what it has found there, of which PyTorch knows nothing.
+        // The exporter replaces Swin's position tables by the values looked up; these are trained, and PyTorch has no gradient for them.
         found.retain(|tensor, _| !tensor.starts_with("gradient/unsqueeze"));
         let expected = |name: &&String| {
             ["loss", "logits"].contains(&&***name)
@@ -116,7 +116,7 @@ fn compare(run: Run, is_close: impl Fn(f64, f64) -> bool) {
         assert_eq!(names, found.keys().collect::<Vec<_>>(), "{name}");
         for (tensor, found) in &found {
             let expected = &golden[tensor];
-            // The gradient of a bias in front of a batch norm is zero but for rounding, and nothing is relative to it.
+            // The gradient of a bias before a batch norm is zero up to rounding, so it has no relative error.
             let (off, theirs) = if expected.largest() < 1e-12 {
                 (found.largest(), 0.0)
             } else {
@@ -130,13 +130,13 @@ fn compare(run: Run, is_close: impl Fn(f64, f64) -> bool) {
     }
 }
 
-/// In double precision only the fixture's results and constants such as 1/6 are rounded, to 6e-8 each; gradients add them up.
+/// In double precision only the fixture and constants such as 1/6 are rounded, by 6e-8 each; gradients add these errors up.
 #[test]
 fn gradients_of_exported_networks_are_those_of_pytorch() {
     compare(interpreted, |off, _| off < 2e-5);
 }
 
-/// In single precision another order of sums may cost what PyTorch's own costs, and a few roundings more.
+/// In single precision another order of summation may cost a multiple of PyTorch's own error, and a few roundings.
 #[test]
 fn exported_networks_train_on_onnx_runtime_as_exactly_as_in_pytorch() {
     compare(on_onnx_runtime, |off, theirs| off < 10.0 * theirs + 2e-6);
@@ -159,9 +159,9 @@ fn exported_networks_predict_as_in_pytorch() {
     }
 }
 
-/// The last layer alone starts anew, in the layout of the file.
+/// Only the last layer is initialised again, in the layout of the file.
 #[test]
-fn another_number_of_classes_gets_another_last_layer() {
+fn another_number_of_classes_reinitialises_the_last_layer() {
     for name in NETWORKS {
         let [kept, changed] = [CLASSES, 5].map(|classes| initial_state(&spec(name, classes), 3).unwrap());
         let differing: Vec<&String> = kept.keys().filter(|name| kept[*name] != changed[*name]).collect();
@@ -185,10 +185,10 @@ fn another_number_of_classes_gets_another_last_layer() {
     }
 }
 
-/// Names of what is learnt in a layer group, sorted.
+/// Names of the parameters of a layer group, sorted.
 fn group(network: &OnnxModel, group: LayerGroup) -> Vec<String> {
-    let learnt = learnt(network).into_iter();
-    let mut names: Vec<String> = learnt
+    let trained = trained(network).into_iter();
+    let mut names: Vec<String> = trained
         .filter(|(_, of)| *of == group)
         .map(|(name, _)| name)
         .collect();
@@ -214,7 +214,7 @@ fn the_head_is_the_classifier_behind_the_pooling() {
 }
 
 #[test]
-fn the_body_is_parted_by_depth() {
+fn the_body_is_divided_by_depth() {
     for (name, early, late) in [
         (
             "resnet",
@@ -228,7 +228,7 @@ fn the_body_is_parted_by_depth() {
         ),
         (
             "convnext",
-            // Eleven layers deep, so that the sixth, which is the last early one, is the first of the third stage.
+            // Eleven layers deep: the sixth, the last of the early group, is the first of the third stage.
             &[
                 "features.0.",
                 "features.1.",
@@ -255,7 +255,7 @@ fn the_body_is_parted_by_depth() {
     }
 }
 
-/// What is frozen of a network whose only convolution cuts out patches is nearly all of it: all but the classifier and the norms.
+/// Of a network whose only convolution cuts out patches, all but the classifier and the norms is frozen.
 #[test]
 fn a_frozen_transformer_trains_its_classifier() {
     for name in ["vit", "swin", "convnext"] {
@@ -276,7 +276,7 @@ fn a_frozen_transformer_trains_its_classifier() {
     }
 }
 
-/// What the fixtures' layer norms are called.
+/// Whether a name is that of a layer norm of the fixtures.
 fn network_norms(name: &str) -> bool {
     [
         "norm",

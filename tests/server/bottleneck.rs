@@ -1,4 +1,4 @@
-//! What holds a stream up, forced to be each thing that it can be: client and server say the same.
+//! Bottleneck attribution: each possible bottleneck is forced, and client and server report it.
 
 use std::{
     fs::{self, File},
@@ -40,42 +40,42 @@ fn request() -> BatchRequest {
     }
 }
 
-/// The verdicts on the epochs of a stream whose batches are used by `work`.
-fn verdicts(addresses: &str, request: &BatchRequest, work: impl Fn(&Batch)) -> Vec<BottleneckReport> {
+/// The reported bottlenecks of the epochs of a stream whose batches are processed by `work`.
+fn bottlenecks(addresses: &str, request: &BatchRequest, work: impl Fn(&Batch)) -> Vec<BottleneckReport> {
     let servers = Servers::open(addresses, RetryPolicy::default()).expect("a server is there");
     let mut stream = servers.stream(request, 2).expect("a stream");
     let steps = stream.description().steps_per_epoch;
-    let mut verdicts = vec![];
+    let mut bottlenecks = vec![];
     while let Some(batch) = stream.next_batch().expect("no error") {
         work(&batch);
         if batch.step + 1 == steps {
-            verdicts.push(stream.end_epoch(batch.epoch).expect("a verdict"));
+            bottlenecks.push(stream.end_epoch(batch.epoch).expect("a report"));
         }
     }
-    verdicts
+    bottlenecks
 }
 
-fn assert_is(verdict: BottleneckReport, expected: Bottleneck) {
+fn assert_is(report: BottleneckReport, expected: Bottleneck) {
     assert!(
-        verdict.bottleneck == expected && verdict.share > 0.5,
-        "{verdict} instead of {expected}"
+        report.bottleneck == expected && report.share > 0.5,
+        "{report} instead of {expected}"
     );
 }
 
 fn no_work(_batch: &Batch) {}
 
-/// How long this machine takes for a batch of `request` if nothing is in the way, as it is now: what is to be the bottleneck is made so
+/// The time that this machine takes for a batch of `request` without a bottleneck: the intended bottleneck is made this
 /// many times slower.
 fn unhindered(address: &str, request: &BatchRequest) -> Duration {
     let started = Instant::now();
     let batches = AtomicU32::new(0);
-    verdicts(address, request, |_| {
+    bottlenecks(address, request, |_| {
         batches.fetch_add(1, Relaxed);
     });
     started.elapsed() / batches.into_inner()
 }
 
-/// How many times slower that is.
+/// How many times slower a bottleneck is made.
 const SLOWER: u32 = 10;
 
 /// The lines of a log in JSON that have this message.
@@ -89,23 +89,23 @@ fn lines(log: &str, message: &str) -> Vec<Value> {
 const JSON: [&str; 6] = ["--listen", "127.0.0.1:0", "--log", "info", "--log-format", "json"];
 
 #[test]
-fn a_slow_trainer_is_named_on_both_sides() {
+fn a_slow_trainer_is_the_bottleneck_on_both_sides() {
     let images = pictures();
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
     let server = ServerProcess::logging(File::create(&log).unwrap(), images.root(), &JSON);
     let pause = SLOWER * unhindered(&server.address, &request());
-    let found = verdicts(&server.address, &request(), |_| thread::sleep(pause));
+    let found = bottlenecks(&server.address, &request(), |_| thread::sleep(pause));
     assert_eq!(found.len(), 2);
     assert_is(found[1], Bottleneck::Trainer);
     drop(server);
     let log = fs::read_to_string(&log).unwrap();
     let used = lines(&log, "epoch used").split_off(2);
     assert_eq!(used.len(), 2, "{log}");
-    for (epoch, (line, verdict)) in used.iter().zip(&found).enumerate() {
+    for (epoch, (line, report)) in used.iter().zip(&found).enumerate() {
         assert_eq!(line["epoch"], epoch);
-        assert_eq!(line["bottleneck"], verdict.bottleneck.to_string());
-        let percent = (verdict.share * 100.0).round();
+        assert_eq!(line["bottleneck"], report.bottleneck.to_string());
+        let percent = (report.share * 100.0).round();
         assert!(
             (line["bottleneck_percent"].as_f64().unwrap() - percent).abs() <= 1.0,
             "{line}"
@@ -120,7 +120,7 @@ fn a_slow_trainer_is_named_on_both_sides() {
 }
 
 #[test]
-fn a_slow_network_is_named() {
+fn a_slow_network_is_the_bottleneck() {
     let images = pictures();
     let server = ServerProcess::start(images.root(), &[]);
     let proxy = Proxy::to(&server.address);
@@ -129,16 +129,16 @@ fn a_slow_network_is_named() {
         image_size: 64,
         ..request()
     };
-    // Of four bytes for each of three channels.
+    // Four bytes for each of three channels.
     let bytes = 16 * 64 * 64 * 3 * 4;
     let pause = SLOWER * unhindered(&server.address, &request);
     proxy.slow_down(f64::from(bytes) / pause.as_secs_f64());
-    let found = verdicts(&proxy.address.to_string(), &request, no_work);
+    let found = bottlenecks(&proxy.address.to_string(), &request, no_work);
     assert_is(found[1], Bottleneck::Network);
 }
 
 #[test]
-fn slow_augmentation_is_named_and_asking_two_servers_changes_nothing() {
+fn slow_augmentation_is_the_bottleneck_with_one_or_two_servers() {
     let images = pictures();
     let folder = tempfile::tempdir().unwrap();
     let logs = ["one", "two"].map(|name| folder.path().join(name));
@@ -152,7 +152,7 @@ fn slow_augmentation_is_named_and_asking_two_servers_changes_nothing() {
         ..request()
     };
     let [one, two] = servers.each_ref().map(|server| &server.address);
-    let found = verdicts(&format!("{one},{two}"), &request, no_work);
+    let found = bottlenecks(&format!("{one},{two}"), &request, no_work);
     assert_is(found[1], Bottleneck::ServerCpu);
     drop(servers);
     let steps = |log: &std::path::PathBuf| {
@@ -166,7 +166,7 @@ fn slow_augmentation_is_named_and_asking_two_servers_changes_nothing() {
     assert_eq!(logs.each_ref().map(steps), [8, 8]);
 }
 
-/// Files on a disk that takes its time for each.
+/// Files on a slow disk.
 #[derive(Debug, Default)]
 struct SlowDisk(Mutex<Duration>);
 
@@ -179,7 +179,7 @@ impl Source for SlowDisk {
 }
 
 #[test]
-fn a_slow_disk_is_named() {
+fn a_slow_disk_is_the_bottleneck() {
     let images = pictures();
     let threads = tokio::runtime::Runtime::new().unwrap();
     let disk = Arc::new(SlowDisk::default());
@@ -197,11 +197,11 @@ fn a_slow_disk_is_named() {
     });
     let request = request();
     *disk.0.lock().unwrap() = SLOWER * unhindered(&address, &request) / request.batch_size;
-    let found = verdicts(&address, &request, no_work);
+    let found = bottlenecks(&address, &request, no_work);
     assert_is(found[1], Bottleneck::Disk);
 }
 
-/// Photographs of a size at which decoding takes far longer than anything else.
+/// Photographs so large that decoding takes far longer than all other stages.
 fn large_pictures() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for class in ["birds", "flowers"] {
@@ -216,10 +216,10 @@ fn large_pictures() -> TempDir {
 }
 
 #[test]
-fn decoding_is_named_where_it_must_be_and_the_cache_where_it_need_not() {
+fn decoding_is_the_bottleneck_and_then_the_cache() {
     let images = large_pictures();
     let server = ServerProcess::start(images.path(), &["--threads", "1", "--cache-bytes", "0"]);
-    let found = verdicts(&server.address, &request(), no_work);
+    let found = bottlenecks(&server.address, &request(), no_work);
     assert_is(found[0], Bottleneck::Decoding);
     assert_is(found[1], Bottleneck::Cache);
 }

@@ -1,4 +1,4 @@
-//! A reader in a process of its own, which can be killed.
+//! A reader in a process of its own, which tests kill.
 
 use std::{
     io::Write as _,
@@ -8,14 +8,14 @@ use std::{
 use equibatch_harness::process::{Lines, program};
 use equibatch_stream::Transport;
 
-/// A process that holds batches.
-pub(super) struct Borrower {
+/// The program `borrow`, which keeps batches.
+pub(super) struct ReaderProcess {
     pub(super) child: Child,
     questions: ChildStdin,
     answers: Lines,
 }
 
-impl Borrower {
+impl ReaderProcess {
     pub(super) fn start(address: &str, batches: usize) -> Self {
         let mut child = Command::new(program("borrow"))
             .args([address, &batches.to_string()])
@@ -23,13 +23,13 @@ impl Borrower {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut borrower = Self {
+        let mut reader = Self {
             questions: child.stdin.take().unwrap(),
             answers: Lines::of(child.stdout.take().unwrap()),
             child,
         };
-        assert_eq!(borrower.line(), format!("holding by {}", Transport::SharedMemory));
-        borrower
+        assert_eq!(reader.line(), format!("holding by {}", Transport::SharedMemory));
+        reader
     }
 
     fn line(&mut self) -> String {
@@ -47,7 +47,7 @@ impl Borrower {
     }
 }
 
-impl Drop for Borrower {
+impl Drop for ReaderProcess {
     fn drop(&mut self) {
         let _gone_already = self.child.kill();
         let _reaped = self.child.wait();

@@ -1,4 +1,4 @@
-//! ONNX files that nobody's exporter would write.
+//! Invalid ONNX files, as no exporter writes them.
 
 use equibatch_client_tests::model_file::{
     Attribute::{Int, Ints, Number, Text},
@@ -6,7 +6,7 @@ use equibatch_client_tests::model_file::{
 };
 use equibatch_training::program::{OnnxModel, TrainSpec, import, train_graph};
 
-use super::networks_by_hand::spec;
+use super::spec;
 
 fn begun() -> ModelFile {
     ModelFile::new(32).weights("stem.weight", &[4, 3, 4, 4]).node(
@@ -17,13 +17,13 @@ fn begun() -> ModelFile {
     )
 }
 
-/// Why it is refused, all causes in one text.
+/// The error and all its causes in one text.
 fn refusal(file: &ModelFile) -> String {
     let refused = train_graph(&TrainSpec::new(spec(&file.bytes()), 2)).unwrap_err();
     format!("{:#}", anyhow::Error::from(refused))
 }
 
-/// Windows that do not move or see nothing, sizes that nothing holds, tensors that grow while the file is read.
+/// Windows of stride or size zero, sizes that fit no memory, tensors that grow during constant folding.
 #[test]
 fn crafted_nodes_are_refused_by_name() {
     let pool = |attributes: &[equibatch_client_tests::model_file::Attribute<'_>]| {
@@ -132,9 +132,9 @@ fn crafted_nodes_are_refused_by_name() {
     }
 }
 
-/// Nodes that read one another in a circle end the search for the classifier, and are refused.
+/// A cycle of nodes ends the search for the classifier and is refused.
 #[test]
-fn circles_are_refused() {
+fn cycles_are_refused() {
     for operator in ["Identity", "Softmax", "Relu"] {
         let file = ModelFile::new(32)
             .node(operator, &["scores"], &["back"], &[])

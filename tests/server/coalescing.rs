@@ -1,4 +1,4 @@
-//! Streams of the same batches, side by side.
+//! Coalesced streams: identical concurrent streams share their batches.
 
 use equibatch_engine::{
     augment::Recipe,
@@ -50,7 +50,7 @@ fn from(epoch: u64, step: u64) -> Start {
     }
 }
 
-/// A batch as it would be compared by a reader.
+/// The fields of a batch that readers compare.
 fn known(batch: &Batch) -> (Position, blake3::Hash) {
     let labels: Vec<u8> = batch
         .labels
@@ -81,19 +81,19 @@ async fn all(stream: &mut BatchStream) -> Vec<(Position, blake3::Hash)> {
     batches
 }
 
-/// What a stream of its own gives.
+/// The batches of a stream alone.
 async fn alone(images: &ImageFolder, spec: StreamSpec) -> Vec<(Position, blake3::Hash)> {
     all(&mut engine(images.root(), config(2, 1 << 26)).stream(spec).unwrap()).await
 }
 
-/// Images that were made for streams which have ended.
+/// The number of images rendered for streams that have ended.
 fn made(engine: &Engine) -> u64 {
     let sums = engine.datasets()[0].metrics().read().sums;
     sums.hits + sums.decodes
 }
 
 #[tokio::test]
-async fn twins_that_keep_step_cost_what_one_costs() {
+async fn coalesced_streams_in_step_cost_as_much_as_one() {
     let images = pictures();
     let engine = engine(images.root(), config(2, 1 << 26));
     let mut streams = [(); 3].map(|()| engine.stream(spec(2)).unwrap());
@@ -112,7 +112,7 @@ async fn twins_that_keep_step_cost_what_one_costs() {
 }
 
 #[tokio::test]
-async fn streams_that_differ_in_what_they_send_share_nothing() {
+async fn streams_with_different_outputs_are_not_coalesced() {
     let images = pictures();
     let others = [
         StreamSpec { seed: 4, ..spec(1) },
@@ -126,7 +126,7 @@ async fn streams_that_differ_in_what_they_send_share_nothing() {
         },
     ];
     for other in others {
-        // Of their own: a stream of the pair before is a twin, too, as long as a worker has a batch of its in hand.
+        // On an engine of their own: a stream of the previous pair is coalesced, too, as long as a worker has one of its batches.
         let engine = engine(images.root(), config(2, 1 << 26));
         let share = u64::from(other.shard.world);
         let mut streams = [engine.stream(spec(1)).unwrap(), engine.stream(other).unwrap()];
@@ -141,7 +141,7 @@ async fn streams_that_differ_in_what_they_send_share_nothing() {
 }
 
 #[tokio::test]
-async fn who_begins_ends_or_falls_behind_at_any_time_gets_what_it_would_get_alone() {
+async fn coalesced_streams_get_the_batches_of_a_stream_alone() {
     let images = pictures();
     let engine = engine(images.root(), config(2, 1 << 26));
     let whole = alone(&images, spec(6)).await;
@@ -173,7 +173,7 @@ async fn who_begins_ends_or_falls_behind_at_any_time_gets_what_it_would_get_alon
         }
         let index = dice.random_range(0..streams.len());
         let (kind, taken, stream) = &mut streams[index];
-        // Some rest for long, so that others are far ahead of them.
+        // Some pause for long, so that others are far ahead.
         for _ in 0..1 + dice.next_u32() % 4 {
             let received = next(stream).await;
             assert_eq!(
@@ -190,7 +190,7 @@ async fn who_begins_ends_or_falls_behind_at_any_time_gets_what_it_would_get_alon
     }
 }
 
-/// Files, of which the tenth read fails for a reason that will pass.
+/// Files, of which the tenth read fails with a transient error.
 #[derive(Debug, Default)]
 struct OnceBusy(AtomicUsize);
 
@@ -207,10 +207,10 @@ impl Source for OnceBusy {
 }
 
 #[tokio::test]
-async fn the_trouble_of_one_is_not_the_trouble_of_its_twins() {
+async fn a_failing_stream_does_not_fail_those_coalesced_with_it() {
     let images = pictures();
     let expected = alone(&images, spec(2)).await;
-    // One worker, so that nobody else waits for the read that fails.
+    // One worker, so that no other one waits for the failing read.
     let engine = engine_with(images.root(), config(1, 1 << 26), Arc::new(OnceBusy::default()));
     let mut streams = [(); 3].map(|()| engine.stream(spec(2)).unwrap());
     let mut received = [vec![], vec![], vec![]];
@@ -242,12 +242,12 @@ async fn the_trouble_of_one_is_not_the_trouble_of_its_twins() {
 }
 
 #[tokio::test]
-async fn a_twin_that_leaves_takes_nothing_along() {
+async fn a_coalesced_stream_that_ends_takes_no_batch_along() {
     let images = pictures();
     let expected = alone(&images, spec(1)).await;
     let engine = engine(images.root(), config(1, 1 << 26));
     let (mut one, mut other) = (engine.stream(spec(1)).unwrap(), engine.stream(spec(1)).unwrap());
-    // Both have open what only the first one's turns have filled so far.
+    // Both have batches pending that only the first one's turns have filled so far.
     let first = (next(&mut one).await, next(&mut other).await);
     assert_eq!(first.0, first.1);
     drop(one);

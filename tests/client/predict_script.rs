@@ -1,4 +1,4 @@
-//! A model used without this program: `docs/how-to/predict.py` beside `client predict`, image by image.
+//! `docs/how-to/predict.py` against `client predict`, image by image.
 
 use equibatch_client::learn::{
     card::ModelCard,
@@ -20,14 +20,14 @@ use serde_json::Value;
 const SIZE: u32 = 64;
 const CLASSES: [&str; 4] = ["birds", "boats", "cats", "flowers"];
 
-/// How far probabilities may be apart: shrinking rounds to bytes, elsewhere than Pillow does, and Pillow decodes large photographs whole.
+/// Tolerance of probabilities: downscaling rounds to bytes at another step than Pillow, and Pillow decodes large photographs at full size.
 const TOLERANCE: f64 = 0.02;
 
 fn root() -> PathBuf {
     checkout::path("")
 }
 
-/// Python with what the page needs; `None` outside of `make test`, which installs it.
+/// Python with the packages that the page needs; `None` if `make test` has not installed them.
 fn python() -> Option<Command> {
     let command = || {
         let mut command = Command::new(root().join(".tools/python/bin/python"));
@@ -38,7 +38,7 @@ fn python() -> Option<Command> {
     probe.is_ok_and(|output| output.status.success()).then(command)
 }
 
-/// A run in `folder` whose model has learnt nothing, which is as good as any other here.
+/// A run in `folder` with an untrained model.
 fn run(folder: &Path) -> RunFolder {
     let config = RunConfig {
         classes: CLASSES.map(str::to_owned).to_vec(),
@@ -62,7 +62,7 @@ fn run(folder: &Path) -> RunFolder {
     run
 }
 
-/// Photographs as they come: drawn ones of 500 pixels, turned ones, large, small and very long ones, and every kind of file.
+/// Drawn photographs of 500 pixels, rotated, large, small and very long ones, in every file format.
 fn images(folder: &Path) -> Vec<PathBuf> {
     let drawn = folder.join("drawn");
     sample_data::generate(&SampleDataOptions {
@@ -109,7 +109,7 @@ fn images(folder: &Path) -> Vec<PathBuf> {
             .iter()
             .flat_map(|kind| files(&fixtures.join(kind))),
     );
-    // Pillow cuts samples of 16 bits off where the program rounds them; the page says so.
+    // Pillow truncates samples of 16 bits, the program rounds them; the page says so.
     images.retain(|path| !path.ends_with("deep.png"));
     images.sort();
     images
@@ -191,7 +191,7 @@ fn the_python_of_the_page_agrees_with_the_program_image_by_image() {
         }
         classes.sort_unstable();
         classes.dedup();
-        assert!(classes.len() > 1, "a model of one opinion shows nothing");
+        assert!(classes.len() > 1, "a model that predicts one class shows nothing");
     }
 }
 
@@ -210,7 +210,7 @@ fn the_page_shows_the_function_that_is_tested() {
 }
 
 #[test]
-fn the_steps_stand_in_the_metadata_with_their_numbers() {
+fn the_metadata_lists_the_preprocessing_steps() {
     let config = RunConfig {
         image_size: 224,
         canonical_short_side: 256,

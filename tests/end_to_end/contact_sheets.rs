@@ -1,13 +1,10 @@
 //! `server preview` and `client show-batch`: contact sheets of labelled batches.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::PathBuf};
 
 use equibatch_harness::{
     images::ImageFolder,
-    process::{ServerProcess, client, server},
+    process::{ServerProcess, arguments, client, server, text},
 };
 use image::{RgbImage, imageops};
 
@@ -16,10 +13,6 @@ const SIZE: u32 = 160;
 
 fn pictures() -> ImageFolder {
     ImageFolder::new(&[("birds", 6), ("flowers", 24)])
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
 }
 
 fn opened(path: PathBuf) -> RgbImage {
@@ -118,7 +111,7 @@ fn show_batch_and_preview_give_the_same_sheet() {
         assert!(previewed.status.success(), "{previewed:?}");
         let (here, there) = (opened(here.clone()), opened(there.clone()));
         assert_eq!(here.dimensions(), there.dimensions());
-        // Below the title, in which the names of the dataset differ. The client converts floats back to bytes, within one level.
+        // Below the title, which contains the dataset's name. The client converts floats back to bytes, within one level.
         let top = 20 + 2 * 28 + 12;
         let differing = here
             .enumerate_pixels()
@@ -225,4 +218,24 @@ fn invalid_arguments_and_files_are_rejected_by_name() {
     assert!(!out.exists());
     let refused = client(&["show-batch", "--of", text(&broken), "--out", text(&out)]);
     assert_eq!(refused.status.code(), Some(65), "{refused:?}");
+}
+
+#[test]
+fn show_batch_refuses_invalid_options_with_the_accepted_values() {
+    let images = pictures();
+    let server = ServerProcess::start(images.root(), &[]);
+    let server = arguments("show-batch --size 32 --batch-size 8 --server", &[&server.address]);
+    for (arguments, words) in [
+        (&["--out", "x.gif"][..], "ends in .png"),
+        (&["--step", "999"], "--step 999: expected a number from 0 to 3"),
+        (
+            &["--split", "valid", "--balance", "natural"],
+            "--balance is for the train split",
+        ),
+    ] {
+        let output = client(&[&server[..], arguments].concat());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}: {said}");
+        assert!(said.contains(words), "{arguments:?}: {said}");
+    }
 }

@@ -1,4 +1,4 @@
-//! Messages that no client of ours sends.
+//! Messages of the shared-memory protocol, written by the test, including invalid ones.
 
 use equibatch_harness::{
     process::ServerProcess,
@@ -19,8 +19,8 @@ use super::{mapped, pictures, serve, wait_for_nothing_mapped};
 
 type Requests = mpsc::Sender<StreamSharedBatchesRequest>;
 
-/// A stream whose messages are made by hand. The file that comes along is not looked at, but it has to be taken: a connection of tokio's own
-/// would take the end of a read behind it for the end of what there is, and not read on before more comes.
+/// A stream whose messages the test writes. The passed descriptor must be received, although it is not used: a tokio connection
+/// takes a short read after it for an empty socket and waits for more data.
 async fn by_hand(
     server: &ServerProcess,
     first: Message,
@@ -48,7 +48,7 @@ fn open_by_hand(held: u32) -> Message {
     })
 }
 
-/// Where the next batch lies.
+/// The location of the next batch.
 async fn next_offset(stream: &mut Streaming<StreamBatchesResponse>) -> Result<u64, Status> {
     loop {
         let message = within("the next batch comes", stream.message()).await?;
@@ -64,10 +64,10 @@ async fn next_offset(stream: &mut Streaming<StreamBatchesResponse>) -> Result<u6
 }
 
 #[tokio::test]
-async fn a_reader_that_returns_what_it_has_not_got_loses_its_stream_only() {
+async fn an_invalid_release_ends_only_its_stream() {
     let images = pictures();
     let (server, _folder) = serve(&images, &[]);
-    // What was never lent, what is returned twice, and a second beginning.
+    // A release of an unknown buffer, a double release, and a second first message.
     for trouble in ["unknown", "twice", "open"] {
         let (requests, stream) = by_hand(&server, open_by_hand(1)).await;
         let mut stream = stream.unwrap();
@@ -80,9 +80,9 @@ async fn a_reader_that_returns_what_it_has_not_got_loses_its_stream_only() {
         for message in messages {
             requests.send(request(message)).await.unwrap();
         }
-        let status = eventually_async("the stream is broken off", async || {
+        let status = eventually_async("the stream fails", async || {
             match next_offset(&mut stream).await {
-                // Returned twice, it may have been lent again between.
+                // Between two releases, the buffer may have been leased again.
                 Ok(next) if trouble == "twice" => {
                     let release = Message::Release(Release { offset: next + 1 });
                     let _it_may_be_over = requests.send(request(release)).await;
@@ -104,7 +104,7 @@ async fn a_reader_that_returns_what_it_has_not_got_loses_its_stream_only() {
 }
 
 #[tokio::test]
-async fn senseless_beginnings_are_refused() {
+async fn invalid_first_messages_are_refused() {
     let images = pictures();
     let (server, _folder) = serve(&images, &[]);
     let nothing = Message::Open(OpenSharedBatches::default());
@@ -116,7 +116,7 @@ async fn senseless_beginnings_are_refused() {
         };
         assert_eq!(status.code(), Code::InvalidArgument, "{status}");
     }
-    // More than there may be is less than was asked for.
+    // A request above the limit is reduced to it.
     let (_requests, stream) = by_hand(&server, open_by_hand(u32::MAX)).await;
     next_offset(&mut stream.unwrap()).await.unwrap();
     let bytes: u64 = mapped(server.id()).iter().sum();
@@ -124,7 +124,7 @@ async fn senseless_beginnings_are_refused() {
 }
 
 #[tokio::test]
-async fn a_port_shares_no_memory() {
+async fn tcp_connections_get_no_shared_memory() {
     let images = pictures();
     let server = ServerProcess::start(images.root(), &[]);
     let mut client = server.client().await;
@@ -140,7 +140,7 @@ async fn a_reader_that_holds_everything_for_too_long_loses_its_stream() {
     let (_requests, stream) = by_hand(&server, open_by_hand(2)).await;
     let mut stream = stream.unwrap();
     let failure = async || next_offset(&mut stream).await.err();
-    let status = eventually_async("the stream is broken off", failure).await;
+    let status = eventually_async("the stream fails", failure).await;
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
     wait_for_nothing_mapped(server.id());
 }

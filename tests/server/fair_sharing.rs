@@ -1,4 +1,4 @@
-//! Several jobs at one server: who gets how much of it.
+//! Fair sharing of a server between streams and clients.
 
 use std::{
     fs::{self, File},
@@ -17,7 +17,7 @@ use equibatch_engine::{
 };
 use equibatch_harness::{
     admin::{get, value},
-    images::ImageFolder,
+    images::pictures,
     process::ServerProcess,
     receive::{open, small, with_token},
     wait::{DEADLINE, eventually, eventually_async},
@@ -26,7 +26,7 @@ use equibatch_proto::v1::StreamBatchesRequest;
 use equibatch_server_tests::memory::{MemoryServer, config, with_tokens};
 use serde_json::Value;
 
-/// Files that nobody gets before the gate is open; and of which dataset they were, in their order.
+/// Files that are not read before the gate is open; records the dataset of each read.
 #[derive(Debug, Default)]
 struct Gated {
     is_open: Mutex<bool>,
@@ -52,24 +52,24 @@ impl Source for Gated {
     }
 }
 
-/// Of the first `count` images that one worker makes for two streams of these weights, those of the second one.
+/// Of the first `count` images that one worker renders for two streams of these weights, the number of the second stream's.
 async fn of_the_second(weights: [Option<u32>; 2], count: usize) -> usize {
-    let images = ImageFolder::new(&[("birds", 5), ("flowers", 20)]);
+    let images = pictures();
     let dataset = |name: &str| Dataset::scan(name, images.root(), &ScanOptions::default()).unwrap();
     let source = Arc::new(Gated::default());
-    // Room for all of it: nobody has to read.
+    // The window holds all batches: no stream waits for its reader.
     let settings = EngineConfig {
         stream_batches: NonZeroUsize::new(2 * count).unwrap(),
         ..config(1, 0)
     };
     let files = Arc::clone(&source) as Arc<dyn Source>;
     let engine = Engine::with_source(settings, ["gate", "one", "two"].map(dataset).into(), files).unwrap();
-    // More than 1 is for the operator to grant.
+    // Weights above 1 need the operator's permission.
     const TOKEN: &str = "0123456789abcdef";
     let server = MemoryServer::start_with(engine, with_tokens(&format!("{TOKEN} trainer weight=100")));
     let mut client = server.client().await;
     let weights = weights.map(|weight| weight.or(Some(1)));
-    // The one image of the first stream keeps the worker until the others stand in the queue.
+    // The one image of the first stream blocks the worker until the others are queued.
     let weights = [(1, None), (1000, weights[0]), (1000, weights[1])];
     let mut streams = vec![];
     for (name, (epochs, weight)) in ["gate", "one", "two"].into_iter().zip(weights) {
@@ -81,7 +81,7 @@ async fn of_the_second(weights: [Option<u32>; 2], count: usize) -> usize {
             ..small("train", epochs)
         };
         streams.push(open(&mut client, with_token(request, TOKEN)).await.unwrap());
-        eventually_async("the streams stand in the queue", async || {
+        eventually_async("the streams are queued", async || {
             (server.engine.queued_streams() >= streams.len()).then_some(())
         })
         .await;
@@ -97,7 +97,7 @@ async fn of_the_second(weights: [Option<u32>; 2], count: usize) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn streams_share_the_processors_evenly_and_by_weight_where_that_is_asked_for() {
+async fn streams_share_the_processors_by_weight() {
     let even = of_the_second([None, None], 300).await;
     assert!((100..=200).contains(&even), "{even} of 300 instead of 150");
     let heavy = of_the_second([None, Some(9)], 300).await;
@@ -127,7 +127,7 @@ fn digests(server: &ServerProcess, request: &BatchRequest) -> Vec<blake3::Hash> 
         .collect()
 }
 
-/// Where the server of this log answers its operator.
+/// The operator port's address, from the log.
 fn admin(log: &Path) -> std::net::SocketAddr {
     let log = fs::read_to_string(log).unwrap();
     let lines = log
@@ -139,8 +139,8 @@ fn admin(log: &Path) -> std::net::SocketAddr {
 }
 
 #[test]
-fn one_of_four_clients_is_stuck_and_costs_the_others_its_window_and_no_more() {
-    let images = ImageFolder::new(&[("birds", 5), ("flowers", 20)]);
+fn a_stuck_client_costs_the_others_its_window_and_no_more() {
+    let images = pictures();
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
     let options = [
@@ -192,9 +192,9 @@ fn one_of_four_clients_is_stuck_and_costs_the_others_its_window_and_no_more() {
     let given = of_pictures(&metrics, "images_total");
     // 32 images an epoch in batches of 8, 20 epochs, three times.
     assert!(given >= f64::from(32 * 20 * 3), "{given}");
-    // The rest was made for the one who is stuck: a window, and one batch that is handed over.
+    // The rest was rendered for the stuck client: a window, and one batch in transfer.
     assert!(made - given <= f64::from(4 * batch), "{made} made, {given} given");
-    // The kernel counts in parts: a peak may be read a little below what was read before.
+    // The kernel's counters are approximate: a peak may be read slightly lower than before.
     let grown = server.peak_memory().saturating_sub(before);
     assert!(
         grown < 4 * (32 << 20) + (64 << 20),

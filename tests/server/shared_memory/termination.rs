@@ -1,18 +1,19 @@
-//! What is left where a reader or a server ends.
+//! Memory and descriptors after a reader or a server has ended.
 
 use std::fs;
 
 use equibatch_harness::receive;
 
 use super::{
-    borrower::Borrower, by_port, descriptors, digests, mapped, open, pictures, serve, wait_for_nothing_mapped,
+    by_port, descriptors, digests, mapped, open, pictures, reader::ReaderProcess, serve,
+    wait_for_nothing_mapped,
 };
 
 #[test]
-fn a_reader_that_returns_nothing_holds_its_own_memory_and_nobody_up() {
+fn a_reader_that_releases_nothing_blocks_no_other() {
     let images = pictures();
     let (server, _folder) = serve(&images, &["--stream-bytes", "2MiB"]);
-    let _slow = Borrower::start(&server.address, 3);
+    let _slow = ReaderProcess::start(&server.address, 3);
     let bytes: u64 = mapped(server.id()).iter().sum();
     assert!((1..=2 << 20).contains(&bytes), "{bytes} bytes");
     let mut other = open(&[&server.address], 4, 1);
@@ -20,26 +21,26 @@ fn a_reader_that_returns_nothing_holds_its_own_memory_and_nobody_up() {
 }
 
 #[test]
-fn a_killed_reader_leaves_nothing() {
+fn a_killed_reader_leaves_no_shared_memory() {
     let images = pictures();
     let before = left_over();
     let (server, _folder) = serve(&images, &["--max-streams", "1"]);
-    let mut reader = Borrower::start(&server.address, 3);
+    let mut reader = ReaderProcess::start(&server.address, 3);
     assert_eq!(mapped(server.id()).len(), 1);
     assert_eq!(descriptors(server.id()), 0, "the mapping is enough");
     reader.kill();
     wait_for_nothing_mapped(server.id());
-    // Its place is free, too.
-    drop(Borrower::start(&server.address, 1));
+    // Its permit is free, too.
+    drop(ReaderProcess::start(&server.address, 1));
     assert_eq!(left_over(), before);
 }
 
 #[test]
-fn what_a_killed_server_lent_stays_readable() {
+fn batches_of_a_killed_server_stay_readable() {
     let images = pictures();
     let before = left_over();
     let (mut server, folder) = serve(&images, &[]);
-    let mut reader = Borrower::start(&server.address, 3);
+    let mut reader = ReaderProcess::start(&server.address, 3);
     let expected = reader.digests();
     assert_eq!(expected.split(' ').count(), 3);
     server.kill();
@@ -52,7 +53,7 @@ fn what_a_killed_server_lent_stays_readable() {
     assert_eq!(left_over(), before);
 }
 
-/// Names of shared memory on this machine.
+/// Shared-memory files of this machine.
 fn left_over() -> Vec<String> {
     let Ok(files) = fs::read_dir("/dev/shm") else {
         return vec![];
@@ -62,7 +63,7 @@ fn left_over() -> Vec<String> {
 }
 
 #[test]
-fn another_server_goes_on_where_one_is_killed() {
+fn another_server_continues_if_one_is_killed() {
     let images = pictures();
     let expected = by_port(&images, 30);
     let running = [0, 1].map(|_| serve(&images, &[]));
@@ -70,7 +71,7 @@ fn another_server_goes_on_where_one_is_killed() {
     let mut stream = open(&addresses, 30, 4);
     let mut found = digests(&mut stream, 20);
     let [(mut first, _folder), _second] = running;
-    // Held across the end of the server that it comes from.
+    // Kept after its server has ended.
     let held = stream.next_batch().unwrap().unwrap();
     let tensor = blake3::hash(&held.tensor);
     first.kill();
@@ -87,7 +88,7 @@ fn another_server_goes_on_where_one_is_killed() {
 }
 
 #[test]
-fn a_server_that_stops_ends_its_streams_and_itself() {
+fn a_stopping_server_ends_its_streams_and_exits() {
     let images = pictures();
     let (mut server, folder) = serve(&images, &[]);
     let mut stream = open(&[&server.address], 1_000_000, 2);

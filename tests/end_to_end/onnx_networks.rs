@@ -10,7 +10,7 @@ use equibatch_client::learn::{checkpoint::Checkpoint, network};
 use equibatch_harness::{
     checkout,
     images::ImageFolder,
-    process::{ServerProcess, client},
+    process::{ServerProcess, arguments, client, text},
 };
 use equibatch_training::program::{ModelSpec, initial_state, parameter_names};
 use serde_json::Value;
@@ -24,7 +24,7 @@ fn train(server: &str, arguments: &[&str]) -> std::process::Output {
     client(&[&usual[..], arguments].concat())
 }
 
-/// Parameters of a run that are not what they were in its network's file, sorted.
+/// Parameters of a run that differ from those of its network's file, sorted.
 fn changed(run: &str, net: &str) -> Vec<String> {
     let checkpoint = Checkpoint::load(&Path::new(run).join("checkpoint.safetensors")).unwrap();
     let network = network::read(Path::new(net)).unwrap();
@@ -43,25 +43,17 @@ fn changed(run: &str, net: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_network_from_a_file_is_trained_resumed_and_judged() {
+fn a_network_from_a_file_is_trained_resumed_and_evaluated() {
     let images = ImageFolder::new(&[("birds", 12), ("flowers", 24)]);
     let server = ServerProcess::start(images.root(), &[]);
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (net, run) = (path("net.onnx"), path("run"));
     fs::copy(file("cnn"), &net).unwrap();
-    let settings = [
-        "--model",
-        &net,
-        "--size",
-        "32",
-        "--batch-size",
-        "8",
-        "--epochs",
-        "2",
-        "--out",
-        &run,
-    ];
+    let settings = arguments(
+        "--size 32 --batch-size 8 --epochs 2 --model",
+        &[&net, "--out", &run],
+    );
     let output = train(&server.address, &settings);
     assert!(output.status.success(), "{output:?}");
     let config: Value = serde_json::from_slice(&fs::read(path("run/config.json")).unwrap()).unwrap();
@@ -69,7 +61,7 @@ fn a_network_from_a_file_is_trained_resumed_and_judged() {
         (&config["arch"], &config["head"]),
         (&Value::from(&*net), &"own".into())
     );
-    // The file knows three classes, so that its last layer starts anew, on a body that stays.
+    // The file has three classes, so the last layer is initialised again, and the body is frozen.
     assert_eq!(config["frozen"], Value::from(true));
     assert_eq!(
         changed(&path("run"), &net),
@@ -84,34 +76,21 @@ fn a_network_from_a_file_is_trained_resumed_and_judged() {
     assert!(output.status.success(), "{output:?}");
     assert_eq!(changed(&said, &net), ["5.bias", "5.weight", "9.bias", "9.weight"]);
 
-    let arguments = [
-        "predict",
-        "--json",
-        "--threads",
-        "1",
-        "--model",
-        &path("run/model.onnx"),
-    ];
-    let image = images.file("birds", 1);
-    let output = client(&[&arguments[..], &[image.to_str().unwrap()]].concat());
+    let (model, image) = (path("run/model.onnx"), images.file("birds", 1));
+    let output = client(&arguments(
+        "predict --json --threads 1 --model",
+        &[&model, text(&image)],
+    ));
     let record: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(record["probabilities"]["birds"].as_f64().is_some(), "{record}");
 
-    // What it is made of must be what it was, wherever it lies.
+    // The network's file may be moved, but not changed.
     let moved = path("moved.onnx");
     fs::copy(&net, &moved).unwrap();
+    let next = path("next");
     let output = train(
         &server.address,
-        &[
-            "--load",
-            &run,
-            "--model",
-            &moved,
-            "--epochs",
-            "1",
-            "--out",
-            &path("next"),
-        ],
+        &["--load", &run, "--model", &moved, "--epochs", "1", "--out", &next],
     );
     assert!(output.status.success(), "{output:?}");
     fs::write(&net, fs::read(file("mobile")).unwrap()).unwrap();
@@ -128,7 +107,7 @@ fn a_network_from_a_file_is_trained_resumed_and_judged() {
 }
 
 #[test]
-fn networks_that_cannot_be_trained_are_named_with_what_is_in_the_way() {
+fn networks_that_cannot_be_trained_are_refused_with_the_reason() {
     let images = ImageFolder::new(&[("birds", 12), ("flowers", 24)]);
     let server = ServerProcess::start(images.root(), &[]);
     let folder = tempfile::tempdir().unwrap();
@@ -136,7 +115,7 @@ fn networks_that_cannot_be_trained_are_named_with_what_is_in_the_way() {
     let renamed = |from: &str, pairs: &[(&str, &str)]| {
         let mut bytes = fs::read(file(from)).unwrap();
         for (old, new) in pairs {
-            assert_eq!(old.len(), new.len(), "lengths stand in the file");
+            assert_eq!(old.len(), new.len(), "names in the file keep their length");
             let places: Vec<usize> = bytes
                 .windows(old.len())
                 .enumerate()
