@@ -1,10 +1,10 @@
 //! Token owners who try to affect one another, and truncated token files.
 
-use std::{fs, fs::File};
+use std::fs;
 
 use equibatch_harness::{
-    files,
-    process::ServerProcess,
+    files::written,
+    process::{ServerProcess, text},
     receive::{endless, small},
 };
 use equibatch_proto::v1::{
@@ -20,10 +20,8 @@ const SECOND: &str = "another-token-of-some-length";
 #[tokio::test]
 async fn a_client_cannot_report_on_streams_of_another() {
     let images = pictures();
-    let folder = tempfile::tempdir().unwrap();
-    let tokens = folder.path().join("tokens");
-    fs::write(&tokens, format!("{FIRST} first\n{SECOND} second\n")).unwrap();
-    let server = ServerProcess::start(images.root(), &["--tokens", tokens.to_str().unwrap()]);
+    let tokens = written(&format!("{FIRST} first\n{SECOND} second\n"));
+    let server = ServerProcess::start(images.root(), &["--tokens", text(&tokens)]);
     let (mut first, mut second) = (
         server.client_with_token(FIRST).await,
         server.client_with_token(SECOND).await,
@@ -76,15 +74,13 @@ async fn errors_truncate_the_values_that_they_quote() {
 #[tokio::test]
 async fn an_emptied_token_file_revokes_no_token() {
     let images = pictures();
-    let folder = tempfile::tempdir().unwrap();
-    let (tokens, log) = (folder.path().join("tokens"), folder.path().join("log"));
-    fs::write(&tokens, format!("{FIRST} first\n")).unwrap();
-    let options = ["--listen", ":0", "--tokens", tokens.to_str().unwrap()];
-    let server = ServerProcess::logging(File::create(&log).unwrap(), images.root(), &options);
+    let tokens = written(&format!("{FIRST} first\n"));
+    let options = ["--listen", ":0", "--tokens", text(&tokens)];
+    let (server, log) = ServerProcess::with_log(images.root(), &options);
     let mut first = server.client_with_token(FIRST).await;
     let mut stream = endless(&mut first).await;
     fs::write(&tokens, "").unwrap();
-    files::wait_for_async(&log, "the earlier ones stay in force").await;
+    log.wait_for("the earlier ones stay in force").await;
     assert!(stream.message().await.unwrap().is_some());
     assert!(first.list_datasets(ListDatasetsRequest {}).await.is_ok());
 }

@@ -5,6 +5,7 @@
 mod architectures;
 mod compiler;
 mod events;
+mod export;
 mod golden;
 mod golden_options;
 mod grad_cam;

@@ -1,10 +1,10 @@
 //! TLS, certificates of clients and tokens, with the client program.
 
-use std::fs::{self, File};
+use std::fs;
 
 use equibatch_harness::{
     certificates::Authority,
-    files,
+    files::written,
     images::pictures,
     process::{ServerProcess, arguments, assert_one_line, client, errors, server, text},
 };
@@ -105,15 +105,8 @@ fn mutual_tls_requires_a_client_certificate_of_the_root() {
 #[test]
 fn only_a_known_token_is_accepted() {
     let images = pictures();
-    let folder = tempfile::tempdir().unwrap();
-    let (tokens, right, wrong) = (
-        folder.path().join("tokens"),
-        folder.path().join("right"),
-        folder.path().join("wrong"),
-    );
-    fs::write(&tokens, format!("# ours\n{TOKEN} trainer\n")).unwrap();
-    fs::write(&right, format!("{TOKEN}\n")).unwrap();
-    fs::write(&wrong, OTHER).unwrap();
+    let tokens = written(&format!("# ours\n{TOKEN} trainer\n"));
+    let (right, wrong) = (written(&format!("{TOKEN}\n")), written(OTHER));
     let server = ServerProcess::start(images.root(), &["--tokens", text(&tokens)]);
     let address = server.address.as_str();
     assert_let_in(&["--server", address, "--token-file", text(&right)]);
@@ -124,8 +117,7 @@ fn only_a_known_token_is_accepted() {
     );
     let file = ["--server", address, "--token-file", text(&wrong)];
     assert_kept_out(&file, 77, &["denies access", "unknown token"]);
-    let missing = folder.path().join("missing");
-    let file = ["--server", address, "--token-file", text(&missing)];
+    let file = ["--server", address, "--token-file", "/nowhere/missing"];
     assert_kept_out(&file, 64, &["--token-file", "missing"]);
     let far = ["--server", "example.org:50051", "--token-file", text(&right)];
     assert_kept_out(&far, 64, &["only sent over TLS", "https://"]);
@@ -144,22 +136,15 @@ async fn a_renewed_certificate_is_used_without_a_restart() {
         fs::copy(signed, &certificate).unwrap();
     };
     install(&before);
-    let log = folder.path().join("log");
-    let options = [
-        "--listen",
-        ":0",
-        "--log",
-        "info",
-        "--tls-cert",
-        text(&certificate),
-        "--tls-key",
-        text(&key),
-    ];
-    let server = ServerProcess::logging(File::create(&log).unwrap(), images.root(), &options);
+    let options = arguments(
+        "--listen :0 --log info",
+        &["--tls-cert", text(&certificate), "--tls-key", text(&key)],
+    );
+    let (server, log) = ServerProcess::with_log(images.root(), &options);
     let address = format!("https://{}", server.address);
     assert_let_in(&["--server", &address, "--tls-ca", &before.root()]);
     install(&after);
-    files::wait_for_async(&log, "certificates reloaded").await;
+    log.wait_for("certificates reloaded").await;
     assert_let_in(&["--server", &address, "--tls-ca", &after.root()]);
     assert_kept_out(
         &["--server", &address, "--tls-ca", &before.root()],
@@ -172,13 +157,11 @@ async fn a_renewed_certificate_is_used_without_a_restart() {
 fn a_token_of_one_stream_is_refused_before_anything_is_trained() {
     let images = pictures();
     let folder = tempfile::tempdir().unwrap();
-    let (tokens, own, out) = (
-        folder.path().join("tokens"),
-        folder.path().join("own"),
-        folder.path().join("run"),
+    let out = folder.path().join("run");
+    let (tokens, own) = (
+        written(&format!("{TOKEN} trainer max-streams=1\n")),
+        written(TOKEN),
     );
-    fs::write(&tokens, format!("{TOKEN} trainer max-streams=1\n")).unwrap();
-    fs::write(&own, TOKEN).unwrap();
     let server = ServerProcess::start(images.root(), &["--tokens", text(&tokens)]);
     let train = arguments(
         "train --arch resnet18@4 --size 32 --batch-size 8 --epochs 1 --threads 1",

@@ -60,14 +60,6 @@ fn take(stream: &mut BatchStream, count: usize) -> Vec<String> {
         .collect()
 }
 
-/// A stream from several servers, and the digests of its first ten batches.
-fn begun(servers: &[ServerProcess]) -> (BatchStream, Vec<String>) {
-    let addresses: Vec<&str> = servers.iter().map(|server| server.address.as_str()).collect();
-    let mut stream = open(&addresses);
-    let found = take(&mut stream, 10);
-    (stream, found)
-}
-
 /// The digests from an undisturbed server.
 fn undisturbed(images: &ImageFolder) -> Vec<String> {
     let server = ServerProcess::start(images.root(), &["--threads", "1"]);
@@ -84,16 +76,30 @@ fn assert_same(found: &[String], expected: &[String]) {
     assert_eq!(found.len(), expected.len(), "number of batches");
 }
 
-#[test]
-fn one_of_three_servers_is_killed() {
+/// Streams from `count` servers, of which `event` disturbs some after ten batches; checks that the stream is that of an undisturbed one.
+fn assert_survives(
+    count: u32,
+    event: impl FnOnce(&mut [ServerProcess], &mut BatchStream) -> Vec<String>,
+) -> Vec<ServerProcess> {
     let images = pictures();
     let expected = undisturbed(&images);
-    let mut running = [1, 2, 3]
-        .map(|threads: u32| ServerProcess::start(images.root(), &["--threads", &threads.to_string()]));
-    let (mut stream, mut found) = begun(&running);
-    running[1].kill();
+    let start = |threads: u32| ServerProcess::start(images.root(), &["--threads", &threads.to_string()]);
+    let mut servers: Vec<ServerProcess> = (1..=count).map(start).collect();
+    let addresses: Vec<&str> = servers.iter().map(|server| server.address.as_str()).collect();
+    let mut stream = open(&addresses);
+    let mut found = take(&mut stream, 10);
+    found.extend(event(&mut servers, &mut stream));
     found.extend(take(&mut stream, usize::MAX));
     assert_same(&found, &expected);
+    servers
+}
+
+#[test]
+fn one_of_three_servers_is_killed() {
+    assert_survives(3, |servers, _stream| {
+        servers[1].kill();
+        vec![]
+    });
 }
 
 #[test]
@@ -113,27 +119,21 @@ fn the_only_server_is_killed_and_started_again() {
 
 #[test]
 fn a_server_is_suspended_and_continued() {
-    let images = pictures();
-    let expected = undisturbed(&images);
-    let running = [0, 1].map(|_| ServerProcess::start(images.root(), &[]));
-    let (mut stream, mut found) = begun(&running);
-    running[0].stand_still();
-    found.extend(take(&mut stream, 60));
-    running[0].go_on();
-    found.extend(take(&mut stream, usize::MAX));
-    assert_same(&found, &expected);
+    assert_survives(2, |servers, stream| {
+        servers[0].stand_still();
+        let found = take(stream, 60);
+        servers[0].go_on();
+        found
+    });
 }
 
 #[test]
 fn a_server_is_stopped() {
-    let images = pictures();
-    let expected = undisturbed(&images);
-    let mut running = [0, 1].map(|_| ServerProcess::start(images.root(), &[]));
-    let (mut stream, mut found) = begun(&running);
-    running[1].terminate();
-    found.extend(take(&mut stream, usize::MAX));
-    assert_same(&found, &expected);
-    assert_eq!(running[1].wait().code(), Some(0));
+    let mut servers = assert_survives(2, |servers, _stream| {
+        servers[1].terminate();
+        vec![]
+    });
+    assert_eq!(servers[1].wait().code(), Some(0));
 }
 
 #[test]

@@ -4,17 +4,16 @@
 
 mod access;
 mod architecture;
-mod bad_client;
+mod client_errors;
 mod compare;
 mod contact_sheets;
 mod docs;
-mod export;
+mod exported_run;
 mod failover;
 mod fuzz;
 mod killed;
-mod local;
+mod loss_options;
 mod network;
-mod objective;
 mod onnx_networks;
 mod operator;
 mod report;
@@ -27,4 +26,5 @@ mod terminal;
 mod training;
 mod transfer;
 mod tta;
+mod unix_socket;
 mod wire;

@@ -1,11 +1,11 @@
 //! Refused clients in the server's log and metrics.
 
-use std::fs::{self, File};
+use std::fs;
 
 use equibatch_harness::{
     admin::{get, value},
     images::pictures,
-    process::{ServerProcess, client, text},
+    process::{ServerProcess, arguments, client, text},
 };
 
 /// The lines of a log in JSON.
@@ -23,19 +23,10 @@ fn lines_of(log: &str) -> Vec<serde_json::Value> {
 async fn the_log_lists_what_is_served_and_refused() {
     let images = pictures();
     let folder = tempfile::tempdir().unwrap();
-    let (log, tokens) = (folder.path().join("log"), folder.path().join("tokens"));
+    let tokens = folder.path().join("tokens");
     fs::write(&tokens, "0123456789abcdef a\nfedcba9876543210 b\n").unwrap();
-    let options = [
-        "--listen",
-        "127.0.0.1:0,127.0.0.1:0",
-        "--log",
-        "info",
-        "--log-format",
-        "json",
-        "--tokens",
-        text(&tokens),
-    ];
-    let server = ServerProcess::logging(File::create(&log).unwrap(), images.root(), &options);
+    let options = "--listen 127.0.0.1:0,127.0.0.1:0 --log info --log-format json --tokens";
+    let (server, log) = ServerProcess::with_log(images.root(), &arguments(options, &[text(&tokens)]));
     let address = server.address.clone();
     let addresses: Vec<&str> = address.split(", ").collect();
     assert_eq!(addresses.len(), 2);
@@ -44,7 +35,7 @@ async fn the_log_lists_what_is_served_and_refused() {
         assert_eq!(output.status.code(), Some(77));
     }
     drop(server);
-    let text = fs::read_to_string(&log).unwrap();
+    let text = log.text();
     let lines = lines_of(&text);
     let said = |message: &str| -> Vec<&serde_json::Value> {
         lines.iter().filter(|line| line["message"] == message).collect()

@@ -97,7 +97,7 @@ fn a_run_writes_a_report_that_can_be_rebuilt() {
     }
 
     // Rebuilt from the folder alone, with the same bytes.
-    setup.server.terminate();
+    drop(setup.server);
     fs::remove_file(run.join("report.html")).unwrap();
     let again = client(&["report", text(&run)]);
     assert!(again.status.success(), "{again:?}");

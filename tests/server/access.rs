@@ -1,13 +1,10 @@
 //! TLS, tokens, and credential files that change.
 
-use std::{
-    fs::{self, File},
-    path::Path,
-};
+use std::{fs, path::Path};
 
 use equibatch_harness::{
     certificates::Authority,
-    files,
+    files::written,
     images::{ImageFolder, pictures},
     process::{ServerProcess, TokenClient, errors, server, text},
     receive::{endless, failure, receive, small},
@@ -48,12 +45,9 @@ const OTHER: &str = "another-token-of-some-length";
 #[tokio::test]
 async fn a_token_limits_datasets_streams_epochs_and_weight() {
     let (images, others) = (pictures(), ImageFolder::new(&[("cats", 5), ("dogs", 5)]));
-    let folder = tempfile::tempdir().unwrap();
-    let tokens = folder.path().join("tokens");
-    let line = format!(
+    let tokens = written(&format!(
         "{TOKEN} all\n{OTHER} some datasets=pets max-streams=1 max-epochs=1000 max-batch-bytes=1MiB weight=5\n"
-    );
-    fs::write(&tokens, line).unwrap();
+    ));
     let pets = format!("pets={}", others.root().display());
     let server = ServerProcess::start(images.root(), &["--data", &pets, "--tokens", text(&tokens)]);
     let (mut all, mut some) = (
@@ -119,12 +113,9 @@ async fn a_token_limits_datasets_streams_epochs_and_weight() {
 #[tokio::test]
 async fn a_changed_token_file_is_reloaded_and_no_token_is_logged() {
     let images = pictures();
-    let folder = tempfile::tempdir().unwrap();
-    let (tokens, log) = (folder.path().join("tokens"), folder.path().join("log"));
-    fs::write(&tokens, format!("{TOKEN} first\n")).unwrap();
-    let output = File::create(&log).unwrap();
+    let tokens = written(&format!("{TOKEN} first\n"));
     let options = ["--listen", ":0", "--log", "trace", "--tokens", text(&tokens)];
-    let server = ServerProcess::logging(output, images.root(), &options);
+    let (server, log) = ServerProcess::with_log(images.root(), &options);
     let mut first = server.client_with_token(TOKEN).await;
     let mut second = server.client_with_token(OTHER).await;
     let mut stream = endless(&mut first).await;
@@ -139,7 +130,7 @@ async fn a_changed_token_file_is_reloaded_and_no_token_is_logged() {
 
     // An invalid file changes nothing.
     fs::write(&tokens, "nonsense\n").unwrap();
-    files::wait_for_async(&log, "cannot reload the tokens").await;
+    log.wait_for("cannot reload the tokens").await;
     assert!(first.list_datasets(ListDatasetsRequest {}).await.is_ok());
 
     fs::write(&tokens, format!("{OTHER} second\n")).unwrap();
@@ -155,7 +146,7 @@ async fn a_changed_token_file_is_reloaded_and_no_token_is_logged() {
         Code::Unauthenticated
     );
     drop(server);
-    let log = fs::read_to_string(&log).unwrap();
+    let log = log.text();
     assert!(log.contains("tokens reloaded"), "{log}");
     assert!(
         !log.contains(TOKEN) && !log.contains(OTHER),
@@ -168,7 +159,7 @@ async fn sighup_reloads_files_and_logs_options_that_need_a_restart() {
     let images = pictures();
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let (tokens, others, config, log) = (path("tokens"), path("others"), path("server.toml"), path("log"));
+    let (tokens, others, config) = (path("tokens"), path("others"), path("server.toml"));
     fs::write(&tokens, format!("{TOKEN} first\n")).unwrap();
     fs::write(&others, format!("{TOKEN} first\n{OTHER} second\n")).unwrap();
     let configure = |tokens: &Path, more: &str| {
@@ -176,22 +167,22 @@ async fn sighup_reloads_files_and_logs_options_that_need_a_restart() {
     };
     configure(&tokens, "");
     let options = ["--listen", ":0", "--log", "info", "--config", text(&config)];
-    let mut server = ServerProcess::logging(File::create(&log).unwrap(), images.root(), &options);
+    let (mut server, log) = ServerProcess::with_log(images.root(), &options);
     let mut first = server.client_with_token(TOKEN).await;
     let mut stream = endless(&mut first).await;
 
     configure(&others, "max-streams = 7\n");
     server.hang_up();
-    files::wait_for_async(&log, "tokens reloaded").await;
-    files::wait_for_async(&log, "these options need a restart").await;
-    assert!(fs::read_to_string(&log).unwrap().contains("max-streams"));
+    log.wait_for("tokens reloaded").await;
+    log.wait_for("these options need a restart").await;
+    assert!(log.text().contains("max-streams"));
     let mut second = server.client_with_token(OTHER).await;
     assert!(second.list_datasets(ListDatasetsRequest {}).await.is_ok());
 
     // An invalid configuration changes nothing.
     configure(&others, "colour = 1\n");
     server.hang_up();
-    files::wait_for_async(&log, "the previous one stays in force").await;
+    log.wait_for("the previous one stays in force").await;
     assert!(second.list_datasets(ListDatasetsRequest {}).await.is_ok());
     assert!(stream.message().await.unwrap().is_some(), "no stream ends");
     drop((stream, first, second));

@@ -1,7 +1,7 @@
 //! Bottleneck attribution: each possible bottleneck is forced, and client and server report it.
 
 use std::{
-    fs::{self, File},
+    fs,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering::Relaxed},
@@ -15,7 +15,7 @@ use equibatch_engine::{
     decode,
     pipeline::{Files, Source},
 };
-use equibatch_harness::{images::ImageFolder, process::ServerProcess, proxy::Proxy};
+use equibatch_harness::{files::Log, images::ImageFolder, process::ServerProcess, proxy::Proxy};
 use equibatch_server::{
     run,
     service::{ServiceConfig, socket},
@@ -23,7 +23,6 @@ use equibatch_server::{
 use equibatch_server_tests::memory::{config, engine_with};
 use equibatch_stream::{Batch, BatchRequest, Bottleneck, BottleneckReport, RetryPolicy, Servers, Split};
 use image::{Rgb, RgbImage};
-use serde_json::Value;
 use tempfile::TempDir;
 
 fn pictures() -> ImageFolder {
@@ -78,30 +77,19 @@ fn unhindered(address: &str, request: &BatchRequest) -> Duration {
 /// How many times slower a bottleneck is made.
 const SLOWER: u32 = 10;
 
-/// The lines of a log in JSON that have this message.
-fn lines(log: &str, message: &str) -> Vec<Value> {
-    let lines = log
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap());
-    lines.filter(|line| line["message"] == message).collect()
-}
-
 const JSON: [&str; 6] = ["--listen", "127.0.0.1:0", "--log", "info", "--log-format", "json"];
 
 #[test]
 fn a_slow_trainer_is_the_bottleneck_on_both_sides() {
     let images = pictures();
-    let folder = tempfile::tempdir().unwrap();
-    let log = folder.path().join("log");
-    let server = ServerProcess::logging(File::create(&log).unwrap(), images.root(), &JSON);
+    let (server, log) = ServerProcess::with_log(images.root(), &JSON);
     let pause = SLOWER * unhindered(&server.address, &request());
     let found = bottlenecks(&server.address, &request(), |_| thread::sleep(pause));
     assert_eq!(found.len(), 2);
     assert_is(found[1], Bottleneck::Trainer);
     drop(server);
-    let log = fs::read_to_string(&log).unwrap();
-    let used = lines(&log, "epoch used").split_off(2);
-    assert_eq!(used.len(), 2, "{log}");
+    let used = log.lines("epoch used").split_off(2);
+    assert_eq!(used.len(), 2, "{}", log.text());
     for (epoch, (line, report)) in used.iter().zip(&found).enumerate() {
         assert_eq!(line["epoch"], epoch);
         assert_eq!(line["bottleneck"], report.bottleneck.to_string());
@@ -111,11 +99,12 @@ fn a_slow_trainer_is_the_bottleneck_on_both_sides() {
             "{line}"
         );
     }
-    let served = lines(&log, "epoch served");
-    assert_eq!(served.len(), 4, "{log}");
+    let served = log.lines("epoch served");
+    assert_eq!(served.len(), 4, "{}", log.text());
     assert!(
         served.iter().all(|line| line["bottleneck"].is_null()),
-        "said once: {log}"
+        "said once: {}",
+        log.text()
     );
 }
 
@@ -140,30 +129,25 @@ fn a_slow_network_is_the_bottleneck() {
 #[test]
 fn slow_augmentation_is_the_bottleneck_with_one_or_two_servers() {
     let images = pictures();
-    let folder = tempfile::tempdir().unwrap();
-    let logs = ["one", "two"].map(|name| folder.path().join(name));
-    let servers = logs.each_ref().map(|log| {
-        let options = [&JSON[..], &["--threads", "1"]].concat();
-        ServerProcess::logging(File::create(log).unwrap(), images.root(), &options)
-    });
+    let options = [&JSON[..], &["--threads", "1"]].concat();
+    let servers = [0, 1].map(|_| ServerProcess::with_log(images.root(), &options));
     let request = BatchRequest {
         image_size: 224,
         recipe: "fastai blur(p=1)".to_owned(),
         ..request()
     };
-    let [one, two] = servers.each_ref().map(|server| &server.address);
+    let [one, two] = servers.each_ref().map(|(server, _log)| &server.address);
     let found = bottlenecks(&format!("{one},{two}"), &request, no_work);
     assert_is(found[1], Bottleneck::ServerCpu);
-    drop(servers);
-    let steps = |log: &std::path::PathBuf| {
-        let log = fs::read_to_string(log).unwrap();
-        let used = lines(&log, "epoch used");
+    let logs = servers.map(|(_stopped, log)| log);
+    let steps = |log: Log| {
+        let used = log.lines("epoch used");
         used.iter()
             .map(|line| line["steps"].as_u64().unwrap())
             .sum::<u64>()
     };
     // Two epochs of 32 images in batches of 4, every other one from each server.
-    assert_eq!(logs.each_ref().map(steps), [8, 8]);
+    assert_eq!(logs.map(steps), [8, 8]);
 }
 
 /// Files on a slow disk.

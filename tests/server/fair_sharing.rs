@@ -1,9 +1,8 @@
 //! Fair sharing of a server between streams and clients.
 
 use std::{
-    fs::{self, File},
+    net::SocketAddr,
     num::NonZeroUsize,
-    path::Path,
     sync::{Arc, Condvar, Mutex},
     thread,
 };
@@ -18,13 +17,12 @@ use equibatch_engine::{
 use equibatch_harness::{
     admin::{get, value},
     images::pictures,
-    process::ServerProcess,
+    process::{ServerProcess, arguments},
     receive::{open, small, with_token},
     wait::{DEADLINE, eventually, eventually_async},
 };
 use equibatch_proto::v1::StreamBatchesRequest;
 use equibatch_server_tests::memory::{MemoryServer, config, with_tokens};
-use serde_json::Value;
 
 /// Files that are not read before the gate is open; records the dataset of each read.
 #[derive(Debug, Default)]
@@ -127,35 +125,14 @@ fn digests(server: &ServerProcess, request: &BatchRequest) -> Vec<blake3::Hash> 
         .collect()
 }
 
-/// The operator port's address, from the log.
-fn admin(log: &Path) -> std::net::SocketAddr {
-    let log = fs::read_to_string(log).unwrap();
-    let lines = log
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let mut addresses = lines.filter(|line| line["message"] == "admin endpoint listening");
-    let line = addresses.next().unwrap();
-    line["address"].as_str().unwrap().parse().unwrap()
-}
-
 #[test]
 fn a_stuck_client_costs_the_others_its_window_and_no_more() {
     let images = pictures();
-    let folder = tempfile::tempdir().unwrap();
-    let log = folder.path().join("log");
-    let options = [
-        &[
-            "--listen",
-            "127.0.0.1:0",
-            "--admin",
-            "127.0.0.1:0",
-            "--stream-bytes",
-            "32MiB",
-        ][..],
-        &["--log", "info", "--log-format", "json"],
-    ];
-    let server = ServerProcess::logging(File::create(&log).unwrap(), images.root(), &options.concat());
-    let admin = admin(&log);
+    let options =
+        "--listen 127.0.0.1:0 --admin 127.0.0.1:0 --stream-bytes 32MiB --log info --log-format json";
+    let (server, log) = ServerProcess::with_log(images.root(), &arguments(options, &[]));
+    let admin = &log.lines("admin endpoint listening")[0]["address"];
+    let admin: SocketAddr = admin.as_str().unwrap().parse().unwrap();
     let before = server.peak_memory();
 
     // Batches of 9.6 MB, of which 3 fit into the window.

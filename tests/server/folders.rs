@@ -111,16 +111,10 @@ fn images_of_unsupported_formats_are_counted_and_named() {
             "{command}: {text}"
         );
     }
-    let folder = tempfile::tempdir().unwrap();
-    let log = folder.path().join("log");
-    let mut server = ServerProcess::logging(
-        fs::File::create(&log).unwrap(),
-        images.root(),
-        &["--listen", ":0"],
-    );
+    let (mut server, log) = ServerProcess::with_log(images.root(), &["--listen", ":0"]);
     server.terminate();
     server.wait();
-    let log = fs::read_to_string(log).unwrap();
+    let log = log.text();
     assert!(log.contains("2 HEIC files are not read"), "{log}");
 }
 

@@ -1,4 +1,4 @@
-//! Malformed image files give an image or an error, never a panic or excessive memory use. (Malformed requests: `bad_input`.)
+//! Malformed image files give an image or an error, never a panic or excessive memory use. (Malformed requests: `invalid_input`.)
 //!
 //! For a longer run: `PROPTEST_CASES=1000000 PROPTEST_RNG_SEED=2 cargo nextest run hostile`. Files that caused failures are kept in
 //! `fixtures/hostile`, named by the failure.

@@ -1,10 +1,8 @@
 //! Limits per client: silent connections, floods, slow readers, too many streams. Some frames are written byte by byte, as no client library sends them.
 
 use std::{
-    fs::File,
     io::Write as _,
     net::{Shutdown, TcpStream},
-    path::Path,
     time::Duration,
 };
 
@@ -290,10 +288,8 @@ async fn a_stalled_reader_that_resumes_gets_a_status() {
 #[tokio::test]
 async fn a_stalled_reader_loses_its_connection() {
     let images = pictures();
-    let folder = tempfile::tempdir().unwrap();
-    let log = folder.path().join("log");
     let options = ["--listen", ":0", "--reader-timeout", "1", "--max-streams", "1"];
-    let server = ServerProcess::logging(File::create(&log).unwrap(), images.root(), &options);
+    let (server, log) = ServerProcess::with_log(images.root(), &options);
     let stream = tokio::net::TcpStream::connect(&server.address).await.unwrap();
     let (mut requests, connection) = h2::client::handshake(stream).await.unwrap();
     // It answers every PING.
@@ -310,7 +306,7 @@ async fn a_stalled_reader_loses_its_connection() {
             .ok()
     })
     .await;
-    let log = std::fs::read_to_string(Path::new(&log)).unwrap();
+    let log = log.text();
     assert!(
         log.contains("stream ended") && log.contains("connection closed"),
         "{log}"

@@ -5,7 +5,6 @@
 mod access;
 #[path = "../attacks/mod.rs"]
 mod attacks;
-mod bad_input;
 mod balance;
 mod bench;
 mod bottleneck;
@@ -19,6 +18,7 @@ mod explain;
 mod fair_sharing;
 mod folders;
 mod hostile;
+mod invalid_input;
 mod limits;
 mod mixing;
 mod operator;

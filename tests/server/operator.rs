@@ -1,10 +1,6 @@
 //! Configuration files, health, metrics and the log.
 
-use std::{
-    collections::BTreeSet,
-    fs::{self, File},
-    time::Instant,
-};
+use std::{collections::BTreeSet, fs, time::Instant};
 
 use equibatch_harness::{
     admin::{get, value},
@@ -161,10 +157,8 @@ fn assert_names_are_documented(metrics: &str) {
 #[tokio::test]
 async fn the_log_has_statistics_and_the_bottleneck_of_each_epoch() {
     let images = pictures();
-    let folder = tempfile::tempdir().unwrap();
-    let log = folder.path().join("log");
     let options = ["--listen", ":0", "--log", "info", "--log-format", "json"];
-    let mut server = ServerProcess::logging(File::create(&log).unwrap(), images.root(), &options);
+    let (mut server, log) = ServerProcess::with_log(images.root(), &options);
     let received = receive(&mut server.client().await, small("train", 2))
         .await
         .unwrap();
@@ -172,12 +166,8 @@ async fn the_log_has_statistics_and_the_bottleneck_of_each_epoch() {
     // On another thread: this one closes the client's connection.
     let stopped = tokio::task::spawn_blocking(move || server.wait());
     stopped.await.unwrap();
-    let log = fs::read_to_string(&log).unwrap();
-    let lines = log
-        .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    let epochs: Vec<_> = lines.filter(|line| line["message"] == "epoch served").collect();
-    assert_eq!(epochs.len(), 2, "{log}");
+    let epochs = log.lines("epoch served");
+    assert_eq!(epochs.len(), 2, "{}", log.text());
     let images: usize = received.batches.iter().map(|batch| batch.labels.len()).sum();
     for (index, epoch) in epochs.iter().enumerate() {
         assert_eq!(epoch["epoch"], index);

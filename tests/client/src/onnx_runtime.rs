@@ -1,6 +1,6 @@
 //! Runs graphs on ONNX Runtime.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Debug};
 
 use anyhow::Context as _;
 use equibatch_training::graph::export::{self, ExportOptions};
@@ -8,7 +8,7 @@ use equibatch_training::graph::{ElementType, Graph, Origin, lower};
 use equibatch_training::runtime::{Runtime, operators};
 use half::{bf16, f16};
 use ort::session::{Session, SessionInputValue};
-use ort::value::Tensor;
+use ort::value::{DynValue, PrimitiveTensorElementType, Tensor};
 
 use crate::interpreter::Array;
 
@@ -53,44 +53,15 @@ pub fn run_with_threads(
         .outputs()
         .iter()
         .map(|(name, value)| {
+            let output = &outputs[&**name];
             let data = match lowered.tensor_type(*value).element_type {
-                ElementType::F32 => outputs[&**name]
-                    .try_extract_tensor::<f32>()?
-                    .1
-                    .iter()
-                    .map(|&number| f64::from(number))
-                    .collect(),
-                ElementType::F16 => outputs[&**name]
-                    .try_extract_tensor::<f16>()?
-                    .1
-                    .iter()
-                    .map(|&number| number.to_f64())
-                    .collect(),
-                ElementType::Bf16 => outputs[&**name]
-                    .try_extract_tensor::<bf16>()?
-                    .1
-                    .iter()
-                    .map(|&number| number.to_f64())
-                    .collect(),
-                ElementType::U8 => outputs[&**name]
-                    .try_extract_tensor::<u8>()?
-                    .1
-                    .iter()
-                    .map(|&number| f64::from(number))
-                    .collect(),
-                ElementType::I64 => outputs[&**name]
-                    .try_extract_tensor::<i64>()?
-                    .1
-                    .iter()
-                    .map(|&number| number as f64)
-                    .collect(),
-                ElementType::Bool => outputs[&**name]
-                    .try_extract_tensor::<bool>()?
-                    .1
-                    .iter()
-                    .map(|&truth| f64::from(u8::from(truth)))
-                    .collect(),
-            };
+                ElementType::F32 => elements::<f32>(output, f64::from),
+                ElementType::F16 => elements::<f16>(output, f64::from),
+                ElementType::Bf16 => elements::<bf16>(output, f64::from),
+                ElementType::U8 => elements::<u8>(output, f64::from),
+                ElementType::I64 => elements(output, |number: i64| number as f64),
+                ElementType::Bool => elements(output, |truth: bool| f64::from(u8::from(truth))),
+            }?;
             Ok((name.clone(), Array::new(lowered.shape(*value), data)))
         })
         .collect()
@@ -139,45 +110,30 @@ fn session(model: &[u8], threads: usize) -> anyhow::Result<Session> {
 }
 
 fn input(array: &Array, element_type: ElementType) -> anyhow::Result<SessionInputValue<'static>> {
+    match element_type {
+        ElementType::F32 => tensor(array, |number| number as f32),
+        ElementType::F16 => tensor(array, f16::from_f64),
+        ElementType::Bf16 => tensor(array, bf16::from_f64),
+        ElementType::U8 => tensor(array, |number| number as u8),
+        ElementType::I64 => tensor(array, |number| number as i64),
+        ElementType::Bool => tensor(array, |number| number != 0.0),
+    }
+}
+
+fn tensor<T: PrimitiveTensorElementType + Clone + Debug + 'static>(
+    array: &Array,
+    element: impl Fn(f64) -> T,
+) -> anyhow::Result<SessionInputValue<'static>> {
     let shape: Vec<i64> = array.shape.iter().map(|&extent| extent as i64).collect();
-    Ok(match element_type {
-        ElementType::F32 => Tensor::from_array((
-            shape,
-            array.data.iter().map(|&number| number as f32).collect::<Vec<_>>(),
-        ))?
-        .into(),
-        ElementType::F16 => Tensor::from_array((
-            shape,
-            array
-                .data
-                .iter()
-                .map(|&number| f16::from_f64(number))
-                .collect::<Vec<_>>(),
-        ))?
-        .into(),
-        ElementType::Bf16 => Tensor::from_array((
-            shape,
-            array
-                .data
-                .iter()
-                .map(|&number| bf16::from_f64(number))
-                .collect::<Vec<_>>(),
-        ))?
-        .into(),
-        ElementType::U8 => Tensor::from_array((
-            shape,
-            array.data.iter().map(|&number| number as u8).collect::<Vec<_>>(),
-        ))?
-        .into(),
-        ElementType::I64 => Tensor::from_array((
-            shape,
-            array.data.iter().map(|&number| number as i64).collect::<Vec<_>>(),
-        ))?
-        .into(),
-        ElementType::Bool => Tensor::from_array((
-            shape,
-            array.data.iter().map(|&number| number != 0.0).collect::<Vec<_>>(),
-        ))?
-        .into(),
-    })
+    let data: Vec<T> = array.data.iter().map(|&number| element(number)).collect();
+    Ok(Tensor::from_array((shape, data))?.into())
+}
+
+/// The elements of an output, as doubles.
+fn elements<T: PrimitiveTensorElementType + Copy>(
+    output: &DynValue,
+    double: impl Fn(T) -> f64,
+) -> anyhow::Result<Vec<f64>> {
+    let (_shape, data) = output.try_extract_tensor::<T>()?;
+    Ok(data.iter().map(|&element| double(element)).collect())
 }

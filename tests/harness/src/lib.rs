@@ -5,7 +5,7 @@
 //! - [`admin`]: HTTP requests to a server's operator port.
 //! - [`browser`]: pages in Chromium. [`certificates`]: certificate authorities for TLS.
 //! - [`checkout`]: paths of the checkout. [`collector`]: receives OpenTelemetry traces.
-//! - [`files`]: files of a folder, and waiting for a line of a log. [`frames`]: HTTP/2 frames, written byte by byte.
+//! - [`files`]: the files of a folder, and logs. [`frames`]: HTTP/2 frames, written byte by byte.
 //! - [`hostile`]: clients that attack a server.
 //! - [`http`]: a web server whose replies the test chooses.
 //! - [`images`]: small folders of image files.

@@ -75,15 +75,10 @@ fn refused_requests_show_the_servers_message() {
 
 #[test]
 fn a_missing_device_is_an_error() {
-    let images = pictures();
-    let server = ServerProcess::start(images.root(), &[]);
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let out = folder.path().join("run");
-    let train = arguments(
-        "train --device cuda:7 --batch-size 8 --server",
-        &[&server.address, "--out", text(&out)],
-    );
-    refused(&train, 69, &["cuda:7"]);
+    let setup = Setup::new();
+    let out = setup.path("run");
+    let options = ["--device", "cuda:7", "--batch-size", "8", "--out", text(&out)];
+    assert_one_line(&setup.output("train", &options), 69, &["cuda:7"]);
     assert!(!out.exists(), "no run folder is created");
 }
 
