@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The main job, from nothing to two confusion matrices: draws an imbalanced data set, serves it, trains a ResNet34 on it as it is and
-# balanced, and compares what the two have learnt. `make demo` builds everything first.
+# The demo: draws an imbalanced data set, serves it, trains a ResNet34 on it as it is and
+# balanced, and compares the two models. `make demo` builds the programs first.
 #
 # SIZE, EPOCHS, BATCH and SEED may be set in the environment. The defaults take two to three minutes on two cores.
 set -euo pipefail

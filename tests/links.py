@@ -30,7 +30,7 @@ def lines(path):
 
 
 def anchors(path):
-    """What `#...` may name on a page: its headings, as GitHub makes addresses of them, and explicit ids."""
+    """The anchors of a page: its headings, as GitHub derives them, and explicit ids."""
     found, counts = set(), {}
     for _, line in lines(path):
         found.update(re.findall(r"\b(?:id|name)=\"([^\"]+)\"", line))

@@ -14,7 +14,7 @@ script=$(awk '/^```sh$/ { inside = 1; next } /^```$/ { if (inside) print "echo";
   docs/tutorial.md | sed -E 's/^(server|client) .*/printf "\\n$ %s\\n" "&"\n&/')
 cd "$folder"
 start=$SECONDS
-# What still runs at the end was started by the page.
+# Processes that the page started are ended.
 bash -euo pipefail -c "trap 'kill \$(jobs -p) 2>/dev/null' EXIT
 $script" 2>&1 | tee output.txt
 echo "took $((SECONDS - start)) seconds" | tee -a output.txt

@@ -1,17 +1,17 @@
-//! Requests that are begun and never finished.
+//! Requests that are never finished.
 
 use std::time::Duration;
 
 use equibatch_engine::pipeline::EngineConfig;
-use equibatch_server::service::ServiceConfig;
-use equibatch_tests::{
-    frames::{END_HEADERS, HEADERS, PING, connect, frame, headers, is_hung_up, wait_for},
+use equibatch_harness::{
+    frames::{END_HEADERS, HEADERS, PING, connect, frame, headers, is_closed, wait_for},
     hostile::connections::{HEALTH, STREAM, begin, unfinished},
-    memory::{MemoryServer, config, engine},
     process::ServerProcess,
     receive::{receive, small},
     wait::within,
 };
+use equibatch_server::service::ServiceConfig;
+use equibatch_server_tests::memory::{MemoryServer, config, engine};
 use std::io::Write as _;
 
 use super::pictures;
@@ -23,7 +23,7 @@ fn code(response: &http::Response<h2::RecvStream>) -> &str {
 }
 
 #[tokio::test]
-async fn what_is_too_large_is_refused_before_it_is_taken() {
+async fn oversized_requests_are_refused_before_they_are_read() {
     let images = pictures();
     let server = MemoryServer::start(engine(images.root(), config(1, 1 << 26)));
     let (requests, connection) = h2::client::handshake(server.pipe().await).await.unwrap();
@@ -41,7 +41,7 @@ async fn what_is_too_large_is_refused_before_it_is_taken() {
 }
 
 #[tokio::test]
-async fn what_is_not_finished_in_time_is_refused() {
+async fn unfinished_requests_time_out() {
     let images = pictures();
     let service = ServiceConfig {
         handshake_timeout: Duration::from_millis(200),
@@ -50,7 +50,7 @@ async fn what_is_not_finished_in_time_is_refused() {
     let server = MemoryServer::start_with(engine(images.root(), config(1, 1 << 26)), service);
     let (requests, connection) = h2::client::handshake(server.pipe().await).await.unwrap();
     tokio::spawn(connection);
-    // Half of a message, none of it, and a whole one behind which more might come.
+    // Half a message, none, and a whole one that may be followed by more.
     for (method, length, bytes) in [
         (HEALTH, 200, 100),
         (STREAM, 200, 100),
@@ -91,10 +91,10 @@ async fn unfinished_requests_take_bounded_memory() {
 }
 
 #[tokio::test]
-async fn unfinished_requests_have_a_part_of_the_memory() {
+async fn unfinished_requests_share_a_memory_budget() {
     let images = pictures();
     let config = EngineConfig {
-        // A 32nd of what is beside the cache: 2 MiB.
+        // A 32nd of the memory beside the cache: 2 MiB.
         memory_bytes: (1 << 26) + (64 << 20),
         ..config(1, 1 << 26)
     };
@@ -125,7 +125,7 @@ fn an_unfinished_request_does_not_keep_its_connection() {
     let mut stream = connect(&server);
     let begun = frame(HEADERS, END_HEADERS, 1, &headers("ListDatasets"));
     stream.write_all(&begun).unwrap();
-    assert!(is_hung_up(stream));
+    assert!(is_closed(stream));
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn an_unfinished_request_does_not_keep_the_server() {
     let mut stream = connect(&server);
     let begun = frame(HEADERS, END_HEADERS, 1, &headers("ListDatasets"));
     stream.write_all(&begun).unwrap();
-    // The server has seen it when it answers what came behind it.
+    // The server has read it once it answers the request after it.
     stream.write_all(&frame(PING, 0, 0, &[7; 8])).unwrap();
     wait_for(&mut stream, PING);
     server.terminate();

@@ -1,4 +1,4 @@
-//! Streams that draw from everything in ever other sizes and proportions.
+//! Streams of the whole dataset, each with another image size and other class weights.
 
 use std::{
     sync::{
@@ -9,20 +9,20 @@ use std::{
 };
 
 use equibatch_engine::pipeline::Engine;
-use equibatch_tests::{
+use equibatch_harness::{
     hostile::streams::of_other_size,
-    memory::{MemoryServer, config},
     process::memory_of,
     receive::{next, open, small},
 };
+use equibatch_server_tests::memory::{MemoryServer, config};
 
 use super::{OneFile, without_files};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn thirty_streams_of_other_sizes_cost_their_neighbours_little() {
+async fn thirty_streams_of_different_sizes_take_little_memory_and_delay_no_other() {
     let dataset = without_files(10, 10_000);
     let classes = dataset.classes.clone();
-    // Less than there is: what to keep has to be chosen.
+    // Less than all images take: the cache has to choose.
     let engine = Engine::with_source(config(2, 1 << 28), vec![dataset], Arc::new(OneFile::new())).unwrap();
     let server = MemoryServer::start(engine);
     let (_, mut neighbour) = open(&mut server.client().await, small("train", 1_000_000))
@@ -65,7 +65,7 @@ async fn thirty_streams_of_other_sizes_cost_their_neighbours_little() {
         waits.len(),
         grown / 1_000_000
     );
-    // When each kept 32 bytes an image and all of them made one plan, this was 500 MB and more. The cache itself may fill meanwhile.
+    // An earlier version kept 32 bytes per image and stream, over 500 MB. The cache itself may fill meanwhile.
     if std::env::var_os("NEXTEST").is_some() {
         assert!(grown < 384 << 20, "{grown} bytes");
     }

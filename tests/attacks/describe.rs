@@ -1,4 +1,4 @@
-//! Questions that are expensive to answer.
+//! Dataset descriptions that are expensive to compute.
 
 use std::{
     sync::Arc,
@@ -7,7 +7,7 @@ use std::{
 
 use equibatch_engine::{dataset::Quarantined, pipeline::Engine};
 use equibatch_proto::v1::DescribeDatasetRequest;
-use equibatch_tests::memory::{MemoryServer, config};
+use equibatch_server_tests::memory::{MemoryServer, config};
 use prost::Message as _;
 
 use super::{OneFile, without_files};
@@ -27,7 +27,7 @@ async fn a_dataset_of_many_classes_is_counted_once() {
             assert_eq!(answer.classes[999].images_per_split["train"], 100);
         }
     };
-    // When classes times samples were walked for each, this took minutes.
+    // An earlier version iterated over classes times samples for each request, which took minutes.
     let answered = tokio::time::timeout(Duration::from_secs(60), asking).await;
     answered.expect("a hundred answers");
     let each = started.elapsed().as_secs_f64() * 1000.0 / 100.0;
@@ -35,7 +35,7 @@ async fn a_dataset_of_many_classes_is_counted_once() {
 }
 
 #[tokio::test]
-async fn broken_files_come_in_pages_and_a_probe_asks_for_none_of_it() {
+async fn broken_files_are_paged_and_a_health_check_requests_none() {
     const FILES: usize = 25_000;
     let mut dataset = without_files(2, 10);
     // 5 MB in all: more than a client takes in one message.

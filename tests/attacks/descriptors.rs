@@ -1,47 +1,47 @@
-//! Connections that take the place of files.
+//! Connections that use up file descriptors.
 
 use std::{
-    fs::{self, File},
+    fs,
     net::{SocketAddr, TcpStream},
     process::{Command, Stdio},
 };
 
-use equibatch_server::admin;
-use equibatch_tests::{
+use equibatch_harness::{
+    files::Log,
     process::{ServerProcess, program},
     receive::{next, open, small},
     wait::eventually,
 };
+use equibatch_server::admin;
 
 use super::pictures;
 
-/// The address that follows `words` in the file.
-fn address_in(path: &std::path::Path, words: &str) -> SocketAddr {
+/// The address that follows `words` in the log.
+fn address_in(log: &Log, words: &str) -> SocketAddr {
     eventually(words, || {
-        let log = fs::read_to_string(path).unwrap();
+        let log = log.text();
         let line = log.lines().find(|line| line.contains(words))?;
         line.rsplit_once("address=")?.1.trim().parse().ok()
     })
 }
 
 #[tokio::test]
-async fn silent_connections_to_the_operators_port_cost_no_stream() {
+async fn idle_connections_to_the_operator_port_affect_no_stream() {
     let images = pictures();
-    let folder = tempfile::tempdir().unwrap();
-    let log = folder.path().join("log");
+    let log = Log::new();
     let options = ["--listen", ":0", "--admin", "127.0.0.1:0", "--log", "info"];
-    // A hard limit: there is nothing to raise.
+    // The hard limit, which cannot be raised.
     let mut command = Command::new("sh");
     command
         .args(["-c", "ulimit -n 256; exec \"$0\" \"$@\""])
         .arg(program("server"));
-    let server = ServerProcess::by(command, File::create(&log).unwrap(), images.root(), &options);
+    let server = ServerProcess::by(command, log.file(), images.root(), &options);
     let operator = address_in(&log, "admin endpoint listening");
     let mut client = server.client().await;
     let (_description, mut stream) = open(&mut client, small("train", 1_000_000)).await.unwrap();
     next(&mut stream).await.unwrap().unwrap();
     let before = server.open_files();
-    // As many as the system keeps waiting beside those that are accepted.
+    // As many as the system's backlog holds beside the accepted ones.
     let silent: Vec<_> = (0..150)
         .map_while(|_| TcpStream::connect(operator).ok())
         .collect();
@@ -54,9 +54,9 @@ async fn silent_connections_to_the_operators_port_cost_no_stream() {
         "attacks: {} silent connections take {taken} descriptors",
         silent.len()
     );
-    // And some files that are read.
+    // And some files that are being read.
     assert!(taken <= admin::CONNECTIONS + 16, "{taken} descriptors");
-    let said = fs::read_to_string(&log).unwrap();
+    let said = log.text();
     assert!(
         said.contains("fewer connections than --max-connections"),
         "{said}"

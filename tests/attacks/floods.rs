@@ -1,4 +1,4 @@
-//! Frames that cost a server work and a client nothing, and connections in place of those of others.
+//! Frames that cost a server work and a client nothing, and connections that crowd out those of others.
 
 use std::{
     io::Write as _,
@@ -6,9 +6,9 @@ use std::{
     thread,
 };
 
-use equibatch_tests::{
+use equibatch_harness::{
     certificates::Authority,
-    frames::{connect, farewell, is_hung_up},
+    frames::{connect, goaway, is_closed},
     hostile::connections::{self, floods},
     process::ServerProcess,
     receive::{receive, small},
@@ -25,14 +25,14 @@ async fn a_flood_of_control_frames_ends_its_connection_and_says_why() {
     for (name, flooding) in floods() {
         let stream = connect(&server);
         let mut sending = stream.try_clone().unwrap();
-        // Until the server hangs up.
+        // Until the server closes the connection.
         let flood = thread::spawn(move || {
             let thousand = flooding.repeat(1000);
             (0..10_000)
                 .take_while(|_| sending.write_all(&thousand).is_ok())
                 .count()
         });
-        assert_eq!(farewell(stream), Some(ENHANCE_YOUR_CALM), "{name}");
+        assert_eq!(goaway(stream), Some(ENHANCE_YOUR_CALM), "{name}");
         let sent = flood.join().unwrap();
         println!("attacks: {name}: cut after at most {sent} thousand");
         assert!(sent < 10_000, "{name}");
@@ -50,12 +50,12 @@ async fn from(address: Ipv4Addr, server: &ServerProcess) -> TcpStream {
 }
 
 #[tokio::test]
-async fn some_connections_are_kept_for_clients_that_had_a_stream() {
+async fn connections_are_reserved_for_clients_that_had_a_stream() {
     let images = pictures();
     let server = ServerProcess::start(images.root(), &["--max-connections", "16"]);
     let received = receive(&mut server.client().await, small("valid", 1)).await;
     assert!(received.is_ok());
-    // A quarter of 16 for each address, and two in all are not for them.
+    // A quarter of 16 for each address; two are reserved.
     let mut strangers = vec![];
     for host in 2..=4 {
         for _ in 0..4 {
@@ -66,7 +66,7 @@ async fn some_connections_are_kept_for_clients_that_had_a_stream() {
         strangers.push(from(Ipv4Addr::new(127, 0, 0, 5), &server).await);
     }
     let one_more = from(Ipv4Addr::new(127, 0, 0, 6), &server).await;
-    let refused = tokio::task::spawn_blocking(move || farewell(one_more));
+    let refused = tokio::task::spawn_blocking(move || goaway(one_more));
     assert_eq!(refused.await.unwrap(), Some(ENHANCE_YOUR_CALM), "it is told");
     let received = receive(&mut server.client().await, small("valid", 1)).await;
     assert!(received.is_ok());
@@ -74,12 +74,12 @@ async fn some_connections_are_kept_for_clients_that_had_a_stream() {
 }
 
 #[test]
-fn whoever_has_too_many_connections_is_told() {
+fn a_client_with_too_many_connections_gets_an_error() {
     let images = pictures();
     let server = ServerProcess::start(images.root(), &["--max-connections", "4"]);
     let first = connect(&server);
     let second = connect(&server);
-    assert_eq!(farewell(second), Some(ENHANCE_YOUR_CALM));
+    assert_eq!(goaway(second), Some(ENHANCE_YOUR_CALM));
     drop(first);
     let authority = Authority::new();
     let (certificate, key) = authority.sign("server");
@@ -93,7 +93,7 @@ fn whoever_has_too_many_connections_is_told() {
     ];
     let server = ServerProcess::start(images.root(), &options);
     let first = TcpStream::connect(&server.address).unwrap();
-    // Before the handshake, there is no way to say anything.
-    assert!(is_hung_up(TcpStream::connect(&server.address).unwrap()));
+    // No error can be sent before the TLS handshake.
+    assert!(is_closed(TcpStream::connect(&server.address).unwrap()));
     drop(first);
 }

@@ -1,18 +1,18 @@
-//! A log that nobody reads.
+//! A log that is not read.
 
 use std::process::Stdio;
 
-use equibatch_proto::v1::ListDatasetsRequest;
-use equibatch_tests::{
+use equibatch_harness::{
     process::ServerProcess,
     receive::{receive, small},
     wait::within,
 };
+use equibatch_proto::v1::ListDatasetsRequest;
 
 use super::pictures;
 
 #[tokio::test]
-async fn nobody_waits_for_whoever_reads_the_log() {
+async fn an_unread_log_blocks_no_stream() {
     let images = pictures();
     let options = ["--listen", ":0", "--log", "trace"];
     // A pipe of 64 KiB that is never read.
@@ -27,5 +27,5 @@ async fn nobody_waits_for_whoever_reads_the_log() {
     };
     within("the server answers", work).await;
     server.terminate();
-    assert_eq!(server.wait().code(), Some(0), "and it stops");
+    assert_eq!(server.wait().code(), Some(0), "the server stops");
 }

@@ -1,4 +1,4 @@
-//! More memory than is there: streams that nobody reads, large batches, small files of large images.
+//! Requests for more memory than there is: unread streams, large batches, small files of large images.
 
 use std::{
     fs,
@@ -8,20 +8,20 @@ use std::{
 };
 
 use equibatch_engine::pipeline::{Engine, EngineConfig};
-use equibatch_proto::v1::{Canonical, ElementType, StreamBatchesRequest};
-use equibatch_tests::{
-    images::ImageFolder,
-    memory::config,
+use equibatch_harness::{
+    images::pictures,
     process::{ServerProcess, program},
     receive::{next, open, small, with_token},
 };
+use equibatch_proto::v1::{Canonical, ElementType, StreamBatchesRequest};
+use equibatch_server_tests::memory::config;
 use image::{Rgba, RgbaImage};
 use tonic::Code;
 
 use super::{OneFile, without_files};
 
 const MIB: u64 = 1 << 20;
-/// What the program may take beside its memory for data.
+/// What the program may use beside its memory budget for data.
 const BESIDE: u64 = 128 * MIB;
 
 fn assert_within(server: &ServerProcess, what: &str, total: u64) {
@@ -45,8 +45,8 @@ fn floats(images: u32, epochs: u32) -> StreamBatchesRequest {
 }
 
 #[tokio::test]
-async fn twenty_streams_that_nobody_reads_stay_within_the_memory_and_leave_some_to_others() {
-    let images = ImageFolder::new(&[("birds", 5), ("flowers", 20)]);
+async fn twenty_unread_streams_stay_within_memory_and_leave_some_to_others() {
+    let images = pictures();
     let folder = tempfile::tempdir().unwrap();
     let tokens = folder.path().join("tokens");
     fs::write(
@@ -74,7 +74,7 @@ async fn twenty_streams_that_nobody_reads_stay_within_the_memory_and_leave_some_
         }
     }
     assert!(unread.len() >= 3, "{} streams", unread.len());
-    // By when this is over, the others have made what they may.
+    // By the end of this, the others have filled their buffers.
     let request = with_token(floats(16, 4), "token-of-the-honest");
     let (_, mut honest) = open(&mut server.client().await, request).await.unwrap();
     let mut batches = 0;
@@ -87,7 +87,7 @@ async fn twenty_streams_that_nobody_reads_stay_within_the_memory_and_leave_some_
 
 #[tokio::test]
 async fn a_stream_of_large_batches_stays_within_the_memory() {
-    let images = ImageFolder::new(&[("birds", 5), ("flowers", 20)]);
+    let images = pictures();
     let server = ServerProcess::start(images.root(), &["--memory-bytes", "384MiB", "--threads", "2"]);
     let mut client = server.client().await;
     // 112 MiB each.
@@ -102,7 +102,7 @@ async fn a_stream_of_large_batches_stays_within_the_memory() {
     assert_within(&server, "batches of 112 MiB", 384 * MIB);
 }
 
-/// A file of 25 megapixels: 175 MB while it is decoded.
+/// A file of 25 megapixels: decoding it takes 175 MB.
 fn bomb(path: &Path) {
     let image = RgbaImage::from_pixel(5000, 5000, Rgba([9, 99, 199, 255]));
     image.save(path).unwrap();
@@ -148,7 +148,7 @@ async fn small_files_of_large_images_are_decoded_a_few_at_a_time() {
     }
 }
 
-/// Two classes of `images` images each, which are one file each time.
+/// Two classes of `images` images each, all links to one file.
 fn many(images: usize) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for class in ["n01440764", "n01443537"] {
@@ -170,7 +170,7 @@ fn many(images: usize) -> tempfile::TempDir {
 async fn the_index_of_a_dataset_takes_at_most_150_bytes_an_image_of_the_memory() {
     const IMAGES: u64 = 100_000;
     let start = |folder: &Path| {
-        // Without it, the system gives the allocator pages of 2 MiB.
+        // Otherwise the system gives the allocator huge pages of 2 MiB.
         let mut command = Command::new(program("server"));
         command.env("MIMALLOC_ALLOW_THP", "0");
         let options = ["--listen", "127.0.0.1:0", "--memory-bytes", "384MiB"];
@@ -191,7 +191,7 @@ async fn the_index_of_a_dataset_takes_at_most_150_bytes_an_image_of_the_memory()
             seed,
             ..floats(16, 1000)
         };
-        // A connection each: those that are not read fill the window of theirs.
+        // One connection each: unread streams fill their connection's window.
         if let Ok(mut stream) = open(&mut server.client().await, request).await {
             assert!(next(&mut stream.1).await.unwrap().is_some());
             unread.push(stream);

@@ -1,7 +1,7 @@
-//! Attacks by one client on the others, each in seconds: what it costs them, as a test and, on standard output, as figures. What is promised
-//! stands in `docs/operate.md`, the figures in `BENCHMARKS.md`.
+//! Attacks by one client on the others, each in seconds. They check the limits and print what the attack costs. The guarantees
+//! are in `docs/operate.md`, the figures in `BENCHMARKS.md`.
 
-#![allow(clippy::print_stdout, reason = "the figures are what an attack is run for")]
+#![allow(clippy::print_stdout, reason = "attacks print their figures")]
 
 mod bodies;
 mod demand;
@@ -22,7 +22,7 @@ use equibatch_engine::{
 };
 use std::time::SystemTime;
 
-use equibatch_tests::images::{ImageFolder, picture};
+use equibatch_harness::images::{picture, pictures};
 
 /// A dataset of this many classes of this many images, all for training, without files.
 fn without_files(classes: u32, images: u32) -> Dataset {
@@ -66,8 +66,4 @@ impl Source for OneFile {
     fn read(&self, _dataset: &Dataset, _id: u32) -> Result<Vec<u8>, decode::Error> {
         Ok(self.0.clone())
     }
-}
-
-fn pictures() -> ImageFolder {
-    ImageFolder::new(&[("birds", 5), ("flowers", 20)])
 }

@@ -1,19 +1,19 @@
-//! Batches that are expensive to plan and cheap to make.
+//! Batches that are expensive to plan and cheap to render.
 
 use std::time::{Duration, Instant};
 
-use equibatch_proto::v1::{Shard, StreamBatchesRequest};
-use equibatch_tests::{
+use equibatch_harness::{
     hostile::streams::of_one_pixel,
-    images::ImageFolder,
-    memory::{MemoryServer, config, engine},
+    images::pictures,
     receive::{next, open, small},
 };
+use equibatch_proto::v1::{Shard, StreamBatchesRequest};
+use equibatch_server_tests::memory::{MemoryServer, config, engine};
 use tonic::Code;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn planning_for_sixteen_others_leaves_a_client_its_part_of_the_machine() {
-    let images = ImageFolder::new(&[("birds", 5), ("flowers", 20)]);
+async fn expensive_planning_for_sixteen_clients_leaves_another_its_share() {
+    let images = pictures();
     let mut settings = config(2, 1 << 26);
     settings.limits.world = 65_536;
     let server = MemoryServer::start(engine(images.root(), settings));
@@ -30,7 +30,7 @@ async fn planning_for_sixteen_others_leaves_a_client_its_part_of_the_machine() {
             assert_eq!(next(&mut stream).await.unwrap().unwrap().labels.len(), 6);
         }
     };
-    // When the others planned for nothing, this took minutes.
+    // Before planning was charged to its stream, this took minutes.
     let served = tokio::time::timeout(Duration::from_secs(60), honest).await;
     served.expect("300 images beside sixteen streams that are planned");
     let rate = 300.0 / started.elapsed().as_secs_f64();
@@ -38,8 +38,8 @@ async fn planning_for_sixteen_others_leaves_a_client_its_part_of_the_machine() {
 }
 
 #[tokio::test]
-async fn the_operator_bounds_batches_and_shards() {
-    let images = ImageFolder::new(&[("birds", 5), ("flowers", 20)]);
+async fn the_operator_limits_batches_and_shards() {
+    let images = pictures();
     let mut settings = config(1, 1 << 26);
     (settings.limits.batch_size, settings.limits.world) = (1000, 8);
     let server = MemoryServer::start(engine(images.root(), settings));

@@ -1,4 +1,4 @@
-//! The server obeys, whatever it does: while it scans, while nobody reads, and when a part of it has died.
+//! Signals during a scan, during an unread stream, and after a failure to accept.
 
 use equibatch_engine::{
     dataset::Dataset,
@@ -18,20 +18,20 @@ use std::{
     sync::Arc,
 };
 
-use equibatch_tests::{
+use equibatch_harness::{
     admin::get,
-    memory::{MemoryServer, config, dataset, engine},
     process::{Lines, ServerProcess},
     receive::{open, receive, small},
     wait::{eventually, eventually_async, within},
 };
+use equibatch_server_tests::memory::{MemoryServer, config, dataset, engine};
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use super::pictures;
 
-/// Where the operator is answered, as the log says.
+/// The operator port's address, from the log.
 fn operator(lines: &mut Lines) -> SocketAddr {
     let line = lines.find(|line| line.contains("admin endpoint listening"));
     let line = line.expect("a line about the operator");
@@ -39,7 +39,7 @@ fn operator(lines: &mut Lines) -> SocketAddr {
     address.trim().parse().expect("an address")
 }
 
-/// Two classes of a thousand images whose headers are 32 MB of empty comments: about an hour's work.
+/// Two classes of a thousand images whose headers are 32 MB of empty comments: scanning them takes about an hour.
 fn slow_to_scan(folder: &Path) {
     let file = folder.join("slow");
     let mut out = File::create(&file).unwrap();
@@ -79,7 +79,7 @@ fn sigterm_during_a_scan_ends_the_process_and_health_answers_meanwhile() {
     assert_eq!(status, 503);
     assert!(text.starts_with("scanning datasets (slow: "), "{text}");
     eventually("the port answers", || {
-        let output = equibatch_tests::process::server(&["health", &listen]);
+        let output = equibatch_harness::process::server(&["health", &listen]);
         let errors = String::from_utf8(output.stderr).unwrap();
         errors.contains("is not serving").then_some(())
     });
@@ -117,7 +117,7 @@ async fn a_second_signal_ends_the_process_at_once() {
     (request.batch_size, request.image_size) = (Some(16), Some(224));
     let (_description, unread) = open(&mut client, request).await.unwrap();
     server.terminate();
-    // It waits for the reader, for a day.
+    // Its grace period, for an open stream, is a day.
     eventually("it stops", || {
         (get(operator, "/readyz").1 == "stopping\n").then_some(())
     });
@@ -128,7 +128,7 @@ async fn a_second_signal_ends_the_process_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_scanned_is_served_while_the_rest_is_not() {
+async fn scanned_datasets_are_served_during_the_scan_of_others() {
     let images = pictures();
     let names = vec!["pictures".to_owned(), "later".to_owned()];
     let engine = Engine::awaiting(config(1, 1 << 26), names, Arc::new(Files)).unwrap();
@@ -175,10 +175,10 @@ async fn what_is_scanned_is_served_while_the_rest_is_not() {
     assert_eq!(ready().await, (200, "ready\n".to_owned()));
     assert!(!ask("later").await.unwrap().batches.is_empty());
     let serving = async || (check().await == 1).then_some(());
-    eventually_async("health says that it serves", serving).await;
+    eventually_async("health reports SERVING", serving).await;
 }
 
-/// Runs a server on these connections, until it ends by itself.
+/// Runs a server on these connections until it ends by itself.
 async fn ends_with(
     incoming: impl Stream<Item = std::io::Result<Connection>> + Send + 'static,
 ) -> Result<(), Error> {
@@ -186,11 +186,11 @@ async fn ends_with(
     let engine = engine(images.root(), config(1, 1 << 26));
     let config = ServiceConfig::default();
     let served = run(engine, &config, incoming, std::future::pending());
-    within("the server ends", served).await
+    within("the server exits", served).await
 }
 
 #[tokio::test]
-async fn a_server_that_accepts_no_more_ends_with_an_error() {
+async fn a_server_that_cannot_accept_exits_with_an_error() {
     let ended = ends_with(tokio_stream::empty()).await;
     assert!(matches!(ended, Err(Error::Accept)), "{ended:?}");
     let panics = tokio_stream::once(()).map(|()| panic!("while it accepts"));

@@ -1,52 +1,31 @@
-//! What one owner of a token may do to another, and files of tokens that are torn.
+//! Token owners who try to affect one another, and truncated token files.
 
-use std::{fs, fs::File};
+use std::fs;
 
+use equibatch_harness::{
+    files::written,
+    process::{ServerProcess, text},
+    receive::{endless, small},
+};
 use equibatch_proto::v1::{
-    ListDatasetsRequest, ReportEpochRequest, StreamBatchesRequest, batch_loader_client::BatchLoaderClient,
-    stream_batches_response::Message,
+    ListDatasetsRequest, ReportEpochRequest, StreamBatchesRequest, stream_batches_response::Message,
 };
-use equibatch_tests::{process::ServerProcess, receive::small, wait::eventually};
-use tonic::{
-    Code, Request, Status,
-    metadata::MetadataValue,
-    service::{Interceptor, interceptor::InterceptedService},
-    transport::{Channel, Endpoint},
-};
+use tonic::{Code, Request, metadata::MetadataValue};
 
 use super::pictures;
 
 const FIRST: &str = "correct-horse-battery-staple";
 const SECOND: &str = "another-token-of-some-length";
 
-#[derive(Clone)]
-struct Token(&'static str);
-
-impl Interceptor for Token {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        let value = MetadataValue::try_from(format!("Bearer {}", self.0)).unwrap();
-        request.metadata_mut().insert("authorization", value);
-        Ok(request)
-    }
-}
-
-async fn client(
-    server: &ServerProcess,
-    token: &'static str,
-) -> BatchLoaderClient<InterceptedService<Channel, Token>> {
-    let endpoint = Endpoint::from_shared(format!("http://{}", server.address)).unwrap();
-    let channel = endpoint.connect().await.unwrap();
-    BatchLoaderClient::with_interceptor(channel, Token(token)).max_decoding_message_size(usize::MAX)
-}
-
 #[tokio::test]
-async fn nobody_reports_on_the_streams_of_others() {
+async fn a_client_cannot_report_on_streams_of_another() {
     let images = pictures();
-    let folder = tempfile::tempdir().unwrap();
-    let tokens = folder.path().join("tokens");
-    fs::write(&tokens, format!("{FIRST} first\n{SECOND} second\n")).unwrap();
-    let server = ServerProcess::start(images.root(), &["--tokens", tokens.to_str().unwrap()]);
-    let (mut first, mut second) = (client(&server, FIRST).await, client(&server, SECOND).await);
+    let tokens = written(&format!("{FIRST} first\n{SECOND} second\n"));
+    let server = ServerProcess::start(images.root(), &["--tokens", text(&tokens)]);
+    let (mut first, mut second) = (
+        server.client_with_token(FIRST).await,
+        server.client_with_token(SECOND).await,
+    );
     let request = StreamBatchesRequest {
         reports: true,
         ..small("train", 2)
@@ -69,12 +48,12 @@ async fn nobody_reports_on_the_streams_of_others() {
     assert_eq!(status.code(), Code::NotFound, "{status}");
     assert!(
         first.report_epoch(report).await.is_ok(),
-        "it is still to be reported"
+        "the report is still open"
     );
 }
 
 #[tokio::test]
-async fn an_error_repeats_no_more_than_the_beginning() {
+async fn errors_truncate_the_values_that_they_quote() {
     let images = pictures();
     let server = ServerProcess::start(images.root(), &[]);
     let request = StreamBatchesRequest {
@@ -93,25 +72,15 @@ async fn an_error_repeats_no_more_than_the_beginning() {
 }
 
 #[tokio::test]
-async fn a_file_of_tokens_that_is_emptied_withdraws_none() {
+async fn an_emptied_token_file_revokes_no_token() {
     let images = pictures();
-    let folder = tempfile::tempdir().unwrap();
-    let (tokens, log) = (folder.path().join("tokens"), folder.path().join("log"));
-    fs::write(&tokens, format!("{FIRST} first\n")).unwrap();
-    let options = ["--listen", ":0", "--tokens", tokens.to_str().unwrap()];
-    let server = ServerProcess::logging(File::create(&log).unwrap(), images.root(), &options);
-    let mut first = client(&server, FIRST).await;
-    let mut stream = first
-        .stream_batches(small("train", 1_000_000))
-        .await
-        .unwrap()
-        .into_inner();
-    assert!(stream.message().await.unwrap().is_some());
+    let tokens = written(&format!("{FIRST} first\n"));
+    let options = ["--listen", ":0", "--tokens", text(&tokens)];
+    let (server, log) = ServerProcess::with_log(images.root(), &options);
+    let mut first = server.client_with_token(FIRST).await;
+    let mut stream = endless(&mut first).await;
     fs::write(&tokens, "").unwrap();
-    eventually("the log says so", || {
-        let log = fs::read_to_string(&log).unwrap();
-        log.contains("the earlier ones stay in force").then_some(())
-    });
+    log.wait_for("the earlier ones stay in force").await;
     assert!(stream.message().await.unwrap().is_some());
     assert!(first.list_datasets(ListDatasetsRequest {}).await.is_ok());
 }

@@ -1,11 +1,11 @@
-//! Many clients with many streams, which ask for more than is theirs.
+//! Many clients with many streams and weights above those granted.
 
-use equibatch_proto::v1::StreamBatchesRequest;
-use equibatch_tests::{
-    images::ImageFolder,
-    memory::{MemoryServer, config, engine, with_tokens},
+use equibatch_harness::{
+    images::pictures,
     receive::{next, open, small, with_token},
 };
+use equibatch_proto::v1::StreamBatchesRequest;
+use equibatch_server_tests::memory::{MemoryServer, config, engine, with_tokens};
 use tonic::Code;
 
 /// Hostile clients.
@@ -18,8 +18,8 @@ fn token(client: usize) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_honest_client_among_a_hundred_hostile_ones_keeps_its_part() {
-    let images = ImageFolder::new(&[("birds", 5), ("flowers", 20)]);
+async fn a_client_among_a_hundred_hostile_ones_keeps_its_share() {
+    let images = pictures();
     let mut settings = config(2, 1 << 26);
     settings.limits.open_streams = 1000;
     let lines: Vec<String> = (0..=OTHERS)
@@ -28,7 +28,7 @@ async fn an_honest_client_among_a_hundred_hostile_ones_keeps_its_part() {
     let server = MemoryServer::start_with(engine(images.root(), settings), with_tokens(&lines.join("\n")));
     let endless = |client: usize, stream: u64| {
         let request = StreamBatchesRequest {
-            // Every batch is its own.
+            // No two streams have a batch in common.
             seed: client as u64 * 100 + stream,
             ..small("train", 1_000_000)
         };
@@ -43,7 +43,7 @@ async fn an_honest_client_among_a_hundred_hostile_ones_keeps_its_part() {
     }
     let (_, mut stream) = open(&mut server.client().await, endless(0, 0)).await.unwrap();
     let given = || server.engine.datasets()[0].metrics().read().sums.images;
-    // What was made before it came, and what is made before it is asked.
+    // Not the batches made before it opened, or before its first request.
     next(&mut stream).await.unwrap().unwrap();
     let before = given();
     let mut own = 0;
@@ -56,8 +56,8 @@ async fn an_honest_client_among_a_hundred_hostile_ones_keeps_its_part() {
 }
 
 #[tokio::test]
-async fn more_weight_than_one_is_for_the_operator_to_grant() {
-    let images = ImageFolder::new(&[("birds", 5), ("flowers", 20)]);
+async fn a_weight_above_one_needs_the_operators_permission() {
+    let images = pictures();
     let lines = format!("{} usual\n{} heavy weight=9", token(1), token(2));
     let server = MemoryServer::start_with(engine(images.root(), config(1, 1 << 26)), with_tokens(&lines));
     let mut client = server.client().await;

@@ -1,4 +1,4 @@
-"""Writes tests/fixtures/architectures.json: what torchvision's residual networks make of given numbers.
+"""Writes tests/fixtures/architectures.json: the outputs of torchvision's residual networks for given weights and images.
 
 Made with torch 2.15.0, torchvision 0.29.2 and numpy, on the CPU:
 
@@ -32,12 +32,12 @@ def uniform(stream, count):
 def filled(name, shape, stream):
     numbers = uniform(stream, int(np.prod(shape))).reshape(shape).astype(np.float64)
     if len(shape) > 1:
-        # The variance that keeps the scale of signals through rectified layers.
+        # He initialisation: keeps the scale of activations through ReLU layers.
         numbers = numbers * np.sqrt(6 / np.prod(shape[1:]))
     elif name.endswith("running_var"):
         numbers = 1 + 0.5 * numbers
     elif name.endswith("weight"):
-        # The last norm of a block is small, or a hundred layers would blow up.
+        # The last norm of a block is small, so that activations do not grow over a hundred layers.
         numbers = 0.5 + 0.2 * numbers
     else:
         numbers = 0.1 * numbers

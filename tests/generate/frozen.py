@@ -9,17 +9,11 @@ trained, the batch norms by the learning rates of their groups. The first number
 not stored again. For every tensor `T` there is `error/T` as there.
 """
 
-import pathlib
-
-import numpy as np
 import torch
-from safetensors.numpy import save_file
 from torch import nn
 from torch.nn import functional as F
 
-from train_step import (
-    BETA1, BETA2, CLASSES, EPSILON, HIDDEN, LEARNING_RATES, WEIGHT_DECAY, WIDTH, Network, batches, group, initial,
-)
+from train_step import CLASSES, HIDDEN, WIDTH, Network, adam, add, batches, initial, save, update
 
 
 def train(dtype):
@@ -29,11 +23,7 @@ def train(dtype):
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d):
             module.requires_grad_(False)
-    groups = [[], [], []]
-    for name, parameter in network.named_parameters():
-        if parameter.requires_grad:
-            groups[group(name)].append(parameter)
-    optimizer = torch.optim.Adam([{"params": g} for g in groups], betas=(BETA1[0], BETA2), eps=EPSILON)
+    optimizer = adam(network)
     results = {}
     for step, batch in enumerate(batches()):
         for layer in (3, 7):
@@ -42,12 +32,7 @@ def train(dtype):
         optimizer.zero_grad()
         loss.backward()
         results[f"loss.{step}"] = loss.detach()
-        for settings, rate in zip(optimizer.param_groups, LEARNING_RATES):
-            settings["lr"], settings["betas"] = rate, (BETA1[step], BETA2)
-            with torch.no_grad():
-                for parameter in settings["params"]:
-                    parameter.mul_(1 - rate * WEIGHT_DECAY)
-        optimizer.step()
+        update(optimizer, step)
     convolutions = {f"{name}.weight" for name, module in network.named_modules() if isinstance(module, nn.Conv2d)}
     for name, tensor in network.state_dict().items():
         if name not in convolutions and not name.endswith("num_batches_tracked"):
@@ -57,16 +42,9 @@ def train(dtype):
 
 def main():
     torch.set_num_threads(1)
-    exact, single = train(torch.float64), train(torch.float32)
     stored = {}
-    for name, tensor in exact.items():
-        scale = tensor.abs().max().item()
-        stored[name] = tensor.float().numpy()
-        stored[f"error/{name}"] = np.array((single[name].double() - tensor).abs().max().item() / scale, np.float32)
-    path = pathlib.Path(__file__).parent.parent / "fixtures" / "frozen.safetensors"
-    metadata = {"torch": torch.__version__.split("+")[0], "made by": "tests/generate/frozen.py"}
-    save_file({name: np.array(array, order="C") for name, array in stored.items()}, path, metadata)
-    print(path.stat().st_size, "bytes,", len(stored), "tensors")
+    add(stored, train(torch.float64), train(torch.float32))
+    save(stored, "frozen")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ SAMPLINGS = [
 
 
 def picture(rng: random.Random, width: int, height: int) -> np.ndarray:
-    """Gradients, edges and grain, by chance. Red, green, blue."""
+    """Random gradients, edges and grain. Red, green, blue."""
     numbers = np.random.default_rng(rng.getrandbits(32))
     y, x = np.mgrid[0:height, 0:width].astype(np.float64)
     image = np.stack(
@@ -117,7 +117,7 @@ def by_pillow(rng: random.Random, image: np.ndarray) -> bytes:
     drawn.save(buffer, "JPEG", **options)
     data = buffer.getvalue()
     if kind == "CMYK" and rng.random() < 0.5:
-        # The same inks, said to be luma and differences.
+        # The same inks, marked as luma and chroma.
         at = data.find(b"Adobe")
         data = data[: at + 11] + b"\x02" + data[at + 12 :]
     return data
@@ -153,7 +153,7 @@ def by_cjpeg(rng: random.Random, image: np.ndarray) -> bytes:
 
 
 def by_jpegtran(rng: random.Random, image: np.ndarray) -> bytes:
-    """Another encoder's coefficients in other scans; of these, inks too."""
+    """Another encoder's coefficients in other scans, CMYK included."""
     data = by_pillow(rng, image)
     components = Image.open(io.BytesIO(data)).layers
     scans = script(rng, components) if rng.random() < 0.8 else sequential_script(rng, components)
@@ -198,7 +198,7 @@ def scans(data: bytes) -> list[int]:
 
 
 def damaged(rng: random.Random, data: bytes) -> tuple[str, bytes]:
-    """The file with something gone or changed."""
+    """The file with a part removed or changed."""
     kind = rng.choice(["scans", "scans", "cut", "cut", "bits", "bits", "header", "bytes", "hole", "echo", "marker"])
     starts = scans(data)
     first = starts[0] if starts else 20
@@ -207,7 +207,7 @@ def damaged(rng: random.Random, data: bytes) -> tuple[str, bytes]:
         # Without the last scans.
         return kind, data[: rng.choice(starts[1:])] + b"\xff\xd9"
     if kind == "cut":
-        # The last scan that is left ends early.
+        # The last remaining scan is truncated.
         at = rng.randrange(first + 10, len(data)) if len(data) > first + 11 else len(data)
         return kind, data[:at].rstrip(b"\xff") + b"\xff\xd9"
     for _ in range(rng.choice([1, 1, 2, 8])):
@@ -233,8 +233,8 @@ def digest(pixels: bytes) -> str:
 
 
 def libjpeg(data: bytes) -> str:
-    """The digest of libjpeg-turbo's pixels; "refused" where it has none."""
-    # In one piece, so that the size of Pillow's reads decides nothing.
+    """The digest of libjpeg-turbo's pixels; "refused" if it refuses the file."""
+    # In one piece, so that the size of Pillow's reads has no effect.
     ImageFile.MAXBLOCK = max(len(data), 65536)
     try:
         return digest(Image.open(io.BytesIO(data), formats=["JPEG"]).convert("RGB").tobytes())
@@ -312,7 +312,7 @@ def compare(arguments: argparse.Namespace) -> int:
 
 
 def fixtures() -> None:
-    """Small files of every kind, and what libjpeg-turbo makes of them."""
+    """Small files of every kind, and the pixels that libjpeg-turbo decodes."""
     out = FIXTURES / "jpeg-scans"
     out.mkdir(exist_ok=True)
     rng = random.Random(13)
@@ -332,7 +332,7 @@ def fixtures() -> None:
             write(f"{name}-first-{number}", data[:start] + b"\xff\xd9")
 
     for number, sampling in enumerate(SAMPLINGS):
-        # More blocks than a unit may have.
+        # More blocks than an MCU may have.
         is_separate = sampling in ("2x2,2x2,2x2", "3x2,1x2,3x1")
         size = (17 + 5 * (number % 8), 50 - 4 * (number % 9))
         name = sampling.replace(",", "-")
@@ -358,12 +358,12 @@ def fixtures() -> None:
     write("film", film)
     write("mozjpeg", mozjpeg_lossless_optimization.optimize(small.getvalue()))
 
-    # Files without their last scans: of three samplings, and of grey that is said to have two rows of blocks in a unit.
+    # Files without their last scans: of three samplings, and of grey with two rows of blocks per MCU.
     without_last("420", cjpeg((61, 43), "", "-progressive"))
     without_last("444", cjpeg((35, 50), script(rng, 3), "-sample", "1x1"))
     without_last("grey", cjpeg((50, 41), "", "-progressive", "-grayscale", "-sample", "2x2"))
     without_last("levels-only", cjpeg((70, 25), "0,1,2: 0-0, 0, 1; 0: 1-63, 0, 0; 0,1,2: 0-0, 1, 0;", "-sample", "2x2"))
-    # Scans that end early, of details.
+    # Truncated refinement scans.
     data = cjpeg((80, 90), "", "-progressive")
     for number, start in enumerate(scans(data)[1:], 1):
         begin = start + 2 + struct.unpack(">H", data[start + 2 : start + 4])[0]

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 ROWS, CLASSES = 6, 4
 torch.manual_seed(3)
 LOGITS = (2 * torch.randn(ROWS, CLASSES, dtype=torch.float64)).float().double()
-# One image that is certainly right, and one that is certainly wrong: where a careless formula overflows.
+# One image certainly right and one certainly wrong: a naive formula overflows.
 LOGITS[4] = torch.tensor([30.0, -5.0, 0.0, 1.0])
 LOGITS[5] = torch.tensor([-40.0, 20.0, 0.0, 1.0])
 LABELS = torch.tensor([0, 3, 1, 2, 0, 0])

@@ -1,4 +1,4 @@
-"""Writes tests/fixtures/metrics.json: figures of predictions as scikit-learn computes them.
+"""Writes tests/fixtures/metrics.json: classification metrics as scikit-learn computes them.
 
 Made with scikit-learn 1.9.1 and numpy (pip install scikit-learn==1.9.1):
 
@@ -34,7 +34,7 @@ def case(name, shares, images, absent=(), signal=1.5):
     precision, recall, f1, support = metrics.precision_recall_fscore_support(
         labels, predicted, labels=every, zero_division=0
     )
-    # scikit-learn has no such score for two classes, nor for as many places as there are classes.
+    # scikit-learn has no such score for two classes, nor for k equal to the number of classes.
     ks = range(1, min(classes, 11)) if classes > 2 else []
     top = {str(k): metrics.top_k_accuracy_score(labels, broken_ties, k=k, labels=every) for k in ks}
     return {

@@ -28,7 +28,7 @@ BATCH, SIZE, CLASSES = 4, 32, 3
 
 
 class Masked(nn.Module):
-    """Dropout by a mask that is given, in the place of nn.Dropout."""
+    """nn.Dropout with a given mask."""
 
     def __init__(self):
         super().__init__()
@@ -46,7 +46,7 @@ def cnn():
 
 
 class Mlp(nn.Module):
-    """No convolution: patches, mixed by a matrix, normalised by layer."""
+    """MLP-Mixer: patches, token mixing, layer norms, no convolution."""
 
     def __init__(self):
         super().__init__()
@@ -99,7 +99,7 @@ class Narrow(torchvision.models.ResNet):
 
 
 class Mean(nn.Module):
-    """Global pooling that is exported as one node: that of adaptive pooling becomes twenty, some of them of no use."""
+    """Global pooling that is exported as one node; adaptive pooling is exported as twenty."""
 
     def forward(self, x):
         return x.mean((2, 3), keepdim=True)
@@ -138,7 +138,7 @@ def made(name):
     network = NETWORKS[name]()
     with torch.no_grad():
         for key, tensor in network.state_dict().items():
-            # Nothing starts at a value that would hide a mistake.
+            # No initial value that could hide an error.
             if key.endswith("running_var"):
                 tensor.uniform_(0.5, 1.5)
             elif key.endswith("running_mean"):
@@ -172,7 +172,7 @@ def export(name, network):
             dynamic_shapes=({0: batch},), verbose=False, optimize=exporter == "dynamo")
     model = onnx.load(path)
     for node in model.graph.node:
-        # Where in the source a node comes from: most of a small file.
+        # Source locations of nodes: most of a small file.
         del node.metadata_props[:]
     onnx.save(model, path)
     print(path.name, path.stat().st_size, "bytes")
@@ -180,7 +180,7 @@ def export(name, network):
 
 
 def named(model, network):
-    """For each parameter of the network, the initialiser that holds it, and whether that is its transpose: exporters rename and turn some."""
+    """For each parameter, the initialiser that contains it, and whether it is transposed: exporters rename and transpose some."""
     held = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     names = {}
     for key, parameter in network.named_parameters():
@@ -189,13 +189,13 @@ def named(model, network):
             for turned, candidate in ((False, array), (True, array.T)):
                 if other.shape == candidate.shape and np.array_equal(other, candidate) and key not in names:
                     names[key] = (name, turned)
-        # The exporter works a table out that is looked up at known places.
+        # The exporter evaluates lookups of a table at constant indices.
         assert key in names or key.endswith("relative_position_bias_table"), f"{key} is not in the file"
     return names
 
 
 def masked(network, generator):
-    """The masks of all dropouts, and the network with them in the dropouts' place."""
+    """The masks of all dropouts, and the network with masks instead of dropouts."""
     masks = []
     for parent in list(network.modules()):
         for name, child in parent.named_children():
@@ -212,7 +212,7 @@ def step(name, model, dtype, images, labels, masks):
     held = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     with torch.no_grad():
         for key, buffer in network.named_buffers():
-            # An exporter that traces a network in training mode moves its running statistics first.
+            # Tracing a network in training mode updates its running statistics.
             if key in held:
                 buffer.copy_(torch.from_numpy(held[key].copy()))
     masked(network, torch.Generator())
@@ -230,7 +230,7 @@ def step(name, model, dtype, images, labels, masks):
     for key, parameter in network.named_parameters():
         results[f"gradient/{key}"] = parameter.grad
     for key, buffer in network.named_buffers():
-        # Running statistics alone move: counters, and places where Swin looks its positions up, are integers.
+        # Only running statistics are updated: counters and Swin's position indices are integers.
         if buffer.is_floating_point():
             results[f"after/{key}"] = buffer.clone()
     return results

@@ -1,5 +1,5 @@
-"""Writes tests/fixtures/jpeg, one picture in the forms that JPEGs come in, tests/fixtures/jpeg-sizes, in sizes that they come in, and what
-libjpeg-turbo makes of them; and tests/fixtures/other, a small one in the other formats.
+"""Writes tests/fixtures/jpeg (one picture in all JPEG formats), tests/fixtures/jpeg-sizes (in many sizes), the pixels that
+libjpeg-turbo decodes, and tests/fixtures/other, a small picture in the other formats.
 
     pip install opencv-python-headless==5.0.0.93 pillow==13.0.0 numpy && python tests/generate/pictures.py
 """
@@ -47,7 +47,7 @@ def main() -> None:
     pillow = Image.fromarray(image[..., ::-1])
     pillow.convert("CMYK").save(OUT / "cmyk.jpg", quality=85)
     pillow.save(OUT / "rgb.jpg", quality=85, keep_rgb=True)
-    # The most that a coefficient can say, in codes of every length.
+    # Extreme coefficients, in codes of every length.
     noise = np.random.default_rng(8).integers(0, 2, (64, 64, 3), dtype=np.uint8) * 255
     Image.fromarray(noise).save(OUT / "extreme.jpg", quality=100, subsampling=0)
 
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def sizes(image: Image.Image) -> None:
-    """Sizes that end within blocks and units, and are smaller than one."""
+    """Sizes that end within blocks and MCUs, or are smaller than one."""
     out = FIXTURES / "jpeg-sizes"
     out.mkdir(exist_ok=True)
     for width, height in [(1, 1), (2, 3), (3, 2), (4, 5), (6, 16), (16, 17), (33, 31), (50, 65)]:
@@ -69,7 +69,7 @@ def sizes(image: Image.Image) -> None:
 
 
 def hashes() -> None:
-    """Of the pixels, as Pillow decodes them by libjpeg-turbo: rows of RGB."""
+    """The hash of the pixels as Pillow decodes them by libjpeg-turbo: rows of RGB."""
     lines = [
         f"{hashlib.sha256(Image.open(path).convert('RGB').tobytes()).hexdigest()}  {path.relative_to(FIXTURES).as_posix()}\n"
         for path in sorted(FIXTURES.glob("jpeg*/*.jpg"))

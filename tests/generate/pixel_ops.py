@@ -1,4 +1,4 @@
-"""Writes tests/fixtures/pixel_ops.json: an image, and what Pillow makes of it by the operations that torchvision's augmentations call.
+"""Writes tests/fixtures/pixel_ops.json: an image, and Pillow's results of the operations that torchvision's augmentations call.
 
 Made with Pillow 13.0.0 (pip install pillow==13.0.0):
 
@@ -19,7 +19,7 @@ SIZE = 24
 
 
 def picture():
-    """Shades, an edge and a little noise: 40 at least, 230 at most, so that stretching has something to do."""
+    """Gradients, an edge and a little noise, in 40..230, so that autocontrast changes it."""
     state = 1
     pixels = []
     for row in range(SIZE):

@@ -74,7 +74,7 @@ class Bench:
         return ["--server", self.addresses[data], *flags, "--size", size, *STEPS, "--threads", 1, "--seed", seed]
 
     def found(self, data, net, seed):
-        """The suggestions of a sweep; None where it refuses to make any."""
+        """The suggestions of a sweep; None if it makes none."""
         out = self.run("client", "find-lr", *self.setup(data, net, seed), "--json", "--out", self.folder / "find")
         return json.loads(out)["suggestions"]
 

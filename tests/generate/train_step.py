@@ -1,4 +1,4 @@
-"""Writes tests/fixtures/train_step.safetensors: three training steps of a narrow ResNet18 as PyTorch takes them.
+"""Writes tests/fixtures/train_step.safetensors: three training steps of a narrow ResNet18 in PyTorch.
 
 Made with torch 2.15.0, numpy and safetensors (pip install torch==2.15.0 numpy safetensors), on the CPU:
 
@@ -6,8 +6,8 @@ Made with torch 2.15.0, numpy and safetensors (pip install torch==2.15.0 numpy s
 
 The body is written as torchvision names and wires it, the head as fastai does; the optimizer is torch.optim.Adam behind fastai's
 decoupled decay. All numbers are computed in float64 and stored rounded to float32. For every tensor `T` that is compared there is a
-scalar `error/T`: the largest deviation of the same computation in float32, relative to the tensor's largest element, which says how far
-an honest float32 implementation may be off.
+scalar `error/T`: the largest deviation of the same computation in float32, relative to the tensor's largest element, from which tests
+derive their tolerance.
 """
 
 import pathlib
@@ -41,7 +41,7 @@ class Basic(nn.Module):
 
 
 class Masked(nn.Module):
-    """Dropout by a mask that is given."""
+    """Dropout with a given mask."""
 
     mask = None
 
@@ -110,7 +110,7 @@ def initial():
     network = Network(WIDTH, HIDDEN, CLASSES)
     with torch.no_grad():
         for name, tensor in network.state_dict().items():
-            # Nothing starts at a value that would hide a mistake: norms are not the identity, biases and statistics not zero or one.
+            # No initial value that could hide an error: norms are not the identity, biases and statistics not zero or one.
             if name.endswith("running_var"):
                 tensor.uniform_(0.5, 1.5)
             elif tensor.dim() == 1 and name.endswith("weight"):
@@ -120,14 +120,48 @@ def initial():
     return {name: tensor.clone() for name, tensor in network.state_dict().items()}
 
 
+def adam(network):
+    """Adam over the trainable parameters of each layer group."""
+    groups = [[], [], []]
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            groups[group(name)].append(parameter)
+    return torch.optim.Adam([{"params": g} for g in groups], betas=(BETA1[0], BETA2), eps=EPSILON)
+
+
+def update(optimizer, step):
+    """One step of Adam, after fastai's decoupled weight decay."""
+    for settings, rate in zip(optimizer.param_groups, LEARNING_RATES):
+        settings["lr"], settings["betas"] = rate, (BETA1[step], BETA2)
+        with torch.no_grad():
+            for parameter in settings["params"]:
+                parameter.mul_(1 - rate * WEIGHT_DECAY)
+    optimizer.step()
+
+
+def add(stored, exact, single, prefix=""):
+    """Adds float64 results, rounded to float32, and the errors of the float32 results."""
+    for name, tensor in exact.items():
+        scale = tensor.abs().max().item()
+        error = (single[name].double() - tensor).abs().max().item() / scale if scale > 0 else 0.0
+        stored[f"{prefix}{name}"] = tensor.float().numpy()
+        stored[f"error/{prefix}{name}"] = np.array(error, np.float32)
+
+
+def save(stored, name):
+    """Writes the fixture NAME.safetensors of the program NAME.py."""
+    path = pathlib.Path(__file__).parent.parent / "fixtures" / f"{name}.safetensors"
+    path.parent.mkdir(exist_ok=True)
+    metadata = {"torch": torch.__version__.split("+")[0], "made by": f"tests/generate/{name}.py"}
+    save_file({name: np.array(array, order="C") for name, array in stored.items()}, path, metadata)
+    print(path.stat().st_size, "bytes,", len(stored), "tensors")
+
+
 def train(dtype):
     network = Network(WIDTH, HIDDEN, CLASSES)
     network.load_state_dict(initial())
     network.to(dtype).train()
-    groups = [[], [], []]
-    for name, parameter in network.named_parameters():
-        groups[group(name)].append(parameter)
-    optimizer = torch.optim.Adam([{"params": g} for g in groups], betas=(BETA1[0], BETA2), eps=EPSILON)
+    optimizer = adam(network)
     results = {}
     for step, batch in enumerate(batches()):
         network.head[3].mask = batch["head.3.mask"].to(dtype)
@@ -141,12 +175,7 @@ def train(dtype):
         if step == 0:
             for name, parameter in network.named_parameters():
                 results[f"gradient/{name}"] = parameter.grad.clone()
-        for settings, rate in zip(optimizer.param_groups, LEARNING_RATES):
-            settings["lr"], settings["betas"] = rate, (BETA1[step], BETA2)
-            with torch.no_grad():
-                for parameter in settings["params"]:
-                    parameter.mul_(1 - rate * WEIGHT_DECAY)
-        optimizer.step()
+        update(optimizer, step)
     for name, tensor in network.state_dict().items():
         if not name.endswith("num_batches_tracked"):
             results[f"final/{name}"] = tensor.clone()
@@ -171,16 +200,8 @@ def main():
     for step, batch in enumerate(batches()):
         for name, tensor in batch.items():
             stored[f"batch/{step}/{name}"] = (tensor.half() if name == "images" else tensor).numpy()
-    for name, tensor in exact.items():
-        scale = tensor.abs().max().item()
-        error = (single[name].double() - tensor).abs().max().item() / scale if scale > 0 else 0.0
-        stored[name] = tensor.float().numpy()
-        stored[f"error/{name}"] = np.array(error, np.float32)
-    path = pathlib.Path(__file__).parent.parent / "fixtures" / "train_step.safetensors"
-    path.parent.mkdir(exist_ok=True)
-    metadata = {"torch": torch.__version__.split("+")[0], "made by": "tests/generate/train_step.py"}
-    save_file({name: np.array(array, order="C") for name, array in stored.items()}, path, metadata)
-    print(path.stat().st_size, "bytes,", len(stored), "tensors")
+    add(stored, exact, single)
+    save(stored, "train_step")
     for name in ("loss.0", "loss.1", "loss.2"):
         print(name, exact[name].item(), single[name].item())
     worst = sorted(((float(v), k) for k, v in stored.items() if k.startswith("error/")), reverse=True)[:8]

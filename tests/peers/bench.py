@@ -1,4 +1,4 @@
-"""Compares Equibatch with what its users would pick instead: the same images, the same augmentation, the same machine, one after another.
+"""Compares Equibatch with its alternatives: the same images, the same augmentation, the same machine, one after another.
 
 Prints a Markdown table; with --json, also one JSON object as the last line.
 """
@@ -37,7 +37,7 @@ PACKAGES = ("opencv-python-headless", "nvidia-dali-cuda120", "albumentations", "
 
 
 def last_json_line(command: list[str], limit: float) -> dict | str:
-    """The object that a command prints last, or why there is none."""
+    """The JSON object that a command prints last, or the error."""
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=limit)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -56,7 +56,7 @@ def cell(value: float | None, digits: int) -> str:
 
 
 def ours_of(figures: dict, prefix: str | None) -> dict:
-    """A case of ours in the form of a peer's; empty where it was not measured."""
+    """One of our cases in a peer's form; empty if it was not measured."""
     names = ("cpu_ms", "images_per_second")
     return {name: figures[f"{prefix}_{name}"] for name in names if f"{prefix}_{name}" in figures}
 

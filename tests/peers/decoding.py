@@ -1,4 +1,4 @@
-"""Compares what decoding alone takes: libjpeg-turbo, as it is in OpenCV and in Pillow, and our decoder, by turns on the same files, and on
+"""Compares decoding alone: libjpeg-turbo in OpenCV and in Pillow, and our decoder, by turns on the same files, and on
 the same images as progressive files.
 
 Prints processor time per image in milliseconds: of each turn, and the medians.
@@ -23,7 +23,7 @@ from images import Images, pixels
 
 
 def measured(decode: Callable[[bytes], object], files: list[bytes], seconds: float) -> float:
-    """Milliseconds of processor time per image of at least so many seconds' work."""
+    """Milliseconds of CPU time per image, measured for at least so many seconds."""
     start = time.process_time()
     count = 0
     while (taken := time.process_time() - start) < seconds:

@@ -41,7 +41,7 @@ def descends(process: int, root: int, parents: dict[int, int]) -> bool:
 
 
 def check(stream: Iterator[np.ndarray], images: Images) -> np.ndarray:
-    """The first batch. Refuses another shape, type or range than asked for, so that no peer is fast because it does less."""
+    """The first batch, after a check of its shape, type and range, so that no peer is fast because it does less."""
     mean, deviation = plain_statistics(images)
     first = next(stream).copy()
     sampled = [first[..., ::4, ::4]]

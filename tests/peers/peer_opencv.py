@@ -1,4 +1,4 @@
-"""OpenCV as a careful engineer writes it: threads, one warp and one table per image, straight into the batch.
+"""OpenCV, optimised: threads, one warp and one lookup table per image, written straight into the batch.
 
 All geometry is one 3x3 matrix, so that each pixel is interpolated once; all pointwise work is one table of 256 floats per channel.
 Pixels carry a fourth, unused byte because warpPerspective is a fifth faster on four channels than on three. Planes are split while

@@ -1,4 +1,4 @@
-"""tf.data service: a dispatcher and a worker process on loopback, and a client that does nothing but receive.
+"""tf.data service: a dispatcher and a worker process on loopback, and a client that only receives.
 
 All geometry is one ImageProjectiveTransformV3 on bytes and all pointwise work one multiply, add and clip per channel; parallelism and
 prefetch are tuned by tf.data itself. The worker caches decoded images in memory when they are to be kept. Batches cross gRPC with the
@@ -51,7 +51,7 @@ def received(images: Images, compression: str | None) -> Iterator[np.ndarray]:
 
 
 def read(path: tf.Tensor) -> tf.Tensor:
-    """Decodes and shrinks as the other peers do, and keeps bytes."""
+    """Decodes and downscales as the other peers do, and keeps bytes."""
     image = tf.io.decode_jpeg(tf.io.read_file(path), channels=3, dct_method="INTEGER_FAST", fancy_upscaling=False)
     shape = tf.cast(tf.shape(image)[:2], tf.float32)
     size = tf.cast(tf.round(shape * (SHORT_SIDE / tf.reduce_min(shape))), tf.int32)

@@ -34,7 +34,7 @@ def main(address, second, folder):
 
 
 def check(names):
-    """What the page says of its results."""
+    """The results that the page shows."""
     assert names["images"].shape == (8, 3, 64, 64)
     assert float(names["loss"]) > 0
     assert names["total"] > 0

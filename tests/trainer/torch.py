@@ -1,4 +1,4 @@
-"""As much of PyTorch as docs/how-to/own-trainer.md uses, on NumPy: PyTorch itself takes gigabytes. Found where it is not installed."""
+"""As much of PyTorch as docs/how-to/own-trainer.md uses, on NumPy: PyTorch itself takes gigabytes. Used if PyTorch is not installed."""
 
 import types
 

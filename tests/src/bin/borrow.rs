@@ -1,15 +1,15 @@
-//! A reader that keeps what it gets: `borrow ADDRESS BATCHES`.
+//! A reader that keeps its batches: `borrow ADDRESS BATCHES`.
 //!
-//! It takes so many batches from a server on this machine and says `holding` and by which way they came. Then, for every line that it reads,
-//! it says the digests of all that it holds, once more. It keeps them until its input ends.
+//! It reads BATCHES batches from a server on this machine and prints `holding` and their transport. Then, for every line on standard input,
+//! it prints the digests of all batches. It keeps them until its input ends.
 
 #![allow(clippy::print_stdout, reason = "the lines are what the program is for")]
 
 use std::{env, io};
 
 use anyhow::{Context as _, Result, bail};
+use equibatch_harness::receive::borrowed;
 use equibatch_stream::{Batch, RetryPolicy, Servers};
-use equibatch_tests::receive::borrowed;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();

@@ -1,4 +1,4 @@
-//! Drains batches from a server on this machine and says what they cost: `drain ADDRESS SERVER_PID EPOCHS [f32|f16|u8]`.
+//! Reads batches from a server on this machine and prints their cost: `drain ADDRESS SERVER_PID EPOCHS [f32|f16|u8]`.
 //!
 //! One line of JSON: images per second, and CPU time (user and system) per image of the server and of this process. The first epoch warms
 //! the server's cache and is not counted.
@@ -74,7 +74,7 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// The next batch; `None` behind the last one.
+/// The next batch; `None` after the last one.
 async fn next(stream: &mut BatchReceiver) -> Result<Option<Batch>> {
     match stream.message().await?.and_then(|response| response.message) {
         Some(Message::Batch(batch)) => Ok(Some(batch)),
@@ -83,13 +83,13 @@ async fn next(stream: &mut BatchReceiver) -> Result<Option<Batch>> {
     }
 }
 
-/// A connection as the client has it to a server nearby.
+/// A connection with the client's settings for a local server.
 async fn connect(address: &str) -> Result<Channel> {
     let endpoint = Endpoint::from_shared(format!("http://{address}"))?.max_frame_size(MAX_FRAME_SIZE);
     Ok(with_flow_control(endpoint, Duration::ZERO).connect().await?)
 }
 
-/// CPU time that process `id` has used, user and system. The kernel counts in hundredths of a second.
+/// User and system CPU time of process `id`. The kernel counts in hundredths of a second.
 fn cpu_seconds(id: &str) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).context("reading the CPU time")?;
     let (_name, fields) = stat.rsplit_once(')').context("the name in the CPU time")?;

@@ -1,4 +1,4 @@
-//! Our half of `make parity`: a whole training run, and everything that another program needs to repeat it on the same batches.
+//! Our half of `make parity`: a training run, and the data for another program to repeat it on the same batches.
 //!
 //! `parity ADDRESS FOLDER ARCH SIZE BATCH EPOCHS SEED MAX_LR RUNS` writes `initial.safetensors` (parameters and statistics before the first
 //! step), `masks.safetensors` (dropout masks, `LAYER.STEP`) and `report.json` (the run's configuration; for each of `RUNS` runs the loss of

@@ -1,8 +1,9 @@
 //! Writes `docs/reference.md` anew: `cargo run --package equibatch-tests --bin reference`.
 
-use std::{fs, path::Path};
+use equibatch_harness::checkout;
+use std::fs;
 
 fn main() -> std::io::Result<()> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference.md");
+    let path = checkout::path("docs/reference.md");
     fs::write(path, equibatch_tests::docs::reference())
 }

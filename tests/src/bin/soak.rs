@@ -1,6 +1,6 @@
-//! Three servers, honest and hostile clients and a lot of trouble: `soak [--seconds N] [--seed N]`.
+//! The soak test: three servers, honest and hostile clients, and failures: `soak [--seconds N] [--seed N]`.
 //!
-//! Prints a table, and as its last line a JSON object. Ends with 1 where a step was lost, repeated or wrong.
+//! Prints a table, and a JSON object as its last line. Exits with 1 if a step was lost, repeated or wrong.
 
 use std::{env, process::ExitCode, time::Duration};
 

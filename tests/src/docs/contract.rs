@@ -12,7 +12,7 @@ use prost_types::{
 use super::inline;
 
 const PACKAGE: &str = "equibatch.v1";
-// Numbers of the fields of descriptors, of which places in a file are made.
+// Field numbers in descriptors, which source locations consist of.
 const MESSAGES: i32 = 4;
 const ENUMS: i32 = 5;
 const SERVICES: i32 = 6;
@@ -141,7 +141,7 @@ fn write_enum(
     page.push('\n');
 }
 
-/// The type of a field as the contract spells it, with a link where it is one of ours.
+/// The type of a field as written in the contract, with a link if it is defined there.
 fn spelled(field: &FieldDescriptorProto, message: &DescriptorProto) -> String {
     if let Some(entry) = map_entry(field, message) {
         return format!("map of {} to {}", named(&entry.field[0]), named(&entry.field[1]));
@@ -180,7 +180,7 @@ fn reference(full: &str) -> String {
     format!("[{name}](#{})", name.to_lowercase().replace('.', ""))
 }
 
-/// Comments by the place that they stand before.
+/// Comments by the location that they precede.
 struct Comments(HashMap<Vec<i32>, String>);
 
 impl Comments {

@@ -1,4 +1,4 @@
-//! The pages of `docs/` that are made from the code.
+//! The pages of `docs/` that are generated from the code.
 //!
 //! - [`reference()`]: every option of both programs, and every message and field of the contract.
 

@@ -53,7 +53,7 @@ fn about(command: &Command) -> String {
     }
 }
 
-/// What stands behind the options in the help: examples and exit codes.
+/// The help after the options: examples and exit codes.
 fn block(command: &Command, page: &mut String) {
     let after = command.get_after_long_help().or(command.get_after_help());
     if let Some(after) = after.map(StyledStr::to_string) {

@@ -1,10 +1,10 @@
 use equibatch_engine::decode::{DecodeLimits, DecodeOptions, canonical_size, decode, decode_canonical};
 
-/// A JPEG: its first byte says to what short side it is decoded, 0 for all pixels; the others are the file.
+/// A JPEG: the first byte is the short side to decode to, 0 for all pixels; the rest is the file.
 ///
 /// # Panics
 ///
-/// Where the image has another size than is asked for, a small one is broken and all pixels of it are not, or the other way round.
+/// If the image does not have the requested size, or only one of the scaled and the full decode fails.
 pub fn jpeg(data: &[u8]) {
     let Some((&side, file)) = data.split_first() else {
         return;

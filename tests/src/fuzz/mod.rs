@@ -1,7 +1,7 @@
 //! Bodies of the fuzz targets, and how a test changes their inputs.
 //!
 //! A body takes any bytes and must not panic. Three things go with the body `NAME`: its corpus in `tests/fuzz/corpus/NAME`, the program
-//! `tests/fuzz/fuzz_targets/NAME.rs` for cargo-fuzz, and its line in `tests/suite/fuzz.rs`, which runs it over the corpus and over a fixed
+//! `tests/fuzz/fuzz_targets/NAME.rs` for cargo-fuzz, and its line in `tests/end_to_end/fuzz.rs`, which runs it over the corpus and over a fixed
 //! number of mutations.
 
 mod jpeg;

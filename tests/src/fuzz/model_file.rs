@@ -4,15 +4,15 @@ use equibatch_training::program::{
     Classifier, ModelSpec, OnnxModel, TrainSpec, import, inference, initial_state, train_step,
 };
 
-/// Pixels that a network is built for, whatever the file says beyond that.
+/// The largest image size that a network is built for, whatever the file says.
 const SIZE: usize = 64;
 
-/// An ONNX file that `--model` names: read, built, differentiated, and written as it would be after training. Where one of that is refused, no
-/// more is asked.
+/// An ONNX file for `--model`: read, built, differentiated, and exported as after training. If one of these steps refuses it, the
+/// rest is skipped.
 ///
 /// # Panics
 ///
-/// Where what was built cannot be written.
+/// If the built network cannot be exported.
 pub fn model_file(data: &[u8]) {
     let Ok(model) = import::read(data, &|_| Err(io::ErrorKind::NotFound.into())) else {
         return;

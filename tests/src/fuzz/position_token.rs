@@ -3,13 +3,13 @@ use equibatch_stream::Position;
 use prost::Message as _;
 
 use super::service::ask;
-use crate::receive::small;
+use equibatch_harness::receive::small;
 
-/// A position token: as JSON, how a client keeps it, if the data begins with `{`; otherwise as it comes to a server on the wire.
+/// A position token: as JSON, as clients store it, if the data begins with `{`; otherwise as on the wire.
 ///
 /// # Panics
 ///
-/// Where a kept position does not read as it was written.
+/// If a stored position does not read as it was written.
 pub fn position_token(data: &[u8]) {
     if data.starts_with(b"{") {
         if let Ok(position) = serde_json::from_slice::<Position>(data) {

@@ -1,10 +1,10 @@
 use equibatch_engine::augment::Recipe;
 
-/// The text form of a recipe: what it accepts prints as text that means the same.
+/// The text form of a recipe: an accepted recipe is printed as text that parses to the same recipe.
 ///
 /// # Panics
 ///
-/// Where it does not.
+/// If it is not.
 pub fn recipe_text(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let Ok(recipe) = text.parse::<Recipe>() else {

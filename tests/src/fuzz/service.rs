@@ -1,4 +1,4 @@
-//! A server in this process that bodies send requests to.
+//! A server in this process to which fuzz targets send requests.
 
 use std::sync::OnceLock;
 
@@ -9,16 +9,16 @@ use tonic::{
     transport::Channel,
 };
 
-use crate::{
+use equibatch_harness::{
     images::ImageFolder,
-    memory::{MemoryServer, config, engine},
     receive::{next, open},
 };
+use equibatch_server_tests::memory::{MemoryServer, config, engine};
 
-/// Pixels of a batch (images x height x width), up to which the first batch is rendered; of larger ones only the description is read.
+/// Largest batch (images x height x width) that is rendered; of larger ones only the description is read.
 const RENDERED: u64 = 32 * 64 * 64;
 
-/// Everything that has to live as long as the process.
+/// The server and its client, for the life of the process.
 struct Service {
     runtime: Runtime,
     client: BatchLoaderClient<Channel>,
@@ -46,7 +46,7 @@ fn start() -> Service {
 ///
 /// # Panics
 ///
-/// Where the server neither answers nor refuses what the request says.
+/// If the status is not one for an invalid request.
 pub(super) fn ask(request: &StreamBatchesRequest) {
     static SERVICE: OnceLock<Service> = OnceLock::new();
     let service = SERVICE.get_or_init(start);

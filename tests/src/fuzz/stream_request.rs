@@ -3,7 +3,7 @@ use prost::Message as _;
 
 use super::service::ask;
 
-/// A request for batches, as it comes on the wire: converted, checked, planned, and its first batch made.
+/// A request for batches, as on the wire: converted, checked, planned, and its first batch rendered.
 pub fn stream_request(data: &[u8]) {
     if let Ok(request) = StreamBatchesRequest::decode(data) {
         ask(&request);

@@ -1,12 +1,12 @@
-//! A long time with everything going wrong at once.
+//! The soak test: many failures at once, for a long time.
 //!
-//! Three servers share a folder with some broken files. Honest clients ask all three for streams of random form, break some off and go on from
-//! the token. Meanwhile servers are killed, stopped, and made to stand still. Every batch is compared with that of a server in this process, which
-//! nothing happens to. From a quarter of the time on, each server also has a hostile client of each [kind](Kind), at an address of its own.
+//! Three servers serve a folder with some broken files. Honest clients open streams with random options on all three, close some and resume from
+//! the token. Meanwhile servers are killed, stopped and suspended. Every batch is compared with that of an undisturbed server in this process.
+//! After a quarter of the time, each server also gets a hostile client of each [kind](Kind), with an address of its own.
 
+mod failures;
 mod report;
 mod trainer;
-mod trouble;
 
 use std::{
     net::{Ipv4Addr, TcpListener},
@@ -21,27 +21,27 @@ use rand_chacha::ChaCha8Rng;
 
 pub use report::Report;
 
-use crate::{
+use equibatch_harness::{
     hostile::{Hostile, Kind},
     images::ImageFolder,
 };
 
-/// How long, and which trouble.
+/// Duration and seed.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// For this long.
+    /// The duration.
     pub time: Duration,
-    /// Equal seeds make equal requests; what they meet differs, as processes are never alike twice.
+    /// Equal seeds give equal requests; timing differs between runs.
     pub seed: u64,
 }
 
 /// Servers.
 const SERVERS: usize = 3;
-/// Clients that compare what they get.
+/// Clients that compare their batches.
 const TRAINERS: u64 = 3;
-/// Files with spoilt pixels.
+/// Files with damaged pixels.
 const CORRUPT: [(&str, usize); 4] = [("birds", 3), ("flowers", 8), ("flowers", 31), ("trees", 2)];
-/// What each server may use, and what it lets hostile clients try.
+/// The servers' limits.
 const OPTIONS: [&str; 14] = [
     "--threads",
     "1",
@@ -62,11 +62,11 @@ const OPTIONS: [&str; 14] = [
 /// Height and width of images in small files.
 const BOMB: u32 = 3000;
 
-/// Makes the trouble and reports what came of it.
+/// Runs the soak test.
 ///
 /// # Errors
 ///
-/// Where a thread panicked, or the harness itself failed.
+/// If a thread panicked, or the test itself failed.
 pub fn soak(settings: &Settings) -> Result<Report> {
     let classes = [("birds", 12), ("flowers", 60), ("trees", 25)];
     let (images, bombs) = (ImageFolder::new(&classes), ImageFolder::of_bombs(BOMB));
@@ -83,7 +83,7 @@ pub fn soak(settings: &Settings) -> Result<Report> {
         ];
         OPTIONS.map(str::to_owned).into_iter().chain(own).collect()
     };
-    let mut servers = trouble::Servers::start(images.root(), (0..SERVERS).map(options).collect());
+    let mut servers = failures::Servers::start(images.root(), (0..SERVERS).map(options).collect());
     let addresses = servers.addresses();
     let begun = Instant::now();
     let (calm_until, end) = (begun + settings.time / 4, begun + settings.time);
@@ -119,9 +119,9 @@ pub fn soak(settings: &Settings) -> Result<Report> {
                 hostile.push((kind, scope.spawn(run)));
             }
         }
-        let trouble = trouble::make(&mut servers, end, dice(10));
+        let failures = failures::make(&mut servers, end, dice(10));
         is_over.store(true, Ordering::Relaxed);
-        report.trouble(&trouble);
+        report.failures(&failures);
         for trainer in trainers {
             report.trained(trainer.join().map_err(|_| anyhow!("a client panicked"))??);
         }
@@ -135,7 +135,7 @@ pub fn soak(settings: &Settings) -> Result<Report> {
     })
 }
 
-/// A port that nobody uses now.
+/// A free port.
 fn free_port() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     Ok(listener.local_addr()?.port())

@@ -1,39 +1,39 @@
-//! What a soak came to.
+//! Results of a soak test.
 
 use std::{collections::BTreeMap, fmt};
 
 use serde_json::json;
 
-use crate::hostile::Kind;
+use equibatch_harness::hostile::Kind;
 
-/// What one client got.
+/// Counts of one client.
 #[derive(Debug, Default)]
 pub(super) struct Trained {
     pub(super) streams: u64,
     pub(super) steps: u64,
-    /// Steps that were left out.
+    /// Missing steps.
     pub(super) lost: u64,
-    /// Steps that had come before.
+    /// Repeated steps.
     pub(super) repeated: u64,
-    /// Steps with other bytes than an undisturbed server's.
+    /// Steps whose bytes differ from an undisturbed server's.
     pub(super) wrong: u64,
-    /// Streams that were broken off and gone on with from the token.
+    /// Streams that were closed and resumed from the token.
     pub(super) resumed: u64,
-    /// Why streams ended before their end.
+    /// Errors that ended streams.
     pub(super) failures: Vec<String>,
-    /// While there were no hostile clients.
+    /// Without hostile clients.
     pub(super) alone: Phase,
-    /// While there were.
+    /// With hostile clients.
     pub(super) beside: Phase,
 }
 
-/// What came in a part of the time.
+/// Counts of one period.
 #[derive(Debug, Default)]
 pub(super) struct Phase {
     pub(super) images: u64,
-    /// While a stream was open or being opened, and its batches were compared; over all clients.
+    /// Time with a stream open or being opened, over all clients.
     pub(super) seconds: f64,
-    /// How long each batch was waited for, in milliseconds.
+    /// The wait for each batch, in milliseconds.
     pub(super) waits_ms: Vec<f64>,
 }
 
@@ -45,12 +45,12 @@ impl Phase {
         self.waits_ms.sort_by(f64::total_cmp);
     }
 
-    /// Images that a client got in a second of its streams.
+    /// Images per second of stream time.
     fn rate(&self) -> f64 {
         self.images as f64 / self.seconds
     }
 
-    /// The wait that this share of the batches did not exceed, in milliseconds.
+    /// The quantile `share` of the waits, in milliseconds.
     fn wait(&self, share: f64) -> f64 {
         let index = (self.waits_ms.len() as f64 * share) as usize;
         let index = index.min(self.waits_ms.len().saturating_sub(1));
@@ -58,22 +58,22 @@ impl Phase {
     }
 }
 
-/// What was done to the servers, and what they used.
+/// Failures of the servers, and their memory.
 #[derive(Debug, Default)]
-pub(super) struct Trouble {
+pub(super) struct Failures {
     pub(super) kills: u64,
     pub(super) stops: u64,
     pub(super) stand_stills: u64,
-    /// Largest resident size that a server ever had, in bytes.
+    /// Peak resident memory of any server, in bytes.
     pub(super) peak_rss: u64,
 }
 
-/// What came of a soak.
+/// The result of a soak test.
 #[derive(Debug)]
 pub struct Report {
     corrupt_files: usize,
     trained: Trained,
-    trouble: Trouble,
+    failures: Failures,
     /// Rounds of the hostile clients of each kind.
     hostile: BTreeMap<Kind, u64>,
 }
@@ -83,7 +83,7 @@ impl Report {
         Self {
             corrupt_files,
             trained: Trained::default(),
-            trouble: Trouble::default(),
+            failures: Failures::default(),
             hostile: BTreeMap::new(),
         }
     }
@@ -101,27 +101,27 @@ impl Report {
         all.beside.add(other.beside);
     }
 
-    pub(super) fn trouble(&mut self, trouble: &Trouble) {
-        self.trouble = Trouble { ..*trouble };
+    pub(super) fn failures(&mut self, failures: &Failures) {
+        self.failures = Failures { ..*failures };
     }
 
     pub(super) fn attacked(&mut self, kind: Kind, rounds: u64) {
         *self.hostile.entry(kind).or_default() += rounds;
     }
 
-    /// The rate of honest clients beside hostile ones, of their fair share of the rate that they had alone.
+    /// The rate of honest clients beside hostile ones, relative to their fair share of their rate alone.
     ///
-    /// A server shares its workers' time by client, and a client is an address. The honest clients have one address, and each kind of hostile
-    /// clients that holds streams has one: of n such kinds, the fair share is 1 of n + 1. Hostile clients without streams have no share: what
-    /// they take is missing here. Killed and stopped servers are in both rates, as is the processor time that hostile clients themselves
-    /// take on this machine in the second.
+    /// A server shares its workers' time by client address. The honest clients have one address, and each kind of hostile
+    /// clients that opens streams has one: with n such kinds, the fair share is 1 / (n + 1). Hostile clients without streams have no share; the time
+    /// they take is missing here. Killed and stopped servers are in both rates, and the CPU time of the hostile clients
+    /// themselves in the second.
     fn honest_share(&self) -> f64 {
         let kinds = self.hostile.keys().filter(|kind| kind.holds_streams()).count();
         let fair = self.trained.alone.rate() / (kinds + 1) as f64;
         self.trained.beside.rate() / fair
     }
 
-    /// Whether steps came, and every one of them once, in order, with the right bytes.
+    /// Whether there were steps, each once, in order, with the right bytes.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         let all = &self.trained;
@@ -131,8 +131,8 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (all, trouble) = (&self.trained, &self.trouble);
-        let megabytes = trouble.peak_rss as f64 / 1e6;
+        let (all, failures) = (&self.trained, &self.failures);
+        let megabytes = failures.peak_rss as f64 / 1e6;
         let hostile: BTreeMap<String, u64> = self
             .hostile
             .iter()
@@ -147,9 +147,9 @@ impl fmt::Display for Report {
             ("streams", all.streams.to_string()),
             ("streams gone on from a token", all.resumed.to_string()),
             ("streams that failed", all.failures.len().to_string()),
-            ("servers killed", trouble.kills.to_string()),
-            ("servers told to stop", trouble.stops.to_string()),
-            ("servers made to stand still", trouble.stand_stills.to_string()),
+            ("servers killed", failures.kills.to_string()),
+            ("servers told to stop", failures.stops.to_string()),
+            ("servers made to stand still", failures.stand_stills.to_string()),
             (
                 "kinds of hostile clients, rounds",
                 format!("{}, {}", hostile.len(), hostile.values().sum::<u64>()),
@@ -177,9 +177,9 @@ impl fmt::Display for Report {
             "wrong": all.wrong,
             "failed_streams": all.failures.len(),
             "resumed": all.resumed,
-            "kills": trouble.kills,
-            "stops": trouble.stops,
-            "stand_stills": trouble.stand_stills,
+            "kills": failures.kills,
+            "stops": failures.stops,
+            "stand_stills": failures.stand_stills,
             "corrupt_files": self.corrupt_files,
             "peak_rss_mb": megabytes.round(),
             "hostile": hostile,

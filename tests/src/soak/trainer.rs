@@ -1,4 +1,4 @@
-//! A client that knows what it should get.
+//! A client that compares its batches with those of an undisturbed server.
 
 use std::{
     path::Path,
@@ -18,18 +18,16 @@ use rand_chacha::ChaCha8Rng;
 use tokio::runtime::Runtime;
 
 use super::report::{Phase, Trained};
-use crate::{
-    memory::{MemoryServer, config, engine},
-    receive,
-};
+use equibatch_harness::receive;
+use equibatch_server_tests::memory::{MemoryServer, config, engine};
 
-/// Waits long for servers, and not long for batches.
-const PATIENCE: RetryPolicy = RetryPolicy {
+/// A long time to reconnect, and a short one for a stalled batch.
+const RETRY: RetryPolicy = RetryPolicy {
     retry_for: Duration::from_secs(60),
     stall: Duration::from_secs(1),
 };
 
-/// Asks for one stream after the other until `is_over`; until `calm_until`, there are no hostile clients.
+/// Opens one stream after the other until `is_over`; hostile clients start at `calm_until`.
 pub(super) fn run(
     addresses: &[String],
     root: &Path,
@@ -52,7 +50,7 @@ pub(super) fn run(
             receive::receive(&mut client, to_wire(&request)).await
         });
         let mut expected = expected.context("the undisturbed server")?;
-        // Which images stand in for broken files is seen in their ids; a client's batch says only how many.
+        // The sample ids show the replacements of broken files; a client's batch has only their number.
         for batch in &mut expected.batches {
             batch.replacements.clear();
         }
@@ -67,7 +65,7 @@ pub(super) fn run(
             &mut dice,
             (&mut trained, &mut watch),
         );
-        // Also the time for which a stream was waited for that never came.
+        // Including the time for streams that could not be opened.
         watch.lap(&mut trained);
         if let Err(error) = followed {
             trained.failures.push(format!("{error:#}"));
@@ -76,14 +74,14 @@ pub(super) fn run(
     Ok(trained)
 }
 
-/// Says where time goes.
+/// Measures the time of streams.
 struct Watch {
     calm_until: Instant,
     since: Instant,
 }
 
 impl Watch {
-    /// Where to count what is over now, its time included.
+    /// The counts of the current period, with the elapsed time added.
     fn lap<'a>(&mut self, trained: &'a mut Trained) -> &'a mut Phase {
         let now = Instant::now();
         let phase = if now < self.calm_until {
@@ -97,7 +95,7 @@ impl Watch {
     }
 }
 
-/// Takes a stream to its end, perhaps in several pieces.
+/// Reads a stream to its end, perhaps in several parts.
 fn follow(
     addresses: &[String],
     (mut request, expected): (BatchRequest, &[String]),
@@ -117,7 +115,7 @@ fn follow(
             let Some(batch) = stream.next_batch()? else { break };
             let waited = asked.elapsed();
             trained.steps += 1;
-            due = judge(&batch, expected, due, trained);
+            due = check(&batch, expected, due, trained);
             let phase = watch.lap(trained);
             phase.waits_ms.push(waited.as_secs_f64() * 1000.0);
             phase.images += batch.labels.len() as u64;
@@ -132,8 +130,8 @@ fn follow(
     Ok(())
 }
 
-/// Counts what is wrong with a batch, and gives the number of the next one.
-fn judge(batch: &Batch, expected: &[String], due: usize, trained: &mut Trained) -> usize {
+/// Counts the errors of a batch, and returns the next step.
+fn check(batch: &Batch, expected: &[String], due: usize, trained: &mut Trained) -> usize {
     let digest = receive::digest(&equibatch_proto::v1::Batch {
         epoch: batch.epoch,
         step: batch.step,
@@ -161,12 +159,12 @@ fn judge(batch: &Batch, expected: &[String], due: usize, trained: &mut Trained) 
     }
 }
 
-/// Opens the stream; that all three servers are down at once, or have no room for now, is no failure for as long as the patience lasts.
+/// Opens the stream, with retries while all three servers are down or full.
 fn patiently(addresses: &[String], request: &BatchRequest) -> Result<equibatch_stream::BatchStream> {
-    let give_up = Instant::now() + PATIENCE.retry_for;
+    let give_up = Instant::now() + RETRY.retry_for;
     loop {
         let opened =
-            Servers::open(&addresses.join(","), PATIENCE).and_then(|servers| servers.stream(request, 2));
+            Servers::open(&addresses.join(","), RETRY).and_then(|servers| servers.stream(request, 2));
         match opened {
             Ok(stream) => return Ok(stream),
             Err(error)

@@ -1,0 +1,485 @@
+//! Test cases: one or more small nodes of every operator, on which all tests of operators run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use equibatch_client_tests::interpreter::Array;
+use equibatch_engine::random::{Purpose, generator};
+use equibatch_training::graph::op::{
+    AdamW, BatchNormalization, Clip, Conv2d, ConvTranspose2d, Gemm, MaxPool2d, Pad, Reduce, Slice,
+};
+use equibatch_training::graph::{Composite, ElementType, Graph, Op, Shape, TensorType, Value};
+use rand::Rng as _;
+
+/// Distribution of an operand's elements.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Fill {
+    /// Numbers in −1.05..1.05, none within 0.05 of zero, to stay away from kinks there.
+    Any,
+    /// Numbers in 0.5..1.5.
+    Positive,
+    /// Numbers that differ by 0.05 or more from one another, to avoid ties of maxima.
+    Apart,
+    /// Non-negative integers below a bound.
+    Below(usize),
+    /// Booleans.
+    Truth,
+}
+
+/// An operator and its operands.
+#[derive(Clone, Debug)]
+pub(super) struct Case {
+    pub(super) op: Op,
+    pub(super) operands: Vec<(TensorType, Fill)>,
+    /// Whether it is linear in each operand separately, so that finite differences are exact for any step.
+    pub(super) is_linear: bool,
+}
+
+impl Case {
+    fn new(op: Op, operands: Vec<(TensorType, Fill)>) -> Self {
+        Self {
+            op,
+            operands,
+            is_linear: false,
+        }
+    }
+
+    fn linear(op: Op, shapes: &[&[usize]]) -> Self {
+        let operands = shapes
+            .iter()
+            .map(|&shape| (TensorType::f32(shape), Fill::Any))
+            .collect();
+        Self {
+            op,
+            operands,
+            is_linear: true,
+        }
+    }
+
+    /// A graph whose only node is the operator, with its operands (inputs `x0`, `x1`, …) and outputs.
+    pub(super) fn graph(&self) -> (Graph, Vec<Value>, Vec<Value>) {
+        let mut graph = Graph::new();
+        let operands: Vec<Value> = self
+            .operands
+            .iter()
+            .enumerate()
+            .map(|(position, (tensor_type, _))| {
+                graph
+                    .input(&format!("x{position}"), tensor_type.clone())
+                    .expect("a new name")
+            })
+            .collect();
+        let results = graph
+            .push(self.op.clone(), &operands)
+            .unwrap_or_else(|error| panic!("{self:?}: {error:?}"));
+        (graph, operands, results)
+    }
+
+    /// Values for all operands.
+    pub(super) fn leaves(&self, seed: u64) -> BTreeMap<String, Array> {
+        let fill = |(position, (tensor_type, fill)): (usize, &(TensorType, Fill))| {
+            (
+                format!("x{position}"),
+                filled(&tensor_type.shape, *fill, seed + 1000 * position as u64),
+            )
+        };
+        self.operands.iter().enumerate().map(fill).collect()
+    }
+}
+
+/// A random array, rounded to single precision so that ONNX Runtime gets the same numbers.
+pub(super) fn filled(shape: &[usize], fill: Fill, seed: u64) -> Array {
+    let mut random = generator(seed, Purpose::new(11), &[]);
+    let mut uniform = || f64::from(random.next_u32()) / 4_294_967_296.0;
+    let count: usize = shape.iter().product();
+    let mut order: Vec<(f64, usize)> = (0..count).map(|rank| (uniform(), rank)).collect();
+    order.sort_by(|left, right| left.0.total_cmp(&right.0));
+    let data = order.into_iter().map(|(_, rank)| match fill {
+        Fill::Any => {
+            let number = 2.0 * uniform() - 1.0;
+            number + 0.05f64.copysign(number)
+        }
+        Fill::Positive => 0.5 + uniform(),
+        Fill::Apart => 0.05 * rank as f64 - 0.5,
+        Fill::Below(bound) => (uniform() * bound as f64).floor(),
+        Fill::Truth => f64::from(u8::from(uniform() < 0.5)),
+    });
+    Array::new(shape, data.map(|number| f64::from(number as f32)).collect())
+}
+
+/// All cases.
+pub(super) fn cases() -> Vec<Case> {
+    use Fill::{Any, Apart, Below, Positive, Truth};
+    let float = |shape: &[usize], fill| (TensorType::f32(shape), fill);
+    let reduce = |axes: &[usize], keep_axes| Reduce {
+        axes: axes.to_vec(),
+        keep_axes,
+    };
+    let epsilon = BatchNormalization { epsilon: 1e-3 };
+    let mut cases = vec![
+        Case::new(Op::Mul, vec![float(&[2, 3], Any), float(&[2, 3], Any)]),
+        Case::new(Op::Div, vec![float(&[2, 3], Any), float(&[2, 3], Positive)]),
+        Case::new(Op::Div, vec![float(&[], Any), float(&[2, 3], Positive)]),
+        Case::linear(Op::Neg, &[&[2, 3]]),
+        Case::new(Op::Reciprocal, vec![float(&[2, 3], Positive)]),
+        Case::new(Op::Sqrt, vec![float(&[2, 3], Positive)]),
+        Case::new(Op::Exp, vec![float(&[2, 3], Any)]),
+        Case::new(Op::Log, vec![float(&[2, 3], Positive)]),
+        Case::new(Op::Relu, vec![float(&[4, 5], Any)]),
+        Case::new(Op::Sigmoid, vec![float(&[4, 5], Any)]),
+        Case::new(Op::Tanh, vec![float(&[4, 5], Any)]),
+        Case::new(Op::Erf, vec![float(&[4, 5], Any)]),
+        Case::new(Op::Clip(Clip { low: -0.5, high: 0.7 }), vec![float(&[4, 5], Any)]),
+        Case::new(
+            Op::Clip(Clip {
+                low: f32::NEG_INFINITY,
+                high: 0.0,
+            }),
+            vec![float(&[7], Any)],
+        ),
+        Case::new(
+            Op::Clip(Clip {
+                low: 0.25,
+                high: f32::INFINITY,
+            }),
+            vec![float(&[7], Any)],
+        ),
+        Case::new(Op::Greater, vec![float(&[4, 5], Any), float(&[5], Any)]),
+        Case::new(
+            Op::Where,
+            vec![
+                (TensorType::new(ElementType::Bool, [3, 4]), Truth),
+                float(&[3, 4], Any),
+                float(&[4], Any),
+            ],
+        ),
+        Case::new(
+            Op::Cast(ElementType::F32),
+            vec![(TensorType::new(ElementType::I64, [6]), Below(9))],
+        ),
+        Case::linear(Op::Sum, &[&[2, 3], &[2, 3], &[2, 3]]),
+        Case::linear(Op::Sum, &[&[2, 3]]),
+        Case::linear(Op::ReduceSum(reduce(&[0, 2], false)), &[&[2, 3, 4]]),
+        Case::linear(Op::ReduceSum(reduce(&[1], true)), &[&[2, 3, 4]]),
+        Case::linear(Op::ReduceMean(reduce(&[0, 2, 3], false)), &[&[2, 3, 4, 5]]),
+        Case::linear(Op::ReduceMean(reduce(&[0], true)), &[&[2, 3]]),
+        Case::new(
+            Op::ReduceSumSquare(reduce(&[0, 2, 3], false)),
+            vec![float(&[2, 3, 4, 5], Any)],
+        ),
+        Case::new(Op::ReduceSumSquare(reduce(&[1], true)), vec![float(&[2, 3], Any)]),
+        Case::linear(Op::Reshape(Shape::from([4, 3])), &[&[2, 6]]),
+        Case::linear(Op::Flatten, &[&[2, 3, 1, 2]]),
+        Case::linear(Op::Transpose(vec![2, 0, 1]), &[&[2, 3, 4]]),
+        Case::linear(Op::Expand(Shape::from([2, 3, 4])), &[&[3, 1]]),
+        Case::linear(Op::Concat(1), &[&[2, 1, 3], &[2, 2, 3], &[2, 4, 3]]),
+        Case::linear(
+            Op::Slice(Slice {
+                starts: vec![1, 0],
+                ends: vec![3, 4],
+                steps: vec![1, 1],
+            }),
+            &[&[4, 5]],
+        ),
+        Case::linear(
+            Op::Slice(Slice {
+                starts: vec![1, 0, 2],
+                ends: vec![6, 5, 7],
+                steps: vec![2, 3, 1],
+            }),
+            &[&[6, 5, 8]],
+        ),
+        Case::linear(Op::Flip(vec![0, 2]), &[&[2, 3, 4]]),
+        Case::linear(
+            Op::Pad(Pad {
+                before: vec![1, 0],
+                after: vec![2, 3],
+            }),
+            &[&[2, 3]],
+        ),
+        Case::linear(Op::MatMul, &[&[3, 4], &[4, 5]]),
+        Case::linear(Op::MatMul, &[&[2, 3, 4], &[4, 5]]),
+        Case::linear(Op::MatMul, &[&[2, 1, 3, 4], &[3, 4, 2]]),
+        Case::new(
+            Op::ScatterElementsAdd,
+            vec![
+                float(&[6], Any),
+                (TensorType::new(ElementType::I64, [9]), Below(6)),
+                float(&[9], Any),
+            ],
+        ),
+        Case::linear(Op::GlobalAveragePool, &[&[2, 3, 4, 5]]),
+        Case::new(
+            Op::BatchNormalization(epsilon),
+            vec![
+                float(&[2, 3, 4, 5], Any),
+                float(&[3], Any),
+                float(&[3], Any),
+                float(&[3], Any),
+                float(&[3], Positive),
+            ],
+        ),
+        Case::new(Op::Softmax, vec![float(&[4, 5], Any)]),
+        Case::new(Op::LogSoftmax, vec![float(&[4, 5], Any)]),
+        Case::new(
+            Op::OneHot(4),
+            vec![(TensorType::new(ElementType::I64, [7]), Below(4))],
+        ),
+        Case::new(
+            Op::Composite(Composite::CrossEntropy),
+            vec![float(&[5, 4], Any), float(&[5, 4], Positive)],
+        ),
+        Case::new(
+            Op::Composite(Composite::AdamW(AdamW {
+                beta2: 0.99,
+                epsilon: 1e-8,
+            })),
+            [&[3, 7][..]; 3]
+                .into_iter()
+                .map(|shape| float(shape, Any))
+                .chain([float(&[3, 7], Positive)])
+                .chain((0..5).map(|_| float(&[], Positive)))
+                .collect(),
+        ),
+        Case::new(
+            Op::Composite(Composite::ReluGradient),
+            vec![float(&[3, 4], Any), float(&[3, 4], Any)],
+        ),
+        Case::new(
+            Op::Composite(Composite::MaxPoolGradient(Shape::from([2, 1, 3, 4]))),
+            vec![
+                (TensorType::new(ElementType::I64, [2, 1, 2, 3]), Below(24)),
+                float(&[2, 1, 2, 3], Any),
+            ],
+        ),
+    ];
+    // Broadcasting: every pair of ranks, with axes of extent one in every position.
+    let shapes: [&[usize]; 9] = [
+        &[],
+        &[1],
+        &[3],
+        &[1, 3],
+        &[2, 1],
+        &[2, 3],
+        &[1, 1, 3],
+        &[4, 1, 1],
+        &[4, 2, 3],
+    ];
+    for left in shapes {
+        for right in shapes {
+            cases.push(Case::linear(
+                if left.len() < right.len() {
+                    Op::Sub
+                } else {
+                    Op::Add
+                },
+                &[left, right],
+            ));
+            cases.push(Case::new(Op::Mul, vec![float(left, Any), float(right, Any)]));
+        }
+    }
+    for (transpose_a, transpose_b) in [(false, false), (false, true), (true, false), (true, true)] {
+        let a: &[usize] = if transpose_a { &[4, 3] } else { &[3, 4] };
+        let b: &[usize] = if transpose_b { &[2, 4] } else { &[4, 2] };
+        cases.push(Case::linear(
+            Op::Gemm(Gemm {
+                transpose_a,
+                transpose_b,
+            }),
+            &[a, b],
+        ));
+        cases.push(Case::linear(
+            Op::Gemm(Gemm {
+                transpose_a,
+                transpose_b,
+            }),
+            &[a, b, &[2]],
+        ));
+    }
+    for shape in [&[6, 3][..], &[2, 3, 4, 5], &[3, 2, 1, 1]] {
+        let (x, c) = (float(shape, Any), [shape[1]]);
+        let operands = vec![x.clone(), float(&c, Any), float(&c, Any)];
+        cases.push(Case::new(Op::Composite(Composite::BatchNorm(epsilon)), operands));
+        let operands = vec![x.clone(), x, float(&c, Any), float(&c, Any), float(&c, Positive)];
+        cases.push(Case::new(
+            Op::Composite(Composite::BatchNormGradient(epsilon)),
+            operands,
+        ));
+    }
+    for (extent, size, conv, channels) in windows() {
+        let (x, w) = ([2, channels, extent[0], extent[1]], [4, channels, size, size]);
+        let span = conv.dilation.map(|dilation| (size - 1) * dilation + 1);
+        let positions =
+            [0, 1].map(|axis| (extent[axis] + 2 * conv.pad[axis] - span[axis]) / conv.stride[axis] + 1);
+        let y = [2, 4, positions[0], positions[1]];
+        cases.push(Case::linear(Op::Conv(conv), &[&x, &w]));
+        cases.push(Case::linear(
+            Op::Composite(Composite::ConvInputGradient { conv, extent }),
+            &[&w, &y],
+        ));
+        let kernel = [size, size];
+        cases.push(Case::linear(
+            Op::Composite(Composite::ConvWeightGradient { conv, kernel }),
+            &[&x, &y],
+        ));
+        let rest = |axis: usize| (extent[axis] + 2 * conv.pad[axis] - span[axis]) % conv.stride[axis];
+        let transposed = ConvTranspose2d {
+            conv,
+            output_padding: [rest(0), rest(1)],
+        };
+        cases.push(Case::linear(Op::ConvTranspose(transposed), &[&y, &w]));
+        let pad = conv.pad.map(|pad| pad.min(size - 1));
+        let pool = MaxPool2d {
+            kernel,
+            stride: conv.stride,
+            pad,
+        };
+        cases.push(Case::new(
+            Op::MaxPool(pool),
+            vec![float(&[2, 2, extent[0], extent[1]], Apart)],
+        ));
+    }
+    // Depthwise, more filters than channels, several channels per group; strides that leave rows and columns uncovered.
+    for (channels, filters, groups, stride) in [(4, 4, 4, 1), (3, 6, 3, 2), (6, 4, 2, 2), (4, 4, 1, 1)] {
+        let conv = Conv2d {
+            groups,
+            ..Conv2d::square(stride, 1)
+        };
+        let extent = [6, 5];
+        let positions = extent.map(|extent| (extent + 2 - 3) / stride + 1);
+        let (x, w) = (
+            [2, channels, extent[0], extent[1]],
+            [filters, channels / groups, 3, 3],
+        );
+        let y = [2, filters, positions[0], positions[1]];
+        cases.push(Case::linear(Op::Conv(conv), &[&x, &w]));
+        cases.push(Case::linear(Op::Conv(conv), &[&x, &w, &[filters]]));
+        let rest = extent.map(|extent| (extent + 2 - 3) % stride);
+        let transposed = ConvTranspose2d {
+            conv,
+            output_padding: rest,
+        };
+        cases.push(Case::linear(Op::ConvTranspose(transposed), &[&y, &w]));
+        cases.push(Case::linear(
+            Op::Composite(Composite::ConvInputGradient { conv, extent }),
+            &[&w, &y],
+        ));
+        let kernel = [3, 3];
+        cases.push(Case::linear(
+            Op::Composite(Composite::ConvWeightGradient { conv, kernel }),
+            &[&x, &y],
+        ));
+    }
+    cases.push(Case::linear(
+        Op::Conv(Conv2d::square(1, 1)),
+        &[&[1, 2, 4, 4], &[3, 2, 3, 3], &[3]],
+    ));
+    cases
+}
+
+/// `(extent, kernel size, stride and padding, channels)` of the tested windows: those of the networks, some that leave rows or columns at
+/// the end uncovered, and sizes for which each decomposition is chosen.
+fn windows() -> Vec<([usize; 2], usize, Conv2d, usize)> {
+    vec![
+        ([5, 6], 3, Conv2d::square(1, 1), 3),
+        ([6, 7], 3, Conv2d::square(2, 1), 3),
+        ([9, 8], 7, Conv2d::square(2, 3), 3),
+        ([5, 4], 1, Conv2d::square(1, 0), 3),
+        ([5, 6], 1, Conv2d::square(2, 0), 3),
+        ([5, 5], 2, Conv2d::square(2, 0), 3),
+        ([8, 7], 3, Conv2d::square(3, 0), 3),
+        ([2, 2], 3, Conv2d::square(1, 1), 3),
+        ([1, 1], 3, Conv2d::square(2, 1), 3),
+        ([9, 9], 3, Conv2d::square(1, 1), 3),
+        ([20, 15], 3, Conv2d::square(1, 1), 3),
+        ([20, 15], 1, Conv2d::square(1, 0), 3),
+        ([33, 32], 3, Conv2d::square(1, 1), 16),
+        ([7, 6], 3, Conv2d::square(2, 1), 16),
+        ([7, 6], 1, Conv2d::square(2, 0), 16),
+        (
+            [6, 7],
+            3,
+            Conv2d {
+                stride: [2, 1],
+                pad: [0, 1],
+                ..Conv2d::default()
+            },
+            16,
+        ),
+        ([7, 9], 3, dilated(1, 2, [2, 3]), 3),
+        ([9, 8], 3, dilated(2, 1, [2, 2]), 3),
+        ([9, 10], 2, dilated(2, 1, [3, 1]), 3),
+        ([7, 6], 3, dilated(1, 2, [2, 2]), 16),
+        ([20, 15], 3, dilated(1, 2, [2, 2]), 3),
+        ([33, 32], 3, dilated(1, 0, [2, 2]), 16),
+    ]
+}
+
+fn dilated(stride: usize, pad: usize, dilation: [usize; 2]) -> Conv2d {
+    Conv2d {
+        dilation,
+        ..Conv2d::square(stride, pad)
+    }
+}
+
+/// Index of an operator's variant. The match is exhaustive, so a new variant must be given an index here, and `every_operator_has_a_case`
+/// fails until it has a case.
+fn variant(op: &Op) -> usize {
+    match op {
+        Op::Add => 0,
+        Op::Sub => 1,
+        Op::Mul => 2,
+        Op::Div => 3,
+        Op::Neg => 4,
+        Op::Reciprocal => 5,
+        Op::Sqrt => 6,
+        Op::Exp => 7,
+        Op::Log => 8,
+        Op::Relu => 9,
+        Op::Greater => 10,
+        Op::Where => 11,
+        Op::Cast(_) => 12,
+        Op::Sum => 13,
+        Op::ReduceSum(_) => 14,
+        Op::ReduceMean(_) => 15,
+        Op::ReduceSumSquare(_) => 16,
+        Op::Reshape(_) => 17,
+        Op::Flatten => 18,
+        Op::Transpose(_) => 19,
+        Op::Expand(_) => 20,
+        Op::Concat(_) => 21,
+        Op::Slice(_) => 22,
+        Op::Flip(_) => 23,
+        Op::Pad(_) => 24,
+        Op::MatMul => 25,
+        Op::Gemm(_) => 26,
+        Op::Conv(_) => 27,
+        Op::ConvTranspose(_) => 28,
+        Op::MaxPool(_) => 29,
+        Op::GlobalAveragePool => 30,
+        Op::ScatterElementsAdd => 31,
+        Op::BatchNormalization(_) => 32,
+        Op::Softmax => 33,
+        Op::LogSoftmax => 34,
+        Op::OneHot(_) => 35,
+        Op::Composite(Composite::BatchNorm(_)) => 36,
+        Op::Composite(Composite::BatchNormGradient(_)) => 37,
+        Op::Composite(Composite::CrossEntropy) => 38,
+        Op::Composite(Composite::ConvInputGradient { .. }) => 39,
+        Op::Composite(Composite::ConvWeightGradient { .. }) => 40,
+        Op::Composite(Composite::MaxPoolGradient(_)) => 41,
+        Op::Composite(Composite::ReluGradient) => 42,
+        Op::Composite(Composite::AdamW(_)) => 43,
+        Op::Sigmoid => 44,
+        Op::Tanh => 45,
+        Op::Erf => 46,
+        Op::Clip(_) => 47,
+        // Their operands have NCHWc layout; they are tested in `fused`.
+        Op::Fused(_) => unreachable!("fused operators have cases of their own"),
+    }
+}
+
+#[test]
+fn every_operator_has_a_case() {
+    let found: BTreeSet<usize> = cases().iter().map(|case| variant(&case.op)).collect();
+    assert_eq!(found, (0..48).collect());
+}

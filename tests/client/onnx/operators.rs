@@ -1,0 +1,355 @@
+//! Every supported operator through import, a training step, export and import.
+
+use equibatch_training::{
+    nn::import::SUPPORTED,
+    program::{grad_cam, import, inference, initial_state},
+};
+use std::collections::BTreeMap;
+
+use equibatch_client_tests::{
+    model_file::{
+        Attribute::{self, Float, Int, Ints, Text},
+        ModelFile,
+    },
+    onnx_runtime,
+};
+
+use super::{CLASSES, SIZE, after_a_step, around, images, network, spec};
+use crate::golden::error;
+
+/// A network around each operator.
+fn networks() -> BTreeMap<&'static str, ModelFile> {
+    let mut networks = BTreeMap::new();
+    let mut add = |operator: &'static str, file: ModelFile| {
+        assert!(networks.insert(operator, file).is_none(), "{operator}");
+    };
+    for operator in [
+        "Relu",
+        "Sigmoid",
+        "Tanh",
+        "Erf",
+        "Exp",
+        "Neg",
+        "Identity",
+        "HardSwish",
+    ] {
+        add(
+            operator,
+            around(|file| file.node(operator, &["x"], &["y"], &[]), 4),
+        );
+    }
+    for operator in ["Sqrt", "Log", "Reciprocal"] {
+        let middle = |file: ModelFile| {
+            file.node("Sigmoid", &["x"], &["positive"], &[])
+                .node(operator, &["positive"], &["y"], &[])
+        };
+        add(operator, around(middle, 4));
+    }
+    for operator in ["Add", "Sub", "Mul"] {
+        let middle = |file: ModelFile| {
+            file.weights("other", &[4, 1, 1])
+                .node(operator, &["x", "other"], &["y"], &[])
+        };
+        add(operator, around(middle, 4));
+    }
+    let divided = |file: ModelFile| {
+        file.floats("other", &[1], vec![1.7])
+            .node("Div", &["x", "other"], &["y"], &[])
+    };
+    add("Div", around(divided, 4));
+    let one = |operator: &'static str, attributes: Vec<Attribute<'static>>| {
+        around(|file| file.node(operator, &["x"], &["y"], &attributes), 4)
+    };
+    add("Gelu", one("Gelu", vec![Text("approximate", "tanh")]));
+    add("LeakyRelu", one("LeakyRelu", vec![Float("alpha", 0.1)]));
+    add("HardSigmoid", one("HardSigmoid", vec![Float("alpha", 0.25)]));
+    add("Cast", one("Cast", vec![Int("to", 1)]));
+    add("Dropout", one("Dropout", vec![]));
+    add("Softmax", one("Softmax", vec![Int("axis", -1)]));
+    add("LogSoftmax", one("LogSoftmax", vec![]));
+    add("Transpose", one("Transpose", vec![Ints("perm", &[0, 1, 3, 2])]));
+    add("GlobalMaxPool", one("GlobalMaxPool", vec![]));
+    add("GlobalAveragePool", one("GlobalAveragePool", vec![]));
+    let windows = || vec![Ints("kernel_shape", &[3, 3]), Ints("pads", &[1, 1, 1, 1])];
+    add("MaxPool", one("MaxPool", windows()));
+    add("AveragePool", one("AveragePool", windows()));
+    add(
+        "Clip",
+        around(
+            |file| {
+                file.floats("low", &[], vec![0.0])
+                    .floats("high", &[], vec![0.5])
+                    .node("Clip", &["x", "low", "high"], &["y"], &[])
+            },
+            4,
+        ),
+    );
+    add(
+        "Pow",
+        around(
+            |file| {
+                file.floats("two", &[], vec![2.0])
+                    .node("Pow", &["x", "two"], &["y"], &[])
+            },
+            4,
+        ),
+    );
+    add(
+        "PRelu",
+        around(
+            |file| {
+                file.floats("slope", &[1], vec![0.25])
+                    .node("PRelu", &["x", "slope"], &["y"], &[])
+            },
+            4,
+        ),
+    );
+    add(
+        "Greater",
+        around(
+            |file| {
+                file.floats("half", &[], vec![0.5])
+                    .node("Greater", &["x", "half"], &["above"], &[])
+                    .node("Neg", &["x"], &["turned"], &[])
+                    .node("Where", &["above", "x", "turned"], &["y"], &[])
+            },
+            4,
+        ),
+    );
+    add(
+        "Where",
+        around(
+            |file| {
+                file.floats("zero", &[], vec![0.0])
+                    .weights("other", &[4, 1, 1])
+                    .node("Greater", &["x", "zero"], &["above"], &[])
+                    .node("Where", &["above", "x", "other"], &["y"], &[])
+            },
+            4,
+        ),
+    );
+    add(
+        "Concat",
+        around(
+            |file| file.node("Concat", &["x", "x"], &["y"], &[Int("axis", 1)]),
+            8,
+        ),
+    );
+    add(
+        "Split",
+        around(
+            |file| {
+                file.node(
+                    "Split",
+                    &["x"],
+                    &["left", "right"],
+                    &[Int("axis", 1), Int("num_outputs", 2)],
+                )
+                .node("Add", &["left", "right"], &["y"], &[])
+            },
+            2,
+        ),
+    );
+    add(
+        "Slice",
+        around(
+            |file| {
+                file.integers("starts", &[1])
+                    .integers("ends", &[7])
+                    .integers("axes", &[2])
+                    .integers("steps", &[2])
+                    .node("Slice", &["x", "starts", "ends", "axes", "steps"], &["y"], &[])
+            },
+            4,
+        ),
+    );
+    add(
+        "Gather",
+        around(
+            |file| {
+                file.integers("index", &[3])
+                    .integers("axis", &[2])
+                    .node("Gather", &["x", "index"], &["row"], &[Int("axis", 2)])
+                    .node("Unsqueeze", &["row", "axis"], &["y"], &[])
+            },
+            4,
+        ),
+    );
+    add(
+        "Unsqueeze",
+        around(
+            |file| {
+                file.integers("axis", &[1])
+                    .integers("shape", &[0, 4, 8, 8])
+                    .node("Unsqueeze", &["x", "axis"], &["wide"], &[])
+                    .node("Reshape", &["wide", "shape"], &["y"], &[])
+            },
+            4,
+        ),
+    );
+    add(
+        "Squeeze",
+        around(
+            |file| {
+                file.integers("axis", &[1])
+                    .node("Unsqueeze", &["x", "axis"], &["wide"], &[])
+                    .node("Squeeze", &["wide", "axis"], &["y"], &[])
+            },
+            4,
+        ),
+    );
+    add(
+        "Reshape",
+        around(
+            |file| {
+                file.integers("shape", &[0, 8, 4, -1])
+                    .node("Reshape", &["x", "shape"], &["y"], &[])
+            },
+            8,
+        ),
+    );
+    add(
+        "Flatten",
+        around(
+            |file| {
+                file.integers("shape", &[0, 16, 4, 4])
+                    .node("Flatten", &["x"], &["row"], &[])
+                    .node("Reshape", &["row", "shape"], &["y"], &[])
+            },
+            16,
+        ),
+    );
+    add(
+        "Expand",
+        around(
+            |file| {
+                file.integers("shape", &[1, 4, 8, 8])
+                    .node("GlobalAveragePool", &["x"], &["mean"], &[])
+                    .node("Expand", &["mean", "shape"], &["y"], &[])
+            },
+            4,
+        ),
+    );
+    add(
+        "Pad",
+        around(
+            |file| {
+                file.integers("pads", &[0, 0, 1, 0, 0, 0, 0, 2])
+                    .node("Pad", &["x", "pads"], &["y"], &[])
+            },
+            4,
+        ),
+    );
+    add(
+        "MatMul",
+        around(
+            |file| {
+                file.weights("matrix", &[8, 5])
+                    .node("MatMul", &["x", "matrix"], &["y"], &[])
+            },
+            4,
+        ),
+    );
+    for operator in ["ReduceMean", "ReduceSum"] {
+        let middle = |file: ModelFile| {
+            file.integers("axes", &[3])
+                .node(operator, &["x", "axes"], &["y"], &[])
+        };
+        add(operator, around(middle, 4));
+    }
+    add(
+        "LayerNormalization",
+        around(
+            |file| {
+                file.weights("scale", &[8]).weights("shift", &[8]).node(
+                    "LayerNormalization",
+                    &["x", "scale", "shift"],
+                    &["y"],
+                    &[],
+                )
+            },
+            4,
+        ),
+    );
+    let normalised = |file: ModelFile| {
+        file.weights("scale", &[4])
+            .weights("shift", &[4])
+            .weights("mean", &[4])
+            .floats("variance", &[4], vec![0.5, 0.7, 1.1, 1.3])
+            .node(
+                "BatchNormalization",
+                &["x", "scale", "shift", "mean", "variance"],
+                &["y"],
+                &[],
+            )
+    };
+    add("BatchNormalization", around(normalised, 4));
+    add(
+        "Conv",
+        around(
+            |file| {
+                file.weights("kernel", &[4, 2, 3, 3]).node(
+                    "Conv",
+                    &["x", "kernel"],
+                    &["y"],
+                    &[Int("group", 2), Ints("pads", &[1, 1, 1, 1])],
+                )
+            },
+            4,
+        ),
+    );
+    add("Gemm", around(|file| file.node("Relu", &["x"], &["y"], &[]), 4));
+    networks
+}
+
+/// Import, a training step, export, and import again: the exported model can be imported, computes the same, and
+/// can be trained further.
+#[test]
+fn every_supported_operator_survives_import_and_export() {
+    let networks = networks();
+    assert_eq!(networks.keys().copied().collect::<Vec<_>>(), SUPPORTED.to_vec());
+    for (operator, file) in networks {
+        let own = spec(&file.bytes());
+        let trained = after_a_step(&own, operator);
+        let exported = inference(&own, &trained, &[]).unwrap_or_else(|error| panic!("{operator}: {error:?}"));
+        let again = spec(&exported.model);
+        let kept = initial_state(&again, 0).unwrap_or_else(|error| panic!("{operator}: {error:?}"));
+        assert!(
+            kept == trained,
+            "{operator}: {:?} instead of {:?}",
+            kept.keys(),
+            trained.keys()
+        );
+        let twice = inference(&again, &kept, &[]).unwrap();
+        let [once, twice] = [&exported, &twice].map(|program| {
+            let shown = onnx_runtime::run_model(&program.model, "images", &images(), "logits");
+            shown.unwrap_or_else(|error| panic!("{operator}: {error:?}"))
+        });
+        let off = error(&twice, &once);
+        assert!(off < 1e-6, "{operator} is off by {off:e}");
+        after_a_step(&again, operator);
+    }
+}
+
+/// `Clip` is exported as one node.
+#[test]
+fn a_bounded_relu_stays_one_node() {
+    let bytes = networks()["Clip"].bytes();
+    let own = spec(&bytes);
+    let exported = inference(&own, &initial_state(&own, 0).unwrap(), &[]).unwrap();
+    let model = import::read(&exported.model, &|_| unreachable!("it is one file")).unwrap();
+    let operators: Vec<&str> = model.nodes.iter().map(|node| &*node.operator).collect();
+    assert_eq!(
+        operators,
+        ["Conv", "Clip", "GlobalAveragePool", "Flatten", "Gemm", "Softmax"]
+    );
+}
+
+/// Grad-CAM of the exported model.
+#[test]
+fn grad_cam_works_for_networks_with_bounded_relus() {
+    let own = spec(&networks()["Clip"].bytes());
+    let exported = inference(&own, &initial_state(&own, 0).unwrap(), &[]).unwrap();
+    let program = grad_cam(&network(&exported.model), CLASSES, SIZE).unwrap();
+    assert_eq!(program.signature.outputs[0].shape.to_vec(), [1, 8, 8]);
+}

@@ -1,0 +1,128 @@
+//! Test-time augmentation against views that are rendered one by one.
+
+use equibatch_client::learn::predict::{
+    self, Predictor,
+    source::{ImageSource, sources},
+};
+use equibatch_engine::{
+    augment::{Crop, Draw, Zoom},
+    decode::{DecodeOptions, decode_canonical},
+    tensor::{ElementType, Layout, Normalization, TensorSpec, write_image},
+};
+use equibatch_training::runtime::{Runtime, SessionOptions};
+use std::fs;
+
+use equibatch_harness::process::text;
+use equibatch_server_tests::memory::dataset;
+use serde_json::Value;
+
+use super::setup::{SMALL, Setup};
+
+const SIZE: u32 = 32;
+
+/// The plain view, and the eight others: corners by row and column, then their mirror images.
+fn draws() -> Vec<Draw> {
+    let corner = |(row, column, flip)| Draw {
+        zoom: Some(Zoom {
+            scale: f64::from(1.35_f32),
+            row,
+            column,
+        }),
+        crop: Crop { row, column },
+        flip,
+        ..Draw::identity()
+    };
+    let corners = [false, true].into_iter().flat_map(|flip| {
+        [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0)].map(|(row, column)| (row, column, flip))
+    });
+    [Draw::identity()]
+        .into_iter()
+        .chain(corners.map(corner))
+        .collect()
+}
+
+fn probabilities(logits: &[f32]) -> [f64; 2] {
+    let first = 1.0 / (1.0 + (f64::from(logits[1]) - f64::from(logits[0])).exp());
+    [first, 1.0 - first]
+}
+
+#[test]
+fn test_time_augmentation_averages_nine_views() {
+    let setup = Setup::new();
+    let run = setup.run_folder("--epochs 1 --recipe none");
+    let evaluated = setup.output("evaluate", &["--tta", "--json", text(&run)]);
+    assert!(evaluated.status.success(), "{evaluated:?}");
+    let figures: Value = serde_json::from_slice(&evaluated.stdout).unwrap();
+    let figures = &figures["models"]["run"];
+
+    let runtime = Runtime::load().unwrap();
+    let model = run.join("model.onnx");
+    let mut predictor = Predictor::open(&runtime, &model, &SessionOptions::default()).unwrap();
+    let preprocessing = predictor.card().preprocessing.clone();
+    let spec = TensorSpec {
+        size: SIZE,
+        element_type: ElementType::F32,
+        layout: Layout::Nchw,
+        normalization: Normalization {
+            mean: preprocessing.mean,
+            std: preprocessing.std,
+        },
+    };
+    let samples = dataset(setup.images.root()).samples;
+    let valid: Vec<_> = samples
+        .iter()
+        .filter(|sample| sample.split.name() == "valid")
+        .collect();
+    assert_eq!(valid.len(), 6);
+    let (mut loss, mut expected) = (0.0, vec![]);
+    for sample in &valid {
+        let bytes = fs::read(setup.images.root().join(&*sample.path)).unwrap();
+        let short_side = Some(preprocessing.canonical_short_side);
+        let image = decode_canonical(&bytes, &DecodeOptions::default(), short_side).unwrap();
+        let mut mean = [0.0; 2];
+        for (number, draw) in draws().iter().enumerate() {
+            let map = draw.map((image.width(), image.height()), SIZE);
+            let mut tensor = vec![0; spec.image_bytes()];
+            write_image(&image, &map, &draw.lighting(), &spec, &mut tensor);
+            let logits = predictor.classifier().logits(&tensor, 1, SIZE as usize).unwrap();
+            let weight = if number == 0 { 0.4 } else { 0.6 / 8.0 };
+            for (sum, share) in mean.iter_mut().zip(probabilities(&logits)) {
+                *sum += weight * share;
+            }
+        }
+        loss -= mean[sample.class as usize].ln() / valid.len() as f64;
+        expected.push(mean);
+    }
+    let mut predictor = predictor.with_views().unwrap();
+    let files = valid.iter().map(|sample| setup.images.root().join(&*sample.path));
+    let files: Vec<ImageSource> = files.flat_map(|path| sources(&path).unwrap()).collect();
+    let mut predicted = vec![];
+    predictor
+        .predict::<predict::Error>(&files, 4, |_, result| {
+            predicted.push(result.unwrap().probabilities);
+            Ok(())
+        })
+        .unwrap();
+    for (found, expected) in predicted.iter().zip(&expected) {
+        let off = found
+            .iter()
+            .zip(expected)
+            .map(|(found, expected)| (found - expected).abs());
+        assert!(
+            off.fold(0.0, f64::max) < 1e-5,
+            "{found:?} instead of {expected:?}"
+        );
+    }
+    assert_eq!(predicted.len(), 6);
+    let found = figures["loss"].as_f64().unwrap();
+    assert!((found - loss).abs() < 1e-5, "{found} instead of {loss}");
+    assert_eq!(figures["images"], 6);
+    assert!(run.join("evaluation-valid-tta.json").exists());
+    assert!(!run.join("evaluation-valid.json").exists());
+
+    // The default recipe's other operations are drawn for every view, and equally in every run.
+    let other = setup.text("other");
+    setup.trained(&[&SMALL[..], &["--epochs", "1", "--seed", "5", "--out", &other]].concat());
+    let again = || setup.output("evaluate", &["--tta", "--json", &other]).stdout;
+    assert_eq!(again(), again());
+}

@@ -1,0 +1,3 @@
+//! Servers in the test's own process.
+
+pub mod memory;
