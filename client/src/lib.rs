@@ -24,5 +24,6 @@ pub mod args;
 pub mod command;
 pub mod config;
 pub mod learn;
+mod serde_text;
 pub mod telemetry;
 pub mod weights;

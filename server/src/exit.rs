@@ -1,10 +1,7 @@
 //! Exit codes, after `sysexits.h`, and the error line on standard error.
 
-use equibatch_cli::toml_flags;
-use equibatch_server::{
-    args::file::{self, File},
-    config,
-};
+use equibatch_cli::toml_flags::{self, Flags};
+use equibatch_server::{args::file, config};
 use std::{
     io::{self, Write as _},
     process::ExitCode,
@@ -53,7 +50,7 @@ impl From<file::Error> for Failure {
 }
 
 /// A usage error; a configuration error with path and line if `file` sets the option at fault.
-pub(crate) fn usage_error(error: config::Error, file: Option<&File>) -> Failure {
+pub(crate) fn usage_error(error: config::Error, file: Option<&Flags>) -> Failure {
     match file.and_then(|file| file.place(error.option())) {
         Some(place) => CONFIG.failure(anyhow::Error::from(error).context(place)),
         None => USAGE.failure(error),

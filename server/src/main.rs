@@ -8,13 +8,15 @@ use std::{
 };
 
 use anyhow::Context as _;
+use clap::CommandFactory as _;
+use equibatch_cli::toml_flags::Flags;
 use equibatch_engine::{dataset::Split, pipeline::Engine};
 use equibatch_server::{
     Error,
     admin::{self, Admin},
     args::{
-        Command, LogFormat, SampleData, Serve,
-        file::{self, File, Parsed},
+        Arguments, Command, LogFormat, SampleData, Serve,
+        file::{self, Parsed},
     },
     config::Config,
     descriptors, run,
@@ -54,8 +56,12 @@ fn main() -> ExitCode {
         Command::Recipe(args) => command::recipe(args),
         Command::Bench(args) => command::bench(args),
         Command::Download(args) => command::download(args),
-        Command::Completions(args) => command::completions(args),
-        Command::Man(args) => command::man(args),
+        Command::Completions(args) => args
+            .run(Arguments::command())
+            .map_err(|error| SYSTEM.failure(error)),
+        Command::Man(args) => args
+            .run(Arguments::command())
+            .map_err(|error| SYSTEM.failure(error)),
         Command::Preview(args) => command::preview(args),
         Command::Explain(args) => command::explain(args),
     };
@@ -115,7 +121,7 @@ async fn watch_tasks(tasks: &mut JoinSet<()>) -> Failure {
 }
 
 /// Validates the options.
-fn config(args: &Serve, file: Option<&File>) -> Result<Config, Failure> {
+fn config(args: &Serve, file: Option<&Flags>) -> Result<Config, Failure> {
     Config::try_from(args).map_err(|error| exit::usage_error(error, file))
 }
 

@@ -31,10 +31,7 @@ pub struct Compare {
     /// Print the comparison as JSON instead of tables.
     #[arg(long)]
     pub json: bool,
+    /// How the arms are trained.
     #[command(flatten)]
-    #[allow(
-        missing_docs,
-        reason = "a documentation comment would become the help text of the group"
-    )]
     pub train: Train,
 }

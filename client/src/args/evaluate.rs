@@ -15,17 +15,11 @@ use equibatch_stream::Split;
   client evaluate runs/natural runs/flowers           two models side by side
   client evaluate runs/flowers --split test --json")]
 pub struct Evaluate {
+    /// Servers and credentials.
     #[command(flatten)]
-    #[allow(
-        missing_docs,
-        reason = "a documentation comment would become the help text of the group"
-    )]
     pub server: Server,
+    /// Device and threads.
     #[command(flatten)]
-    #[allow(
-        missing_docs,
-        reason = "a documentation comment would become the help text of the group"
-    )]
     pub execution: Execution,
     /// Run folders. Results are written to the same folders.
     #[arg(value_name = "RUN", required_unless_present_any = ["run", "model"])]

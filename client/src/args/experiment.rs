@@ -1,17 +1,13 @@
-//! Experiment files: several stages of training, in which each key is a flag of `client train`.
+//! Experiment files: several stages of training, in which each key is a flag of `client train` ([`toml_flags`]).
 //!
-//! Keys above the stages apply to all stages, keys of a stage to that stage only. Keys are translated to command-line arguments and parsed
-//! by clap, so that there is only one list of options.
+//! Keys above the stages apply to all stages, keys of a stage to that stage only.
 
-use std::{ffi::OsString, fs, ops::Range, path::Path};
+use std::{borrow::Cow, path::Path};
 
-use clap::{
-    Arg, Command as Clap, CommandFactory as _, Parser as _,
-    error::{ContextKind, ContextValue},
-};
+use clap::{CommandFactory as _, Parser as _};
 pub use equibatch_cli::toml_flags::Error;
-use equibatch_cli::toml_flags::{has_name, line_of, to_argv};
-use toml::de::{DeTable, DeValue};
+use equibatch_cli::toml_flags::{self, File, Words, sentence};
+use toml::{Spanned, de::DeValue};
 
 use super::{Arguments, Command, Train};
 
@@ -23,7 +19,7 @@ const STAGES: &str = "stage";
 /// Key of a stage's name.
 const NAME: &str = "name";
 /// Flags that are accepted on the command line only, since they concern the whole experiment.
-const CLI_ONLY: [&str; 6] = ["experiment", "stage", "resume", "out", "help", "verbose"];
+const CLI_ONLY: [&str; 5] = ["experiment", "stage", "resume", "out", "verbose"];
 /// Flags that are accepted on the command line only, since they concern the machine: a file is portable.
 const MACHINE_FLAGS: [&str; 16] = [
     "server",
@@ -62,171 +58,85 @@ pub fn read(path: &Path) -> Result<Vec<Stage>, Error> {
     if path == Path::new(REFERENCE) && !path.exists() {
         return stages(path, REFERENCE_TEXT);
     }
-    let text = fs::read_to_string(path).map_err(|source| Error::Read {
-        path: path.to_path_buf(),
-        source,
-    })?;
-    stages(path, &text)
+    stages(path, &toml_flags::read(path)?)
 }
 
-/// A command-line argument, and its line in the file.
-type Word = (String, usize);
-
 fn stages(path: &Path, text: &str) -> Result<Vec<Stage>, Error> {
-    let file = File { path, text };
-    let table = DeTable::parse(text).map_err(|error| file.fail(error.span(), error.message().to_owned()))?;
-    let train = train_command();
+    let file = File::new(path, text, Arguments::command(), "train", is_key);
     let mut of_all = vec![];
     let mut tables = vec![];
-    for (key, value) in table.get_ref() {
+    for (key, value) in &file.table()? {
         match value.get_ref() {
-            DeValue::Array(entries) if key.get_ref() == STAGES => tables.extend(entries.iter()),
-            _ => of_all.extend(file.words(
-                &train,
-                (key.get_ref(), key.span()),
-                (value.get_ref(), value.span()),
-            )?),
+            DeValue::Array(entries) if key.get_ref() == STAGES => tables.extend(entries.clone()),
+            _ => of_all.extend(words(&file, key, value)?),
         }
     }
     if tables.is_empty() {
-        return Err(file.fail(None, "no [[stage]] in the file".to_owned()));
+        return Err(file.error(0, "no [[stage]] in the file".to_owned()));
     }
     let mut stages: Vec<Stage> = vec![];
-    for (number, table) in (1..).zip(tables) {
-        let stage = file.stage(&train, (number, &of_all), (table.get_ref(), table.span()))?;
+    for (number, table) in (1..).zip(&tables) {
+        let stage = stage(&file, number, of_all.clone(), table)?;
         if stages.iter().any(|other| other.name == stage.name) {
-            return Err(file.fail(
-                Some(table.span()),
-                format!("name: duplicate stage name {:?}", stage.name),
-            ));
+            let reason = format!("name: duplicate stage name {:?}", stage.name);
+            return Err(file.error(table.span().start, reason));
         }
         stages.push(stage);
     }
     Ok(stages)
 }
 
-fn train_command() -> Clap {
-    let mut all = Arguments::command();
-    // Arg actions are resolved by `build`.
-    all.build();
-    all.find_subcommand("train").expect("there is `train`").clone()
+/// Whether the flag may be in a file.
+fn is_key(name: &str) -> bool {
+    !CLI_ONLY.contains(&name) && !MACHINE_FLAGS.contains(&name)
 }
 
-struct File<'a> {
-    path: &'a Path,
-    text: &'a str,
+/// The command-line arguments of a key and its value.
+fn words(file: &File<'_>, key: &Spanned<Cow<'_, str>>, value: &Spanned<DeValue<'_>>) -> Result<Words, Error> {
+    let name: &str = key.get_ref();
+    if MACHINE_FLAGS.contains(&name) {
+        let reason = format!("`{name}` is accepted on the command line only: --{name}");
+        return Err(file.error(key.span().start, reason));
+    }
+    let (_, mut words) = file.flag(key, value)?;
+    // A stage may override --freeze of the keys above it: of equal flags the last one wins, but different flags conflict.
+    for (word, _) in words.iter_mut().filter(|(word, _)| word == "--unfreeze") {
+        "--freeze=false".clone_into(word);
+    }
+    Ok(words)
 }
 
-impl File<'_> {
-    fn fail(&self, span: Option<Range<usize>>, reason: String) -> Error {
-        self.fail_at(line_of(self.text, span.map_or(0, |span| span.start)), reason)
-    }
-
-    fn fail_at(&self, line: usize, reason: String) -> Error {
-        Error::Line {
-            path: self.path.to_path_buf(),
-            line,
-            reason,
-        }
-    }
-
-    /// The command-line arguments of a key and its value.
-    fn words(
-        &self,
-        train: &Clap,
-        (name, key): (&str, Range<usize>),
-        (value, place): (&DeValue<'_>, Range<usize>),
-    ) -> Result<Vec<Word>, Error> {
-        if MACHINE_FLAGS.contains(&name) {
-            let reason = format!("`{name}` is accepted on the command line only: --{name}");
-            return Err(self.fail(Some(key), reason));
-        }
-        let is_key = |arg: &&Arg| {
-            arg.get_long()
-                .is_some_and(|long| !CLI_ONLY.contains(&long) && !MACHINE_FLAGS.contains(&long))
-        };
-        let arg = train
-            .get_arguments()
-            .find(|arg| is_key(arg) && has_name(arg, name));
-        let Some(arg) = arg else {
-            let known: Vec<&str> = train
-                .get_arguments()
-                .filter(is_key)
-                .filter_map(Arg::get_long)
-                .collect();
-            return Err(self.fail(
-                Some(key),
-                format!("unknown key `{name}`: expected one of {}", known.join(", ")),
-            ));
-        };
-        // The name that clap uses in errors.
-        let long = arg.get_long().unwrap_or(name);
-        let argv = to_argv(arg, long, value)
-            .map_err(|reason| self.fail(Some(place), format!("{name}: {reason}")))?;
-        // A stage may override --freeze of the keys above it: of equal flags the last one wins, but different flags conflict.
-        let argv = argv.into_iter().map(|word| match word.as_str() {
-            "--unfreeze" => "--freeze=false".to_owned(),
-            _ => word,
-        });
-        let line = line_of(self.text, key.start);
-        Ok(argv.map(|word| (word, line)).collect())
-    }
-
-    fn stage(
-        &self,
-        train: &Clap,
-        (number, of_all): (usize, &[Word]),
-        (table, place): (&DeValue<'_>, Range<usize>),
-    ) -> Result<Stage, Error> {
-        let DeValue::Table(table) = table else {
-            return Err(self.fail(Some(place), "a stage must be a table: write [[stage]]".to_owned()));
-        };
-        let (mut name, mut words) = (format!("stage-{number}"), of_all.to_vec());
-        for (key, value) in table {
-            match (key.get_ref().as_ref(), value.get_ref()) {
-                (NAME, DeValue::String(text)) if is_folder_name(text) => name = text.to_string(),
-                (NAME, _) => {
-                    return Err(self.fail(
-                        Some(value.span()),
-                        "name: expected a folder name without path separators".to_owned(),
-                    ));
-                }
-                (key_name, value_of_key) => {
-                    words.extend(self.words(train, (key_name, key.span()), (value_of_key, value.span()))?);
-                }
+/// The stage of a table. Its arguments follow those of all stages.
+fn stage(
+    file: &File<'_>,
+    number: usize,
+    mut argv: Words,
+    table: &Spanned<DeValue<'_>>,
+) -> Result<Stage, Error> {
+    let start = table.span().start;
+    let DeValue::Table(table) = table.get_ref() else {
+        return Err(file.error(start, "a stage must be a table: write [[stage]]".to_owned()));
+    };
+    let mut name = format!("stage-{number}");
+    for (key, value) in table {
+        match (key.get_ref().as_ref(), value.get_ref()) {
+            (NAME, DeValue::String(text)) if is_folder_name(text) => name = text.to_string(),
+            (NAME, _) => {
+                let reason = "name: expected a folder name without path separators".to_owned();
+                return Err(file.error(value.span().start, reason));
             }
-        }
-        let typed = ["client", "train"].map(str::to_owned).into_iter();
-        let typed = typed
-            .chain(words.iter().map(|(word, _)| word.clone()))
-            .map(OsString::from);
-        let parsed = Arguments::try_parse_from(typed)
-            .map_err(|error| self.refused(&error, &words, line_of(self.text, place.start)))?;
-        match parsed.command {
-            Command::Train(train) => Ok(Stage { name, train }),
-            other => unreachable!("the parsed command line is that of `train`, not {other:?}"),
+            _ => argv.extend(words(file, key, value)?),
         }
     }
-
-    /// Converts an error of clap to one with the line at fault.
-    fn refused(&self, error: &clap::Error, words: &[Word], line_of_stage: usize) -> Error {
-        let flag = match error.get(ContextKind::InvalidArg) {
-            Some(ContextValue::String(option)) => option.split([' ', '=', '[']).next().unwrap_or_default(),
-            _ => "",
-        };
-        let is_meant = |(word, _): &&Word| word.split('=').next() == Some(flag);
-        // Arguments of the stage follow those of all stages.
-        let line = words
-            .iter()
-            .rev()
-            .find(is_meant)
-            .map_or(line_of_stage, |(_, line)| *line);
-        let text = error.to_string();
-        let sentence = text.lines().next().unwrap_or_default();
-        self.fail_at(
-            line,
-            sentence.strip_prefix("error: ").unwrap_or(sentence).to_owned(),
-        )
+    let flags = file.flags(argv);
+    let parsed = Arguments::try_parse_from(["client", "train"].into_iter().chain(flags.argv()));
+    let parsed = parsed.map_err(|error| {
+        let located = flags.located(&error);
+        located.unwrap_or_else(|| file.error(start, sentence(&error)))
+    })?;
+    match parsed.command {
+        Command::Train(train) => Ok(Stage { name, train }),
+        other => unreachable!("the parsed command line is that of `train`, not {other:?}"),
     }
 }
 
@@ -316,8 +226,10 @@ mod tests {
 
     #[test]
     fn machine_flags_exist() {
-        let train = train_command();
-        let flags: Vec<&str> = train.get_arguments().filter_map(Arg::get_long).collect();
+        let mut all = Arguments::command();
+        all.build();
+        let train = all.find_subcommand("train").expect("there is `train`");
+        let flags: Vec<&str> = train.get_arguments().filter_map(clap::Arg::get_long).collect();
         for flag in MACHINE_FLAGS {
             assert!(flags.contains(&flag), "{flag}");
         }

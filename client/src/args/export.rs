@@ -12,11 +12,8 @@ use equibatch_training::program::{OPSET, OPSETS};
   client export runs/flowers --fold --out folded.onnx  batch norms folded into convolutions
   client export runs/flowers --preprocess u8 --layout nhwc --out pixels.onnx    takes u8 pixels in NHWC order")]
 pub struct Export {
+    /// Device and threads.
     #[command(flatten)]
-    #[allow(
-        missing_docs,
-        reason = "a documentation comment would become the help text of the group"
-    )]
     pub execution: Execution,
     /// Run folder.
     #[arg(

@@ -16,23 +16,14 @@ use equibatch_training::runtime::Operators;
   client find-lr --load stage-1 --unfreeze            for all layers, after a first stage; stage-1 is not modified
   client find-lr --load runs/flowers --json | jq .suggestions.valley")]
 pub struct FindLr {
+    /// Servers and credentials.
     #[command(flatten)]
-    #[allow(
-        missing_docs,
-        reason = "a documentation comment would become the help text of the group"
-    )]
     pub server: Server,
+    /// Device and threads.
     #[command(flatten)]
-    #[allow(
-        missing_docs,
-        reason = "a documentation comment would become the help text of the group"
-    )]
     pub execution: Execution,
+    /// Images, network and loss.
     #[command(flatten)]
-    #[allow(
-        missing_docs,
-        reason = "a documentation comment would become the help text of the group"
-    )]
     pub setup: TrainingSetup,
     /// First learning rate.
     #[arg(long, value_name = "RATE", default_value_t = SweepRange::default().start, value_parser = rate)]

@@ -7,7 +7,6 @@ pub mod experiment;
 mod export;
 mod find_lr;
 mod loss;
-mod manual;
 mod predict;
 mod report;
 mod server;
@@ -18,7 +17,10 @@ mod train;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use equibatch_cli::value::{at_least, within};
+use equibatch_cli::{
+    manual::{Completions, Man},
+    value::{at_least, within},
+};
 
 pub use checkpoint::CheckpointArgs;
 pub use compare::Compare;
@@ -30,8 +32,7 @@ pub use evaluate::Evaluate;
 pub use export::{Export, PixelOrder, Preprocess};
 pub use find_lr::FindLr;
 pub use loss::{DisplayArgs, LossArgs};
-pub use manual::{Completions, Man};
-pub use predict::{Format, Predict};
+pub use predict::Predict;
 pub use report::Report;
 pub use server::{Execution, Server};
 pub use setup::{Images, Network, TrainingSetup};
@@ -89,10 +90,21 @@ pub enum Command {
     #[command(allow_negative_numbers = true)]
     Bench(Bench),
     /// Print a shell completion script.
-    #[command(allow_negative_numbers = true)]
+    #[command(
+        allow_negative_numbers = true,
+        after_long_help = "Examples:
+  client completions bash > ~/.local/share/bash-completion/completions/client
+  client completions zsh > ~/.zfunc/_client
+  client completions fish > ~/.config/fish/completions/client.fish"
+    )]
     Completions(Completions),
     /// Print the manual page, or write the pages of all commands.
-    #[command(allow_negative_numbers = true)]
+    #[command(
+        allow_negative_numbers = true,
+        after_long_help = "Examples:
+  client man | man --local-file -                      read it
+  client man --out ~/.local/share/man/man1             a page for each command"
+    )]
     Man(Man),
 }
 
@@ -103,11 +115,8 @@ pub enum Command {
   client datasets --json | jq -r '.[].name'
   client datasets --server https://loader:50051 --tls-ca root.pem --token-file token")]
 pub struct Datasets {
+    /// Servers and credentials.
     #[command(flatten)]
-    #[allow(
-        missing_docs,
-        reason = "a documentation comment would become the help text of the group"
-    )]
     pub server: Server,
     /// Print JSON.
     #[arg(long)]
@@ -120,11 +129,8 @@ pub struct Datasets {
   client bench                                        ResNet34 at 224 pixels, batches of 16, on the CPU
   client bench --batch-size 64 --device cuda --precision f16 --json")]
 pub struct Bench {
+    /// Device and threads.
     #[command(flatten)]
-    #[allow(
-        missing_docs,
-        reason = "a documentation comment would become the help text of the group"
-    )]
     pub execution: Execution,
     /// Operators of the training step: standard (ONNX operators only), fast (custom CPU kernels), or auto (fast if the CPU has AVX2 or
     /// AVX-512). The choice affects speed and the last bits of the results.

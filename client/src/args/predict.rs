@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use equibatch_cli::value::{at_least, within};
 
 use super::Execution;
+use crate::learn::predict::print::PrintFormat;
 
 /// `client predict`.
 #[derive(Debug, Args)]
@@ -14,19 +15,16 @@ use super::Execution;
   client predict --model runs/flowers/model.onnx --format csv new/*.jpg > predictions.csv
   client predict --model runs/flowers --json new/*.jpg | jq .image")]
 pub struct Predict {
+    /// Device and threads.
     #[command(flatten)]
-    #[allow(
-        missing_docs,
-        reason = "a documentation comment would become the help text of the group"
-    )]
     pub execution: Execution,
     /// Model file written by `client train` or `client export`, or a run folder.
     #[arg(long, value_name = "FILE|RUN")]
     pub model: PathBuf,
     /// Output format: table, csv (with a header), or json (one object per line). A file that cannot be classified gives a line with its
     /// error, and exit code 65.
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Table)]
-    pub format: Format,
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = PrintFormat::Table)]
+    pub format: PrintFormat,
     /// Same as --format json.
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
@@ -45,15 +43,4 @@ pub struct Predict {
     /// Image files (JPEG, PNG, WebP, BMP or GIF), folders, which are searched recursively, or - for one image on standard input.
     #[arg(value_name = "IMAGE|DIR", required_unless_present = "files_from")]
     pub images: Vec<PathBuf>,
-}
-
-/// Values of `--format`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// Aligned columns.
-    Table,
-    /// Comma-separated values.
-    Csv,
-    /// One object per line.
-    Json,
 }

@@ -27,16 +27,10 @@ pub struct Report {
     /// With --evaluate, number of images with the highest loss to show, from 0 to 1000.
     #[arg(long, alias = "worst", value_name = "N", default_value_t = 12, requires = "evaluate", value_parser = within(0..=1000_u16))]
     pub top_losses: u16,
+    /// Servers and credentials.
     #[command(flatten)]
-    #[allow(
-        missing_docs,
-        reason = "a documentation comment would become the help text of the group"
-    )]
     pub server: Server,
+    /// Device and threads.
     #[command(flatten)]
-    #[allow(
-        missing_docs,
-        reason = "a documentation comment would become the help text of the group"
-    )]
     pub execution: Execution,
 }

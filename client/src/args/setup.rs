@@ -19,23 +19,14 @@ use equibatch_stream::{Balance, BatchDtype};
 /// Images, network, loss and optimizer.
 #[derive(Clone, Debug, Args)]
 pub struct TrainingSetup {
+    /// Dataset, batches and augmentation.
     #[command(flatten, next_help_heading = "Images")]
-    #[allow(
-        missing_docs,
-        reason = "a documentation comment would become the help text of the group"
-    )]
     pub images: Images,
+    /// Network, initial weights and frozen parameters.
     #[command(flatten, next_help_heading = "Network")]
-    #[allow(
-        missing_docs,
-        reason = "a documentation comment would become the help text of the group"
-    )]
     pub network: Network,
+    /// Loss and steps.
     #[command(flatten, next_help_heading = "Loss and steps")]
-    #[allow(
-        missing_docs,
-        reason = "a documentation comment would become the help text of the group"
-    )]
     pub objective: LossArgs,
 }
 

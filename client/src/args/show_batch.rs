@@ -16,11 +16,8 @@ use equibatch_stream::{Balance, Split};
   client show-batch --recipe 'light rotate(45)'       as training would see them with another recipe
   client show-batch --of bird.jpg --times 10          one image beside ten of its augmentations; needs no server")]
 pub struct ShowBatch {
+    /// Servers and credentials.
     #[command(flatten)]
-    #[allow(
-        missing_docs,
-        reason = "a documentation comment would become the help text of the group"
-    )]
     pub server: Server,
     /// Rows and columns of the grid, from 1 to 64; a batch may have fewer images.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = within(1..=64_u32))]

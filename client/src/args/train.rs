@@ -19,27 +19,18 @@ use equibatch_training::{runtime::Operators, schedule::LearningRates};
   client train --experiment experiment.toml --out runs/flowers                  several stages
   client train --resume runs/natural                  continues an interrupted run, with bit-identical results")]
 pub struct Train {
+    /// Device and threads.
     #[command(flatten)]
-    #[allow(
-        missing_docs,
-        reason = "a documentation comment would become the help text of the group"
-    )]
     pub execution: Execution,
+    /// Images, network and loss.
     #[command(flatten)]
-    #[allow(
-        missing_docs,
-        reason = "a documentation comment would become the help text of the group"
-    )]
     pub setup: TrainingSetup,
     /// Operators of the training step: standard (ONNX operators only), fast (custom CPU kernels), or auto (fast if the CPU has AVX2 or
     /// AVX-512). The choice affects speed and the last bits of the results.
     #[arg(long, value_name = "CHOICE", default_value_t = Operators::Auto)]
     pub operators: Operators,
+    /// Metrics to display.
     #[command(flatten)]
-    #[allow(
-        missing_docs,
-        reason = "a documentation comment would become the help text of the group"
-    )]
     pub shown: DisplayArgs,
     /// Number of epochs. [default: 10]
     #[arg(long, value_name = "N", value_parser = at_least(1_u32))]
@@ -51,11 +42,8 @@ pub struct Train {
     /// Run the learning rate range test of `client find-lr` before training, and save the plot in the run's folder.
     #[arg(long)]
     pub find_lr: bool,
+    /// Checkpoints and early stopping.
     #[command(flatten)]
-    #[allow(
-        missing_docs,
-        reason = "a documentation comment would become the help text of the group"
-    )]
     pub keep: CheckpointArgs,
     /// Batches to prefetch.
     #[arg(long, value_name = "N", default_value = "3", value_parser = non_zero)]
@@ -79,11 +67,8 @@ pub struct Train {
     /// again must be equal.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["recipe", "weights", "load"])]
     pub resume: Option<PathBuf>,
+    /// Servers and credentials.
     #[command(flatten, next_help_heading = "Connection")]
-    #[allow(
-        missing_docs,
-        reason = "a documentation comment would become the help text of the group"
-    )]
     pub server: Server,
 }
 

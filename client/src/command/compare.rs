@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use equibatch_cli::files;
 
 use super::{
@@ -222,8 +222,7 @@ fn repeat(split: Split, args: &Train, run: &Path, trainer: &Trainer) -> Result<O
         return Ok(None);
     }
     let predictions = evaluate_run(split, run, args, trainer)?;
-    let shown = path.display();
-    files::replace(&path, &predictions.to_bytes()).with_context(|| format!("cannot write {shown}"))?;
+    files::write(&path, &predictions.to_bytes())?;
     Ok(Some(predictions))
 }
 
@@ -296,18 +295,11 @@ fn new_images(arms: &[TrainedArm], args: &Compare, trainer: &Trainer) -> Result<
 }
 
 fn write_files(folder: &Path, comparison: &Comparison, dataset: &str) -> Result<()> {
-    let write = |name: &str, text: &str| {
-        let path = folder.join(name);
-        let shown = path.display();
-        files::replace(&path, text.as_bytes()).with_context(|| format!("cannot write {shown}"))
-    };
+    let write = |name: &str, text: &str| files::write(&folder.join(name), text.as_bytes());
     let json = serde_json::to_string_pretty(comparison).expect("a comparison is serialisable");
     write("compare.json", &format!("{json}\n"))?;
     write("compare.html", &page::page(comparison, dataset)?.to_html())?;
-    let saved = page::chart(comparison)?.save(folder);
-    saved.map_err(|(path, error)| {
-        anyhow::Error::from(error).context(format!("cannot write {}", path.display()))
-    })?;
+    page::chart(comparison)?.save(folder)?;
     for arm in &comparison.arms {
         let (images, runs) = (arm.all_repeats.images, counted(arm.seeds.len(), "run"));
         let title = format!("{}: {} of {runs}", arm.name, counted(images, "image"));

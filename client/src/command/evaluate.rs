@@ -3,7 +3,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use equibatch_cli::files;
 use serde_json::json;
 
@@ -183,8 +183,7 @@ fn write_files(args: &Evaluate, candidate: &Candidate, evaluation: &Evaluation) 
     let metrics = json!({ "model": candidate.model, "split": args.split, "tta": args.tta, "figures": evaluation.metrics });
     let json = path(format!("evaluation-{}.json", suffix(args)));
     let text = serde_json::to_string_pretty(&metrics).expect("metrics are serialisable");
-    files::replace(&json, format!("{text}\n").as_bytes())
-        .with_context(|| format!("cannot write {}", json.display()))?;
+    files::write(&json, format!("{text}\n").as_bytes())?;
     let title = format!(
         "{}: {} {} images",
         candidate.name, evaluation.metrics.images, args.split

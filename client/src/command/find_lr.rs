@@ -111,7 +111,7 @@ impl LrSearch {
         ];
         let paths = files.each_ref().map(|(name, _)| folder.join(name));
         for (path, (_, bytes)) in paths.iter().zip(&files) {
-            files::replace(path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+            files::write(path, bytes)?;
         }
         Ok(paths)
     }

@@ -7,7 +7,6 @@ mod evaluate;
 mod exit;
 mod export;
 mod find_lr;
-mod manual;
 mod plan;
 mod predict;
 mod prepare;
@@ -17,10 +16,11 @@ mod signals;
 mod train;
 
 use anyhow::Result;
+use clap::CommandFactory as _;
 
 pub use exit::Exit;
 
-use crate::args::Command;
+use crate::args::{Arguments, Command};
 
 /// Runs a command.
 ///
@@ -37,8 +37,14 @@ pub fn run(command: Command) -> Result<Exit> {
         Command::Export(args) => export::run(&args),
         Command::Report(args) => report::run(&args),
         Command::ShowBatch(args) => show_batch::run(&args),
-        Command::Completions(args) => manual::completions(&args),
-        Command::Man(args) => manual::man(&args),
+        Command::Completions(args) => args
+            .run(Arguments::command())
+            .map(|()| Exit::Done)
+            .map_err(Into::into),
+        Command::Man(args) => args
+            .run(Arguments::command())
+            .map(|()| Exit::Done)
+            .map_err(Into::into),
         Command::Bench(args) => bench::run(&args),
         Command::Datasets(args) => datasets::run(&args),
     }

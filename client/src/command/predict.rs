@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 
 use super::Exit;
 use crate::{
-    args::{Format, Predict},
+    args::Predict,
     config::{UsageError, session_options},
     learn::{
         predict::{
@@ -36,16 +36,9 @@ pub(super) fn run(args: &Predict) -> Result<Exit> {
     }
     let classes = predictor.card().classes.clone();
     let widest = sources.iter().map(|source| source.name.chars().count()).max();
-    let style = match args.format {
-        _ if args.json => PrintFormat::Json,
-        Format::Json => PrintFormat::Json,
-        Format::Csv => PrintFormat::Csv,
-        Format::Table => PrintFormat::Table {
-            width: widest.unwrap_or(0),
-        },
-    };
+    let style = if args.json { PrintFormat::Json } else { args.format };
     let out = BufWriter::new(io::stdout().lock());
-    let mut printer = Printer::new(out, style, &classes, args.top as usize)?;
+    let mut printer = Printer::new(out, style, &classes, args.top as usize, widest.unwrap_or(0))?;
     let mut exit = Exit::Done;
     predictor.predict::<anyhow::Error>(&sources, args.batch_size as usize, |source, result| {
         match result {

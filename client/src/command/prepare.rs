@@ -13,7 +13,6 @@ use crate::{
         class_weights::ClassWeights,
         init::InitFrom,
         learner::Learner,
-        membership::changes_since,
         run::{Frozen, RunConfig},
     },
     weights::{Hub, LoadReport},
@@ -57,8 +56,11 @@ pub(super) fn prepare(
     let init_from = match origin {
         InitSource::Checkpoint(path) => {
             let checkpoint = Checkpoint::load(path)?;
-            let changes = changes_since(&checkpoint.progress, &context.servers, &description)?;
-            warn_of_changes(path, changes);
+            let ResumeState { config, images, .. } = &checkpoint.progress;
+            warn_of_changes(
+                path,
+                images.changes_since(config, &context.servers, &description)?,
+            );
             InitFrom::Checkpoint(Box::new(checkpoint))
         }
         InitSource::Weights(source) => source
@@ -78,7 +80,8 @@ pub(super) fn prepare(
 /// Warns if the images of `dataset` have changed since the run at `path` was trained.
 pub(super) fn check_images(servers: &Servers, path: &Path, then: &ResumeState, dataset: &str) -> Result<()> {
     let description = servers.describe(dataset)?;
-    warn_of_changes(path, changes_since(then, servers, &description)?);
+    let changes = then.images.changes_since(&then.config, servers, &description)?;
+    warn_of_changes(path, changes);
     Ok(())
 }
 

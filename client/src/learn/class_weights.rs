@@ -2,9 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
+use equibatch_stream::DatasetDescription;
 use serde::{Deserialize, Serialize};
 
-use equibatch_stream::DatasetDescription;
+use crate::serde_text::string_conversions;
 
 /// Which class weights, computed by the server, the loss uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -88,19 +89,7 @@ impl FromStr for ClassWeights {
     }
 }
 
-impl From<ClassWeights> for String {
-    fn from(weights: ClassWeights) -> Self {
-        weights.to_string()
-    }
-}
-
-impl TryFrom<String> for ClassWeights {
-    type Error = ParseClassWeightsError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
+string_conversions!(ClassWeights);
 
 #[cfg(test)]
 mod tests {

@@ -1,11 +1,8 @@
 //! Export of trained models for deployment: rewritten, checked against the original, and written.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use equibatch_cli::files;
+use equibatch_cli::files::{self, WriteError};
 
 use super::{
     card::{self, ModelCard},
@@ -46,14 +43,8 @@ pub enum Error {
     #[error(transparent)]
     Runtime(#[from] runtime::Error),
     /// The file cannot be written.
-    #[error("cannot write {}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Write(#[from] WriteError),
     /// The output path is the source model or one of its external data files.
     #[error("{} is part of the model to export: choose another file with --out", path.display())]
     Source {
@@ -158,10 +149,7 @@ pub fn export(
         let (path, of) = (to.to_path_buf(), from.to_path_buf());
         return Err(Error::Deviation { path, of, deviation });
     }
-    files::replace(to, &program.model).map_err(|source| Error::Write {
-        path: to.to_path_buf(),
-        source,
-    })?;
+    files::write(to, &program.model)?;
     Ok(Exported {
         bytes: program.model.len(),
         deviation,

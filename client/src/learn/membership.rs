@@ -5,7 +5,7 @@ use std::{cmp::Ordering, fmt, sync::Arc};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::ResumeState;
+use super::run::RunConfig;
 use equibatch_stream::{DatasetDescription, Error, Sample, Servers, Split};
 
 /// The split of every image of a dataset, 6 bytes each: 46 bits of a hash of its path, and 2 bits for the split. Serialised as base64.
@@ -30,6 +30,36 @@ impl Membership {
         let images = SPLITS.iter().map(|split| description.images(*split)).sum();
         let ids: Vec<u32> = (0..images).collect();
         Ok(Self::of(&servers.samples(&description.name, &ids)?))
+    }
+
+    /// Describes what has changed in the dataset `description` since the run of `config` was trained on this one; `None` if the fingerprint is the same.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Servers::samples`].
+    pub fn changes_since(
+        &self,
+        config: &RunConfig,
+        servers: &Servers,
+        description: &DatasetDescription,
+    ) -> Result<Option<String>, Error> {
+        if description.fingerprint == config.fingerprint {
+            return Ok(None);
+        }
+        let now = Self::fetch(servers, description)?;
+        let what = if *self == Self::default() || now == Self::default() {
+            "how many images changed splits is unknown, because the run or the server is of an earlier version"
+                .to_owned()
+        } else {
+            self.changes(&now).to_string()
+        };
+        let short = |fingerprint: &str| fingerprint.get(..12).unwrap_or(fingerprint).to_owned();
+        Ok(Some(format!(
+            "the dataset `{}` has changed since (fingerprint {}, now {}): {what}",
+            description.name,
+            short(&config.fingerprint),
+            short(&description.fingerprint)
+        )))
     }
 
     fn of(samples: &[Sample]) -> Self {
@@ -129,36 +159,6 @@ impl fmt::Display for Changes {
         }
         Ok(())
     }
-}
-
-/// Describes what has changed in the dataset `description` since a run was trained on it; `None` if the fingerprint is the same.
-///
-/// # Errors
-///
-/// Those of [`Servers::samples`].
-pub fn changes_since(
-    then: &ResumeState,
-    servers: &Servers,
-    description: &DatasetDescription,
-) -> Result<Option<String>, Error> {
-    let config = &then.config;
-    if description.fingerprint == config.fingerprint {
-        return Ok(None);
-    }
-    let now = Membership::fetch(servers, description)?;
-    let what = if then.images == Membership::default() || now == Membership::default() {
-        "how many images changed splits is unknown, because the run or the server is of an earlier version"
-            .to_owned()
-    } else {
-        then.images.changes(&now).to_string()
-    };
-    let short = |fingerprint: &str| fingerprint.get(..12).unwrap_or(fingerprint).to_owned();
-    Ok(Some(format!(
-        "the dataset `{}` has changed since (fingerprint {}, now {}): {what}",
-        description.name,
-        short(&config.fingerprint),
-        short(&description.fingerprint)
-    )))
 }
 
 #[cfg(test)]

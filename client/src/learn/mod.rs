@@ -37,6 +37,7 @@ pub mod predict;
 pub mod predictions;
 pub mod progress;
 pub mod report;
+mod resume_state;
 pub mod run;
 pub mod run_log;
 pub mod targets;

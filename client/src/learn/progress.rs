@@ -1,11 +1,12 @@
 //! Progress on the terminal: a bar if standard error is a terminal, and a line per epoch.
 
 use std::{
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, Write as _},
     time::Duration,
 };
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use equibatch_cli::terminal;
+use indicatif::ProgressBar;
 
 use super::{
     finder::SweepPoint,
@@ -142,18 +143,9 @@ impl Observer for ProgressReporter {
     }
 }
 
-/// A progress bar, hidden if standard error is not a terminal.
+/// A progress bar with the name padded to the longest one.
 fn bar(name: &'static str, steps: u64) -> ProgressBar {
-    let target = if io::stderr().is_terminal() {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let template = "{prefix:<12} [{bar:30}] {pos}/{len}  {msg}  {eta} left";
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = ProgressBar::with_draw_target(Some(steps), target).with_prefix(name);
-    bar.set_style(style.progress_chars("=> "));
-    bar
+    terminal::bar(steps, format!("{name:<12}"))
 }
 
 /// Progress bar of a learning-rate sweep, on standard error.

@@ -2,6 +2,8 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::serde_text::string_conversions;
+
 /// Source of pretrained weights: `none`, a file, or `hf:OWNER/NAME[/FILE][@REVISION]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
@@ -76,19 +78,7 @@ impl FromStr for Source {
     }
 }
 
-impl From<Source> for String {
-    fn from(source: Source) -> Self {
-        source.to_string()
-    }
-}
-
-impl TryFrom<String> for Source {
-    type Error = InvalidSource;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
+string_conversions!(Source);
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

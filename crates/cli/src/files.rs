@@ -14,6 +14,33 @@ use tempfile::{Builder, NamedTempFile};
 const PREFIX: &str = ".equibatch-";
 const SUFFIX: &str = ".part";
 
+/// A file or folder cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {}", path.display())]
+pub struct WriteError {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// The I/O error.
+    pub source: io::Error,
+}
+
+/// Adds `path`, which cannot be written, to an I/O error.
+pub fn cannot_write(path: &Path) -> impl Fn(io::Error) -> WriteError {
+    move |source| WriteError {
+        path: path.to_path_buf(),
+        source,
+    }
+}
+
+/// [`replace`]s a file.
+///
+/// # Errors
+///
+/// If that fails; an existing file is then unchanged.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    replace(path, bytes).map_err(cannot_write(path))
+}
+
 /// Creates a temporary file in `folder`, which is deleted on drop.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::ScanArgs;
+use super::data::ScanArgs;
 use equibatch_cli::value::at_least;
 
 /// The stream and batch that `explain` and `preview` render.
@@ -32,10 +32,7 @@ pub struct BatchSelector {
     /// Augmentation recipe of the train split; `server recipe` lists the presets and operations.
     #[arg(long, value_name = "TEXT", default_value = "fastai")]
     pub recipe: String,
+    /// How the folder is scanned.
     #[command(flatten)]
-    #[allow(
-        missing_docs,
-        reason = "a documentation comment would become the help text of the group"
-    )]
     pub scan: ScanArgs,
 }

@@ -1,8 +1,11 @@
 //! Arguments of `bench`.
 
-use clap::{Args, ValueEnum};
+use std::num::NonZeroUsize;
 
-use equibatch_cli::value::{at_least, within};
+use clap::Args;
+use equibatch_cli::value::{non_zero, within};
+
+use crate::bench::Stage;
 
 /// Arguments of `bench`.
 #[derive(Args, Debug)]
@@ -24,27 +27,12 @@ pub struct Bench {
     #[arg(long, value_name = "N", value_parser = within(1..=1024_usize))]
     pub threads: Option<usize>,
     /// Number of rounds; the stages are measured in turn in each round, and medians are reported.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = at_least(1_usize))]
-    pub rounds: usize,
+    #[arg(long, value_name = "N", default_value = "5", value_parser = non_zero)]
+    pub rounds: NonZeroUsize,
     /// Approximate duration of each measurement, in seconds, from 0 to 3600; at least one batch is made.
     #[arg(long, value_name = "SECONDS", default_value_t = 1.5)]
     pub seconds: f64,
     /// Print one JSON object instead of tables.
     #[arg(long)]
     pub json: bool,
-}
-
-/// Stages that `bench` measures.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Stage {
-    /// Planning: sample ids of an epoch of 10 million images in 1,000 classes.
-    Plan,
-    /// Decoded images to batches.
-    Engine,
-    /// Lookups in the cache of decoded images.
-    Cache,
-    /// Files to decoded images.
-    Decode,
-    /// Batches to a client over TCP and shared memory, and the same bytes over plain sockets as a baseline.
-    Stream,
 }

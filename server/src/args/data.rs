@@ -1,15 +1,14 @@
-//! Arguments of the commands that download, verify and summarise image folders.
+//! Arguments of the commands that download, verify, summarise and generate image folders.
 
 use std::{net::IpAddr, path::PathBuf};
 
-use clap::Args;
-
-use super::Split;
+use clap::{Args, ValueEnum};
 use equibatch_cli::value::{at_least, within};
+use equibatch_tools::verify::VerifyOptions;
 
-/// How class folders are scanned, as by `serve`.
+/// How class folders are split, and their images oriented.
 #[derive(Args, Debug)]
-pub struct ScanArgs {
+pub struct SplitArgs {
     /// Fraction of the images held out for validation, from 0 to 1, if the folder has no train and valid subfolders.
     #[arg(long, value_name = "FRACTION", default_value_t = 0.2)]
     pub valid_fraction: f64,
@@ -17,11 +16,28 @@ pub struct ScanArgs {
     #[arg(long, value_name = "N", default_value_t = 42, value_parser = at_least(0_u64))]
     pub split_seed: u64,
     /// How the split is drawn.
-    #[arg(long, value_enum, default_value_t = Split::Stratified)]
-    pub split: Split,
+    #[arg(long = "split", value_enum, value_name = "SPLIT", default_value_t = Split::Stratified)]
+    pub method: Split,
     /// Ignore the EXIF orientation tag: use pixels as they are stored.
     #[arg(long)]
     pub ignore_orientation: bool,
+}
+
+/// How validation images are chosen.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Split {
+    /// By path within each class, with at least one image of each class on either side.
+    Stratified,
+    /// By path, regardless of class.
+    Random,
+}
+
+/// How class folders are scanned, as by `serve`.
+#[derive(Args, Debug)]
+pub struct ScanArgs {
+    /// How they are split.
+    #[command(flatten)]
+    pub split: SplitArgs,
     /// Threads that read and decode, from 1 to 1024. Default: the number of CPUs available to this process.
     #[arg(long, value_name = "N", value_parser = within(1..=1024_usize))]
     pub threads: Option<usize>,
@@ -55,11 +71,8 @@ pub struct Stats {
     /// Print JSON instead of tables.
     #[arg(long)]
     pub json: bool,
+    /// How the folder is scanned.
     #[command(flatten)]
-    #[allow(
-        missing_docs,
-        reason = "a documentation comment would become the help text of the group"
-    )]
     pub scan: ScanArgs,
 }
 
@@ -81,7 +94,7 @@ pub struct Verify {
     #[arg(long, value_name = "PIXELS", default_value_t = 32, value_parser = at_least(0_u32))]
     pub min_size: u32,
     /// Largest Hamming distance between the 64-bit perceptual hashes of near duplicates, from 0 to 11.
-    #[arg(long, value_name = "BITS", default_value_t = 6, value_parser = within(0..=11_u32))]
+    #[arg(long, value_name = "BITS", default_value_t = 6, value_parser = within(0..=VerifyOptions::MAX_DISTANCE))]
     pub similar: u32,
     /// Find byte-identical files only, no near duplicates.
     #[arg(long, conflicts_with = "similar")]
@@ -117,12 +130,33 @@ pub struct Verify {
     /// Print JSON instead of text.
     #[arg(long)]
     pub json: bool,
+    /// How the folder is scanned.
     #[command(flatten)]
-    #[allow(
-        missing_docs,
-        reason = "a documentation comment would become the help text of the group"
-    )]
     pub scan: ScanArgs,
+}
+
+/// Arguments of `sample-data`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  server sample-data data                              200 flowers, 20 birds, and 10 more of each in data/test
+  server sample-data data --classes cats,boats,fish --counts 300,30,10 --seed 7
+
+Exit codes: 0 success, 64 usage error or a folder that is not empty, 74 I/O or system error.")]
+pub struct SampleData {
+    /// Folder to create; it must be empty or absent.
+    pub dir: PathBuf,
+    /// Class names, comma-separated. Default: flowers,birds.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub classes: Vec<String>,
+    /// Number of training images of each class, comma-separated; one number per class. Default: 200,20.
+    #[arg(long, value_name = "COUNTS", value_delimiter = ',')]
+    pub counts: Vec<usize>,
+    /// Number of additional images of each class in a `test` folder.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = at_least(0_usize))]
+    pub test_count: usize,
+    /// Seed: the same seed gives the same images.
+    #[arg(long, value_name = "N", default_value_t = 42, value_parser = at_least(0_u64))]
+    pub seed: u64,
 }
 
 /// Arguments of `download`.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::BatchSelector;
+use super::batch_selector::BatchSelector;
 use equibatch_cli::value::{at_least, png};
 
 /// Arguments of `explain`.
@@ -27,10 +27,7 @@ pub struct Explain {
     /// Write the image, or all images of the batch as a grid, to this PNG file.
     #[arg(long, value_name = "FILE", value_parser = png)]
     pub out: Option<PathBuf>,
+    /// The batch.
     #[command(flatten)]
-    #[allow(
-        missing_docs,
-        reason = "a documentation comment would become the help text of the group"
-    )]
     pub selector: BatchSelector,
 }

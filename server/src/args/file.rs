@@ -1,39 +1,22 @@
 //! The TOML configuration file of `serve`.
 //!
-//! Each key is the name of a flag without the dashes. The file is translated to command-line arguments and parsed by clap, so that there is
-//! only one list of options. The command line and environment variables override the file.
+//! Each key is the name of a flag without the dashes ([`toml_flags`]). The command line and environment variables override the file.
 
-use std::{ffi::OsString, fs, ops::Range, path::Path, path::PathBuf};
+use std::{ffi::OsString, path::Path, path::PathBuf};
 
-use clap::{
-    Arg, ArgAction, ArgMatches, Command, CommandFactory as _, FromArgMatches as _,
-    error::{ContextKind, ContextValue},
-    parser::ValueSource,
-};
-use equibatch_cli::toml_flags::{self, line_of, to_argv};
-use toml::de::DeTable;
+use clap::{Arg, ArgAction, ArgMatches, CommandFactory as _, FromArgMatches as _, parser::ValueSource};
+use equibatch_cli::toml_flags::{self, Flags};
 
-use super::Arguments;
-
-/// Options that are accepted on the command line only.
-const TYPED_ONLY: [&str; 3] = ["config", "print-config", "help"];
+use super::command::Arguments;
 
 /// A parsed command line, merged with its configuration file.
 #[derive(Debug)]
 pub struct Parsed {
     /// The merged arguments.
     pub arguments: Arguments,
-    /// The configuration file, if one was named.
-    pub file: Option<File>,
+    /// The flags that the configuration file sets and nothing overrides, if a file was named.
+    pub file: Option<Flags>,
     matches: ArgMatches,
-}
-
-/// A configuration file and the lines of its keys.
-#[derive(Clone, Debug)]
-pub struct File {
-    path: PathBuf,
-    /// Keys that are not overridden, with their line numbers.
-    lines: Vec<(String, usize)>,
 }
 
 /// Why the arguments cannot be parsed.
@@ -66,34 +49,47 @@ pub fn parse_from(mut typed: Vec<OsString>) -> Result<Parsed, Error> {
     let loose = Arguments::command()
         .ignore_errors(true)
         .try_get_matches_from(&typed);
+    let loose = loose.ok();
     let serve = loose
-        .ok()
-        .and_then(|matches| matches.subcommand_matches("serve").cloned());
-    let path = serve
         .as_ref()
-        .and_then(|serve| serve.get_one::<PathBuf>("config").cloned());
-    let file = match (serve, path) {
-        (Some(serve), Some(path)) => {
-            let text = fs::read_to_string(&path).map_err(|source| toml_flags::Error::Read {
-                path: path.clone(),
-                source,
-            })?;
-            let (file, words) = File::read(&path, &text, &serve)?;
-            typed.extend(words);
-            Some(file)
-        }
-        _ => None,
-    };
+        .and_then(|matches| matches.subcommand_matches("serve"));
+    let path = serve.and_then(|serve| Some((serve, serve.get_one::<PathBuf>("config")?)));
+    let file = path.map(|(serve, path)| read(path, serve)).transpose()?;
+    typed.extend(file.iter().flat_map(Flags::argv).map(OsString::from));
     let mut command = Arguments::command();
-    let matches = command
-        .try_get_matches_from_mut(typed)
-        .map_err(|error| located(error, file.as_ref()))?;
+    let matches = command.try_get_matches_from_mut(typed).map_err(|error| {
+        let located = file.as_ref().and_then(|file| file.located(&error));
+        located.map_or_else(|| error.into(), Error::File)
+    })?;
     let arguments = Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
     Ok(Parsed {
         arguments,
         file,
         matches,
     })
+}
+
+/// The flags in the file at `path` that are not in `typed`.
+fn read(path: &Path, typed: &ArgMatches) -> Result<Flags, toml_flags::Error> {
+    let text = toml_flags::read(path)?;
+    let file = toml_flags::File::new(path, &text, Arguments::command(), "serve", is_key);
+    let mut flags = vec![];
+    for (key, value) in &file.table()? {
+        let (arg, words) = file.flag(key, value)?;
+        let is_typed = matches!(
+            typed.value_source(arg.get_id().as_str()),
+            Some(ValueSource::CommandLine | ValueSource::EnvVariable)
+        );
+        if !is_typed {
+            flags.extend(words);
+        }
+    }
+    Ok(file.flags(flags))
+}
+
+/// Whether the flag may be in the file.
+fn is_key(name: &str) -> bool {
+    !["config", "print-config", "help"].contains(&name)
 }
 
 impl Parsed {
@@ -103,100 +99,15 @@ impl Parsed {
         let Some(matches) = self.matches.subcommand_matches("serve") else {
             return String::new();
         };
-        let serve = serve();
-        let options = serve.get_arguments().filter(|arg| is_key(arg));
+        let mut program = Arguments::command();
+        // Arg actions are resolved by `build`.
+        program.build();
+        let serve = program.find_subcommand("serve").expect("there is `serve`");
+        let options = serve
+            .get_arguments()
+            .filter(|arg| arg.get_long().is_some_and(is_key));
         options.map(|arg| line(arg, matches)).collect()
     }
-}
-
-impl File {
-    /// Reads a file, and returns the arguments to append for the keys that are not in `typed`.
-    fn read(path: &Path, text: &str, typed: &ArgMatches) -> Result<(Self, Vec<OsString>), toml_flags::Error> {
-        let fail = |span: Option<Range<usize>>, reason: String| toml_flags::Error::Line {
-            path: path.to_owned(),
-            line: line_of(text, span.map_or(0, |span| span.start)),
-            reason,
-        };
-        let table = DeTable::parse(text).map_err(|error| fail(error.span(), error.message().to_owned()))?;
-        let serve = serve();
-        let (mut lines, mut words) = (vec![], vec![]);
-        for (key, value) in table.get_ref() {
-            let name: &str = key.get_ref();
-            let arg = serve
-                .get_arguments()
-                .find(|arg| is_key(arg) && toml_flags::has_name(arg, name));
-            let arg = arg.ok_or_else(|| fail(Some(key.span()), unknown(name, &serve)))?;
-            // The name that clap uses in errors.
-            let long = arg.get_long().unwrap_or(name);
-            let argv = to_argv(arg, long, value.get_ref())
-                .map_err(|reason| fail(Some(value.span()), format!("{name}: {reason}")))?;
-            let is_typed = matches!(
-                typed.value_source(arg.get_id().as_str()),
-                Some(ValueSource::CommandLine | ValueSource::EnvVariable)
-            );
-            if !is_typed {
-                lines.push((long.to_owned(), line_of(text, key.span().start)));
-                words.extend(argv.into_iter().map(OsString::from));
-            }
-        }
-        let path = path.to_owned();
-        Ok((Self { path, lines }, words))
-    }
-
-    /// Path and line that set `flag`, for messages; `None` if the file does not set it.
-    #[must_use]
-    pub fn place(&self, flag: &str) -> Option<String> {
-        let line = self.line(flag)?;
-        Some(format!("{}, line {line}", self.path.display()))
-    }
-
-    fn line(&self, flag: &str) -> Option<usize> {
-        let name = flag.trim_start_matches('-');
-        self.lines
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, line)| *line)
-    }
-}
-
-fn serve() -> Command {
-    let command = Arguments::command();
-    let mut serve = command
-        .find_subcommand("serve")
-        .expect("there is `serve`")
-        .clone();
-    // Arg actions are resolved by `build`.
-    serve.build();
-    serve
-}
-
-fn is_key(arg: &Arg) -> bool {
-    arg.get_long().is_some_and(|name| !TYPED_ONLY.contains(&name))
-}
-
-fn unknown(name: &str, serve: &Command) -> String {
-    let known = serve
-        .get_arguments()
-        .filter(|arg| is_key(arg))
-        .filter_map(Arg::get_long);
-    let known: Vec<&str> = known.collect();
-    format!("unknown key `{name}`: expected one of {}", known.join(", "))
-}
-
-/// Adds path and line to an error that the file caused.
-fn located(error: clap::Error, file: Option<&File>) -> Error {
-    let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else {
-        return error.into();
-    };
-    let flag = option.split([' ', '=']).next().unwrap_or_default();
-    let Some((file, line)) = file.and_then(|file| Some((file, file.line(flag)?))) else {
-        return error.into();
-    };
-    let text = error.to_string();
-    let sentence = text.lines().next().unwrap_or_default();
-    let reason = sentence.strip_prefix("error: ").unwrap_or(sentence).to_owned();
-    let path = file.path.clone();
-    toml_flags::Error::Line { path, line, reason }.into()
 }
 
 /// An option and its value as a TOML line.
@@ -230,6 +141,8 @@ fn literal(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::args::{self, Serve};
 
@@ -262,9 +175,9 @@ mod tests {
         let text = "threads = 3\nmax-broken = 0.5\nignore-orientation = true\ncache-bytes = \"1GiB\"\nsplit = \"random\"\n[data]\npets = \"/srv/pets\"\nbirds = \"/srv/birds\"\n";
         let serve = serve_of(with_file(text, &[]).expect("a file"));
         assert_eq!(serve.threads, Some(3));
-        assert_eq!((serve.max_broken, serve.ignore_orientation), (0.5, true));
+        assert_eq!((serve.max_broken, serve.scan.ignore_orientation), (0.5, true));
         assert_eq!(serve.cache_bytes.as_deref(), Some("1GiB"));
-        assert!(matches!(serve.split, args::Split::Random));
+        assert!(matches!(serve.scan.method, args::Split::Random));
         assert_eq!(serve.data, ["birds=/srv/birds", "pets=/srv/pets"]);
 
         let serve = serve_of(with_file(text, &["--threads", "5", "--data", "x=/x"]).expect("a file"));
@@ -339,9 +252,10 @@ mod tests {
         let printed = parse_from(typed(&words)).expect("arguments").to_toml();
         let again = with_file(&printed, &[]).expect(&printed);
         assert_eq!(again.to_toml(), printed);
-        assert_eq!(again.file.as_ref().and_then(|file| file.line("--data")), Some(1));
+        let place = again.file.as_ref().and_then(|file| file.place("--data"));
+        assert!(place.expect("the file sets it").ends_with("server.toml, line 1"));
         let serve = serve_of(again);
         assert_eq!(serve.data, ["a=/a", "b=/b \"q\""]);
-        assert_eq!((serve.max_broken, serve.ignore_orientation), (0.25, true));
+        assert_eq!((serve.max_broken, serve.scan.ignore_orientation), (0.25, true));
     }
 }

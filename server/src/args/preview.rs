@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::BatchSelector;
+use super::batch_selector::BatchSelector;
 use equibatch_cli::value::{png, within};
 
 /// Arguments of `preview`.
@@ -33,10 +33,7 @@ pub struct Preview {
     /// PNG file to write. The picture is also shown in terminals that support the kitty or iTerm2 image protocol.
     #[arg(long, value_name = "FILE", default_value = "batch.png", value_parser = png)]
     pub out: PathBuf,
+    /// The batch.
     #[command(flatten)]
-    #[allow(
-        missing_docs,
-        reason = "a documentation comment would become the help text of the group"
-    )]
     pub selector: BatchSelector,
 }

@@ -3,9 +3,10 @@
 use std::{hint::black_box, thread};
 
 use super::{
-    Error, Report,
+    error::Error,
     fixture::Fixture,
     meter::{Meter, median},
+    report::Report,
 };
 use equibatch_engine::{
     cache::{Cache, Key},

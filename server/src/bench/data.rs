@@ -8,7 +8,7 @@ use std::{
 use image::{RgbImage, codecs::jpeg::JpegEncoder, imageops};
 use tempfile::TempDir;
 
-use super::Error;
+use super::error::Error;
 use equibatch_engine::{
     dataset::{Dataset, ScanOptions},
     random::{Purpose, generator, uniform},

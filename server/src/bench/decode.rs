@@ -10,12 +10,14 @@ use std::{
 };
 
 use super::{
-    Error, Options, Report,
     data::photograph,
     engine::drain,
+    error::Error,
     fixture::Fixture,
     interleaved::{Interleaved, Rounds},
     meter::{Cost, Meter, median},
+    options::Options,
+    report::Report,
 };
 use equibatch_engine::{
     dataset::Split,

@@ -5,10 +5,11 @@ use std::thread;
 use tokio::runtime::{Builder, Runtime};
 
 use super::{
-    Error, Report,
+    error::Error,
     fixture::Fixture,
     interleaved::{Interleaved, Rounds},
     meter::Cost,
+    report::Report,
     steady_state::{SETTLE_TIME, SteadyState},
 };
 use equibatch_engine::{

@@ -3,8 +3,9 @@
 use std::num::NonZeroUsize;
 
 use super::{
-    Error, Options, Size,
     data::{Data, scan},
+    error::Error,
+    options::{Options, Size},
 };
 use equibatch_engine::{
     dataset::Dataset,

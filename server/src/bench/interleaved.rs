@@ -3,8 +3,9 @@
 use std::fmt;
 
 use super::{
-    Error, Options,
+    error::Error,
     meter::{Cost, median},
+    options::Options,
 };
 
 /// Runs about so many batches, and returns their cost.

@@ -28,6 +28,7 @@ mod error;
 mod fixture;
 mod interleaved;
 mod meter;
+mod options;
 mod plan;
 mod receive;
 mod report;
@@ -35,72 +36,15 @@ mod steady_state;
 mod stream;
 mod tcp_baseline;
 
-pub use self::{error::Error, report::Report};
+pub use self::{
+    error::Error,
+    options::{Options, Size, Stage},
+    report::Report,
+};
 
-use std::{num::NonZeroUsize, path::PathBuf};
+use clap::ValueEnum as _;
 
 use self::{fixture::Fixture, interleaved::Interleaved};
-
-/// What to measure, and for how long.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// A root of class folders; `None`: generated images.
-    pub data: Option<PathBuf>,
-    /// The stages, in any order.
-    pub stages: Vec<Stage>,
-    /// Worker threads.
-    pub threads: NonZeroUsize,
-    /// Runs of each benchmark.
-    pub rounds: NonZeroUsize,
-    /// Approximate length of a run, in seconds; at least one batch.
-    pub seconds: f64,
-    /// Sizes of images, batches and plans.
-    pub size: Size,
-}
-
-/// The problem sizes. Only results of the same sizes can be compared.
-#[derive(Clone, Copy, Debug)]
-pub struct Size {
-    /// Height and width of the images sent, in pixels.
-    pub image: u32,
-    /// Images per batch.
-    pub batch: u32,
-    /// Number of samples and classes of the plan.
-    pub plan: (u32, u32),
-    /// Width and height of the large photograph, in pixels.
-    pub photograph: (u32, u32),
-}
-
-impl Default for Size {
-    fn default() -> Self {
-        Self {
-            image: 224,
-            batch: 64,
-            plan: (10_000_000, 1_000),
-            photograph: (4000, 3000),
-        }
-    }
-}
-
-/// A stage of the benchmark.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// Planning which sample is in which batch.
-    Plan,
-    /// Rendering batches from cached images.
-    Engine,
-    /// Cache hits.
-    Cache,
-    /// Decoding files.
-    Decode,
-    /// Sending batches to a receiver.
-    Stream,
-}
-
-impl Stage {
-    /// Every stage, in the order in which they are measured.
-    pub const ALL: [Self; 5] = [Self::Plan, Self::Engine, Self::Cache, Self::Decode, Self::Stream];
-}
 
 /// Runs the stages of `options`.
 ///
@@ -114,7 +58,7 @@ pub fn run(options: &Options) -> Result<Report, Error> {
     if wants(Stage::Plan) {
         plan::measure(options, &mut report)?;
     }
-    if Stage::ALL[1..].iter().all(|&stage| !wants(stage)) {
+    if Stage::value_variants()[1..].iter().all(|&stage| !wants(stage)) {
         return Ok(report);
     }
     let fixture = Fixture::open(options)?;

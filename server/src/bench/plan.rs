@@ -3,8 +3,10 @@
 use std::{hint::black_box, sync::Arc};
 
 use super::{
-    Error, Options, Report,
+    error::Error,
     meter::{Meter, median, resident_bytes},
+    options::Options,
+    report::Report,
 };
 use equibatch_engine::{
     random::{Purpose, below, generator},

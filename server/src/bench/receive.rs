@@ -8,7 +8,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use super::{Error, meter::Cost, steady_state::SteadyState};
+use super::{error::Error, meter::Cost, steady_state::SteadyState};
 use equibatch_transport as receive;
 use equibatch_transport::{
     BatchReceiver, MAX_FRAME_SIZE, SharedBatchReceiver, SizeLimits, with_flow_control,

@@ -8,12 +8,13 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Error, Report,
     engine::{self, runtime},
+    error::Error,
     fixture::Fixture,
     interleaved::{Interleaved, Rounds},
     meter::Cost,
     receive::Receiver,
+    report::Report,
     steady_state::{SETTLE_TIME, SteadyState},
     tcp_baseline,
 };

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    Error,
+    error::Error,
     fixture::Fixture,
     meter::{Cost, Meter},
 };

@@ -6,7 +6,6 @@ mod download;
 mod explain;
 mod health;
 mod health_check;
-mod manual;
 mod preview;
 mod recipe;
 mod stats;
@@ -17,19 +16,15 @@ pub(crate) use check::check;
 pub(crate) use download::download;
 pub(crate) use explain::explain;
 pub(crate) use health::health;
-pub(crate) use manual::{completions, man};
 pub(crate) use preview::preview;
 pub(crate) use recipe::recipe;
 pub(crate) use stats::stats;
 pub(crate) use verify::verify;
 
-use std::{
-    io::{self, Write as _},
-    num::NonZeroUsize,
-    path::Path,
-};
+use std::{num::NonZeroUsize, path::Path};
 
 use anyhow::{Context as _, anyhow};
+use equibatch_cli::terminal;
 use equibatch_engine::{
     dataset::{self, Dataset, ScanOptions},
     pipeline::{Engine, EngineConfig, Error, Explained, ResumeError, StreamSpec},
@@ -42,7 +37,7 @@ use crate::exit::{Failure, INPUT, SYSTEM, USAGE};
 
 /// Scans `dir` leniently: any number of classes is accepted.
 fn scan_lenient(dir: &Path, scan: &ScanArgs) -> Result<Dataset, Failure> {
-    let options = ScanOptions::try_from(scan).map_err(|error| USAGE.failure(error))?;
+    let options = ScanOptions::try_from(&scan.split).map_err(|error| USAGE.failure(error))?;
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
     dataset::scan_lenient(&name, dir, &options).map_err(|error| INPUT.failure(error))
 }
@@ -50,7 +45,7 @@ fn scan_lenient(dir: &Path, scan: &ScanArgs) -> Result<Dataset, Failure> {
 /// The stream and the batch of `dir` that `selector` selects.
 fn explain_batch(dir: &Path, selector: &BatchSelector) -> Result<(StreamSpec, Vec<Explained>), Failure> {
     let spec = StreamSpec::try_from(selector).map_err(|error| USAGE.failure(error))?;
-    let options = ScanOptions::try_from(&selector.scan).map_err(|error| USAGE.failure(error))?;
+    let options = ScanOptions::try_from(&selector.scan.split).map_err(|error| USAGE.failure(error))?;
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
     let dataset = Dataset::scan(&name, dir, &options).map_err(|error| INPUT.failure(error))?;
     let config = EngineConfig {
@@ -87,9 +82,5 @@ fn print<T: Serialize>(report: &T, json: bool, text: impl FnOnce(&T) -> String) 
     } else {
         text(report)
     };
-    match io::stdout().write_all(text.as_bytes()) {
-        // The reader closed the pipe, such as `head`.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.map_err(|error| SYSTEM.failure(error)),
-    }
+    terminal::print(text.as_bytes()).map_err(|error| SYSTEM.failure(error))
 }

@@ -1,3 +1,4 @@
+use equibatch_cli::terminal;
 use equibatch_engine::augment::{
     self, Recipe,
     text::{Fallback, PARTS, PRESETS, Parameter, Part, Preset},
@@ -11,7 +12,7 @@ use crate::exit::{Failure, SYSTEM, USAGE};
 
 /// Prints a recipe with every parameter by name, or all presets and operations.
 pub(crate) fn recipe(args: &args::Recipe) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
+    let mut out = vec![];
     let written = match &args.text {
         None if args.json => writeln!(out, "{:#}", listing()),
         None => everything(&mut out),
@@ -25,11 +26,8 @@ pub(crate) fn recipe(args: &args::Recipe) -> Result<(), Failure> {
             }
         }
     };
-    match written {
-        // The reader closed the pipe, such as `head`.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.map_err(|error| SYSTEM.failure(error)),
-    }
+    let printed = written.and_then(|()| terminal::print(&out));
+    printed.map_err(|error| SYSTEM.failure(error))
 }
 
 /// All presets and operations with their parameters, as JSON.

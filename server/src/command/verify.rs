@@ -18,7 +18,7 @@ struct VerifyOutput {
 
 /// Verifies a data set, and deletes, moves or converts files as requested.
 pub(crate) fn verify(args: &Verify) -> Result<(), Failure> {
-    let options = VerifyOptions::try_from(args).map_err(|error| USAGE.failure(error))?;
+    let options = VerifyOptions::from(args);
     let fix_options = FixOptions::try_from(args).map_err(|error| USAGE.failure(error))?;
     let dataset = scan_lenient(&args.dir, &args.scan)?;
     verify::check_folders(&dataset.root, &fix_options).map_err(|error| USAGE.failure(error))?;

@@ -1,6 +1,6 @@
 //! Conversion of the arguments of `explain` and `preview` to a stream.
 
-use super::Error;
+use super::error::{Error, invalid};
 use crate::args;
 use equibatch_engine::{
     augment::Recipe,
@@ -15,11 +15,6 @@ impl TryFrom<&args::BatchSelector> for StreamSpec {
 
     /// The stream of a client that requests these parameters and otherwise the defaults, with u8 tensors in NHWC order.
     fn try_from(args: &args::BatchSelector) -> Result<Self, Error> {
-        let invalid = |option, value: &str, reason| Error::Value {
-            option,
-            value: value.to_owned(),
-            reason,
-        };
         let split = Split::from_name(&args.part)
             .ok_or_else(|| invalid("--part", &args.part, "expected train, valid or test"))?;
         let policy: Policy = args

@@ -7,8 +7,13 @@ use std::{
     time::Duration,
 };
 
-use super::{Error, bytes, fraction, invalid};
-use crate::args::{self, ScanArgs};
+use clap::ValueEnum as _;
+
+use super::{
+    error::{Error, invalid},
+    number::{bytes, fraction},
+};
+use crate::args::{self, SplitArgs};
 use equibatch_engine::{
     dataset::{Orientation, ScanOptions, SplitMethod},
     tensor::TensorSpec,
@@ -19,14 +24,14 @@ use equibatch_tools::{
     verify::{self, Conversion, FindingKind, FixOptions, Removal},
 };
 
-impl TryFrom<&ScanArgs> for ScanOptions {
+impl TryFrom<&SplitArgs> for ScanOptions {
     type Error = Error;
 
-    fn try_from(args: &ScanArgs) -> Result<Self, Error> {
+    fn try_from(args: &SplitArgs) -> Result<Self, Error> {
         Ok(Self {
             valid_fraction: fraction("--valid-fraction", args.valid_fraction)?,
             split_seed: args.split_seed,
-            split_method: match args.split {
+            split_method: match args.method {
                 args::Split::Stratified => SplitMethod::Stratified,
                 args::Split::Random => SplitMethod::Random,
             },
@@ -69,21 +74,12 @@ impl TryFrom<&args::Stats> for stats::StatsOptions {
     }
 }
 
-impl TryFrom<&args::Verify> for verify::VerifyOptions {
-    type Error = Error;
-
-    fn try_from(args: &args::Verify) -> Result<Self, Error> {
-        if args.similar > Self::MAX_DISTANCE {
-            return Err(invalid(
-                "--similar",
-                &args.similar,
-                "expected a number from 0 to 11",
-            ));
-        }
-        Ok(Self {
+impl From<&args::Verify> for verify::VerifyOptions {
+    fn from(args: &args::Verify) -> Self {
+        Self {
             min_side: args.min_size,
             near: (!args.exact).then_some(args.similar),
-        })
+        }
     }
 }
 
@@ -91,24 +87,13 @@ impl TryFrom<&args::Verify> for FixOptions {
     type Error = Error;
 
     fn try_from(args: &args::Verify) -> Result<Self, Error> {
-        if !(1..=100).contains(&args.quality) {
-            return Err(invalid(
-                "--quality",
-                &args.quality,
-                "expected a number from 1 to 100",
-            ));
-        }
         let converts = args.out.is_some() || args.in_place;
-        match args.max_size {
-            Some(0) => return Err(invalid("--max-size", &0, "expected a whole number of at least 1")),
-            Some(size) if !converts => {
-                return Err(invalid(
-                    "--max-size",
-                    &size,
-                    "it requires --out DIR or --in-place",
-                ));
-            }
-            _ => {}
+        if let (false, Some(size)) = (converts, args.max_size) {
+            return Err(invalid(
+                "--max-size",
+                &size,
+                "it requires --out DIR or --in-place",
+            ));
         }
         let is_used = args.delete || args.quarantine.is_some() || args.out.is_some();
         if let (false, Some(kind)) = (is_used, args.kinds.first()) {
@@ -146,7 +131,7 @@ impl TryFrom<&args::Verify> for FixOptions {
 }
 
 fn kind(name: &str) -> Result<FindingKind, Error> {
-    let kind = FindingKind::ALL.into_iter().find(|kind| kind.name() == name);
+    let kind = FindingKind::from_str(name, false).ok();
     kind.filter(|kind| *kind != FindingKind::Unreadable)
         .ok_or_else(|| {
             invalid(

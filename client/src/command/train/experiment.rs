@@ -5,8 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result};
-use equibatch_cli::files;
+use anyhow::Result;
+use equibatch_cli::files::{self, cannot_write};
 
 use super::single_run::{RunSettings, Trainer};
 use crate::{
@@ -43,9 +43,9 @@ pub(super) fn start(trainer: &Trainer, args: &Train, plans: &[RunPlan]) -> Resul
     }
     let file = folder.join(FILE);
     let text = serde_json::to_string_pretty(plans).expect("plans are serialisable");
-    let shown = || format!("cannot write {}", file.display());
-    let created = files::create_folder(&folder).with_context(shown)?;
-    files::create(&file, format!("{text}\n").as_bytes()).with_context(shown)?;
+    let failed = cannot_write(&file);
+    let created = files::create_folder(&folder).map_err(&failed)?;
+    files::create(&file, format!("{text}\n").as_bytes()).map_err(&failed)?;
     let trained = stages(trainer, &folder, plans, None);
     let has_begun = || {
         let mut plans = plans.iter();

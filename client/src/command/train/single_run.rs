@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use equibatch_cli::files;
+use equibatch_cli::files::{self, cannot_write};
 
 use super::messages::{load_message, start_message};
 use crate::{
@@ -24,7 +24,7 @@ use crate::{
         checkpoint::{Checkpoint, ResumeState},
         fit::{Fit, FitOutcome},
         learner::Learner,
-        membership::{Membership, changes_since},
+        membership::Membership,
         metrics::Metric,
         progress::{Output, ProgressReporter},
         report::table::percent,
@@ -166,7 +166,11 @@ impl Trainer {
         check_precision(config.precision, self.context.options.device)?;
         let checkpoint: Checkpoint = run.load_checkpoint(&config)?;
         let description = self.context.servers.describe(&config.dataset)?;
-        if let Some(changes) = changes_since(&checkpoint.progress, &self.context.servers, &description)? {
+        let then = &checkpoint.progress;
+        if let Some(changes) = then
+            .images
+            .changes_since(&then.config, &self.context.servers, &description)?
+        {
             let load = run.checkpoint_path();
             let hint = format!(
                 "{changes}; start a new run from its weights with --load {}",
@@ -277,10 +281,8 @@ impl Trainer {
         }
         if let Some(path) = settings.save {
             let shown = path.display();
-            let bytes = fs::read(run.checkpoint_path());
-            bytes
-                .and_then(|bytes| files::replace(path, &bytes))
-                .with_context(|| format!("cannot write {shown}"))?;
+            let bytes = fs::read(run.checkpoint_path()).map_err(cannot_write(path))?;
+            files::write(path, &bytes)?;
             print(&format!(
                 "saved: {shown}; start another run from it with --load {shown}"
             ));

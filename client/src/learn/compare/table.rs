@@ -2,15 +2,17 @@
 
 use std::fmt::Write as _;
 
+use equibatch_cli::terminal::ruled_table;
+
 use super::{ArmTest, Comparison, McNemar, MeanStd};
 use crate::learn::metrics::MIN_FOR_PERCENT;
-use crate::learn::report::table::{aligned, confusion, percent};
+use crate::learn::report::table::{confusion, percent};
 use crate::learn::text::counted;
 
 /// Mean and standard deviation of every arm, the confusion matrices over all repeats, and McNemar's tests.
 #[must_use]
 pub fn text(comparison: &Comparison) -> String {
-    let mut text = aligned(&rows(comparison));
+    let mut text = ruled_table(&rows(comparison));
     for arm in &comparison.arms {
         let repeats = counted(arm.seeds.len(), "repeat");
         let _ = write!(
@@ -29,7 +31,7 @@ pub fn text(comparison: &Comparison) -> String {
                 .into_iter()
                 .map(|(name, test)| cells(name, test)),
         );
-        let _ = write!(text, "\n{}", aligned(&rows));
+        let _ = write!(text, "\n{}", ruled_table(&rows));
     }
     text
 }

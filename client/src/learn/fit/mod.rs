@@ -30,6 +30,7 @@ use super::{
     metrics::Metrics,
     run::{self, RunFolder},
 };
+use equibatch_cli::files::WriteError;
 use equibatch_stream as stream;
 use equibatch_stream::{Batch, BottleneckReport, Servers, Split};
 
@@ -68,6 +69,9 @@ pub enum Error {
     /// The run's folder.
     #[error(transparent)]
     Run(#[from] run::Error),
+    /// A file of the run.
+    #[error(transparent)]
+    Write(#[from] WriteError),
 }
 
 /// How training ended.

@@ -1,6 +1,8 @@
 //! Evaluates a run's model, and saves the images of largest loss.
 
-use std::{fs, io, path::PathBuf};
+use std::fs;
+
+use equibatch_cli::files::{WriteError, cannot_write};
 
 use super::{Interpretation, TopLoss, TopLossRecord, TopLosses, overlay};
 use crate::learn::{
@@ -36,20 +38,8 @@ pub enum Error {
     #[error(transparent)]
     Runtime(#[from] runtime::Error),
     /// A file of the report cannot be written.
-    #[error("cannot write {}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-}
-
-impl From<(PathBuf, io::Error)> for Error {
-    fn from((path, source): (PathBuf, io::Error)) -> Self {
-        Self::Write { path, source }
-    }
+    #[error(transparent)]
+    Write(#[from] WriteError),
 }
 
 /// Evaluates a run's model, and saves the images of largest loss with their Grad-CAM maps.
@@ -95,7 +85,7 @@ impl RunInterpreter<'_> {
         let paths = self.servers.paths(&config.dataset, &samples).unwrap_or_default();
 
         let folder = Interpretation::folder(run.path());
-        fs::create_dir_all(&folder).map_err(|source| Error::Write { path: folder, source })?;
+        fs::create_dir_all(&folder).map_err(cannot_write(&folder))?;
         // Grad-CAM is optional.
         let (mut attention, without_attention) = match self.attention(run, config) {
             Ok(attention) => (Some(attention), None),

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use equibatch_cli::files;
+use equibatch_cli::files::{self, WriteError, cannot_write};
 use equibatch_stream::Split;
 use image::{ImageFormat, RgbImage};
 use serde::{Deserialize, Serialize};
@@ -64,26 +64,26 @@ impl Interpretation {
     ///
     /// # Errors
     ///
-    /// The path and the IO error.
-    pub fn write(&self, run: &Path) -> Result<(), (PathBuf, io::Error)> {
+    /// If the file cannot be written.
+    pub fn write(&self, run: &Path) -> Result<(), WriteError> {
         let text = serde_json::to_string_pretty(self).expect("metrics are plain data");
         let path = Self::path(run);
-        files::replace(&path, format!("{text}\n").as_bytes()).map_err(|error| (path, error))
+        files::write(&path, format!("{text}\n").as_bytes())
     }
 
     /// Writes an image into a run's folder as PNG.
     ///
     /// # Errors
     ///
-    /// The path and the IO error.
-    pub fn write_picture(run: &Path, name: &str, picture: &RgbImage) -> Result<(), (PathBuf, io::Error)> {
+    /// If the file cannot be written.
+    pub fn write_picture(run: &Path, name: &str, picture: &RgbImage) -> Result<(), WriteError> {
         let path = Self::folder(run).join(name);
         let mut png = Cursor::new(vec![]);
         picture
             .write_to(&mut png, ImageFormat::Png)
             .map_err(io::Error::other)
             .and_then(|()| files::replace(&path, png.get_ref()))
-            .map_err(|error| (path, error))
+            .map_err(cannot_write(&path))
     }
 
     /// Reads the interpretation of the run in `run`; `None` if there is none or it cannot be parsed.

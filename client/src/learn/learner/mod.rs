@@ -8,10 +8,11 @@
 mod error;
 mod inputs;
 mod spec;
+mod step_report;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-pub use self::error::Error;
+pub use self::{error::Error, step_report::StepReport};
 use super::{
     card::ModelCard,
     checkpoint::{Checkpoint, ResumeState},
@@ -23,31 +24,11 @@ use super::{
 };
 use equibatch_stream::Batch;
 use equibatch_training::{
-    program::{self, LayerGroup, ModelSpec, Optimizer, Precision},
+    program::{self, ModelSpec, Optimizer, Precision},
     runtime::{Classifier, DeviceState, OperatorTime, Runtime, SessionOptions, Tensor},
     schedule::OneCycle,
     trainer::{Stepper, stepper::model_of},
 };
-
-/// Result of a step.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct StepReport {
-    /// Loss of the batch.
-    pub loss: f64,
-    /// Largest learning rate of all layer groups.
-    pub learning_rate: f64,
-    /// Gradient norm before clipping; absent without clipping or if the step was skipped.
-    pub gradient_norm: Option<f64>,
-    /// Loss scale; absent if the loss is not scaled.
-    pub loss_scale: Option<f32>,
-    /// Whether the step was skipped because a gradient was not finite. Only with loss scaling; otherwise the run fails.
-    /// then.
-    pub is_skipped: bool,
-    /// Learning rate of each layer group.
-    pub rates: [f64; LayerGroup::ALL.len()],
-    /// Momentum (Adam's β₁).
-    pub momentum: f64,
-}
 
 /// A model in training.
 #[derive(Debug)]

@@ -3,6 +3,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use super::{Metrics, Proportion, summary::TOP};
+use crate::serde_text::string_conversions;
 
 /// A metric of [`Metrics`] by name: a column of a table, or the criterion of the best model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,11 +134,7 @@ impl fmt::Display for Metric {
     }
 }
 
-impl From<Metric> for String {
-    fn from(metric: Metric) -> Self {
-        metric.to_string()
-    }
-}
+string_conversions!(Metric);
 
 /// Unknown metric.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -169,14 +166,6 @@ impl FromStr for Metric {
             _ => None,
         };
         metric.ok_or_else(|| ParseMetricError(text.to_owned()))
-    }
-}
-
-impl TryFrom<String> for Metric {
-    type Error = ParseMetricError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
     }
 }
 

@@ -5,19 +5,18 @@ use std::{
     io::{self, Write},
 };
 
+use clap::ValueEnum;
+
 use super::Prediction;
 
 /// Output format of results.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum PrintFormat {
     /// Aligned columns.
-    Table {
-        /// Width of the longest image name, in characters.
-        width: usize,
-    },
-    /// Comma-separated values with a header, quoted as in RFC 4180.
+    Table,
+    /// Comma-separated values.
     Csv,
-    /// JSON Lines.
+    /// One object per line.
     Json,
 }
 
@@ -28,29 +27,38 @@ pub struct Printer<'a, W> {
     style: PrintFormat,
     classes: &'a [String],
     top: usize,
+    width: usize,
 }
 
 impl<'a, W: Write> Printer<'a, W> {
-    /// Creates a printer and writes the header, if the format has one. At most `top` classes are written per image.
+    /// Creates a printer and writes the header, if the format has one. At most `top` classes are written per image, whose
+    /// name has at most `width` characters.
     ///
     /// # Errors
     ///
     /// If `out` fails.
-    pub fn new(out: W, style: PrintFormat, classes: &'a [String], top: usize) -> io::Result<Self> {
+    pub fn new(
+        out: W,
+        style: PrintFormat,
+        classes: &'a [String],
+        top: usize,
+        width: usize,
+    ) -> io::Result<Self> {
         let top = top.min(classes.len());
         let mut printer = Self {
             out,
             style,
             classes,
             top,
+            width,
         };
         match style {
-            PrintFormat::Table { width } => {
+            PrintFormat::Table => {
                 let cells = (1..=top).map(|place| match place {
                     1 => "class".to_owned(),
                     place => format!("{place}."),
                 });
-                let line = printer.columns("image", width, cells);
+                let line = printer.columns("image", cells);
                 writeln!(printer.out, "{line}")?;
             }
             PrintFormat::Csv => {
@@ -78,11 +86,11 @@ impl<'a, W: Write> Printer<'a, W> {
     pub fn prediction(&mut self, name: &str, prediction: &Prediction) -> io::Result<()> {
         let top = prediction.top(self.top);
         match self.style {
-            PrintFormat::Table { width } => {
+            PrintFormat::Table => {
                 let cells = top
                     .iter()
                     .map(|&(class, share)| format!("{} {:.1} %", self.classes[class], share * 100.0));
-                let line = self.columns(name, width, cells);
+                let line = self.columns(name, cells);
                 writeln!(self.out, "{line}")
             }
             PrintFormat::Csv => {
@@ -115,8 +123,8 @@ impl<'a, W: Write> Printer<'a, W> {
     /// If `out` fails.
     pub fn failure(&mut self, name: &str, error: &str) -> io::Result<()> {
         match self.style {
-            PrintFormat::Table { width } => {
-                let line = self.columns(name, width, std::iter::once(format!("({error})")));
+            PrintFormat::Table => {
+                let line = self.columns(name, std::iter::once(format!("({error})")));
                 writeln!(self.out, "{line}")
             }
             PrintFormat::Csv => {
@@ -140,7 +148,7 @@ impl<'a, W: Write> Printer<'a, W> {
         self.out.flush()
     }
 
-    fn columns(&self, name: &str, width: usize, cells: impl Iterator<Item = String>) -> String {
+    fn columns(&self, name: &str, cells: impl Iterator<Item = String>) -> String {
         // The longest class name followed by `100.0 %`.
         let cell = 8 + self
             .classes
@@ -148,6 +156,7 @@ impl<'a, W: Write> Printer<'a, W> {
             .map(|class| class.chars().count())
             .max()
             .unwrap_or(0);
+        let width = self.width;
         let mut line = format!("{name:<width$}");
         for text in cells {
             let _ = write!(line, "  {text:<cell$}");
@@ -176,7 +185,7 @@ mod tests {
             probabilities: vec![0.25, 0.625, 0.125],
         };
         let mut out = vec![];
-        let mut printer = Printer::new(&mut out, style, &classes, top).expect("memory");
+        let mut printer = Printer::new(&mut out, style, &classes, top, 9).expect("memory");
         printer.prediction("a.jpg", &prediction).expect("memory");
         printer.failure("b \"x\".jpg", "cut off").expect("memory");
         String::from_utf8(out).expect("text")
@@ -189,10 +198,7 @@ mod tests {
             "a.jpg      flower 62.5 %        bird, small 25.0 %",
             "b \"x\".jpg  (cut off)",
         ];
-        assert_eq!(
-            printed(PrintFormat::Table { width: 9 }, 2),
-            lines.join("\n") + "\n"
-        );
+        assert_eq!(printed(PrintFormat::Table, 2), lines.join("\n") + "\n");
     }
 
     #[test]

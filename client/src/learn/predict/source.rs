@@ -1,10 +1,11 @@
 //! Sources of images to classify: files, folders and streams.
 
 use std::{
-    fs,
     io::{self, BufRead, Read},
     path::{Path, PathBuf},
 };
+
+use walkdir::{DirEntry, WalkDir};
 
 /// Extensions of images in folders. A file named explicitly is tried regardless of its name.
 const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "bmp", "gif"];
@@ -68,37 +69,27 @@ pub fn sources(path: &Path) -> Result<Vec<ImageSource>, NoImages> {
     if !path.is_dir() {
         return Ok(vec![ImageSource::of_file(path.to_path_buf())]);
     }
-    let mut found = vec![];
-    search(path, &mut found);
+    let is_visible = |entry: &DirEntry| !entry.file_name().to_string_lossy().starts_with('.');
+    let entries = WalkDir::new(path).min_depth(1).sort_by_file_name();
+    let source = |entry: Result<DirEntry, walkdir::Error>| match entry {
+        Ok(entry) => {
+            let is_source = is_image(entry.path()) && !entry.path().is_dir();
+            is_source.then(|| ImageSource::of_file(entry.into_path()))
+        }
+        Err(error) => {
+            let name = error.path().unwrap_or(path).display().to_string();
+            let error = error.into_io_error();
+            let bytes = SourceBytes::Unreadable(error.unwrap_or_else(|| io::ErrorKind::Other.into()));
+            Some(ImageSource { name, bytes })
+        }
+    };
+    let entries = entries.into_iter().filter_entry(is_visible);
+    let found: Vec<ImageSource> = entries.filter_map(source).collect();
     if found.is_empty() {
         let path = path.to_path_buf();
         return Err(NoImages { path });
     }
     Ok(found)
-}
-
-fn search(folder: &Path, found: &mut Vec<ImageSource>) {
-    let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-    let mut entries = match entries {
-        Ok(entries) => entries,
-        Err(error) => {
-            let (name, bytes) = (folder.display().to_string(), SourceBytes::Unreadable(error));
-            found.push(ImageSource { name, bytes });
-            return;
-        }
-    };
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        let path = entry.path();
-        if entry.file_name().to_string_lossy().starts_with('.') {
-            continue;
-        }
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            search(&path, found);
-        } else if is_image(&path) && !path.is_dir() {
-            found.push(ImageSource::of_file(path));
-        }
-    }
 }
 
 fn is_image(path: &Path) -> bool {
@@ -138,6 +129,8 @@ fn path_of(bytes: &[u8]) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

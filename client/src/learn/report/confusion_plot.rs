@@ -1,11 +1,8 @@
 //! The confusion matrix as a picture.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use equibatch_cli::files;
+use equibatch_cli::files::{self, WriteError};
 
 use super::canvas::{self, Align, Canvas, Color, Font, Picture, Stroke, width};
 use crate::learn::metrics::Metrics;
@@ -23,14 +20,8 @@ pub enum Error {
         source: canvas::Error,
     },
     /// The file could not be written.
-    #[error("cannot write {}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Write(#[from] WriteError),
 }
 
 /// Longer class names are truncated, to leave space for the matrix.
@@ -107,10 +98,7 @@ impl<'a> ConfusionPlot<'a> {
             path: path.to_path_buf(),
             source,
         })?;
-        files::replace(path, &bytes).map_err(|source| Error::Write {
-            path: path.to_path_buf(),
-            source,
-        })
+        Ok(files::write(path, &bytes)?)
     }
 
     fn side(&self) -> f64 {

@@ -1,9 +1,8 @@
 //! Chart and table of a learning-rate sweep.
 
-use super::{
-    chart::{Axis, Chart, LineStyle, Series},
-    table::aligned,
-};
+use equibatch_cli::terminal::ruled_table;
+
+use super::chart::{Axis, Chart, LineStyle, Series};
 use crate::learn::finder::{Suggestions, Sweep, SweepPoint, usable};
 
 /// Steps between the lines of a table.
@@ -50,7 +49,7 @@ pub fn table(sweep: &Sweep) -> String {
             ]);
         }
     }
-    aligned(&rows)
+    ruled_table(&rows)
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use equibatch_cli::terminal::ruled_table;
+
 use crate::learn::metrics::{ConfusedPair, Metric, Metrics, Proportion, most_confused};
 
 /// Most classes of a confusion matrix as a table; for more, confused pairs are listed.
@@ -27,7 +29,7 @@ pub fn classes(metrics: &Metrics) -> String {
             .to_vec(),
     ];
     rows.extend(class_rows(metrics));
-    let mut text = aligned(&rows);
+    let mut text = ruled_table(&rows);
     let of_the_whole = whole(metrics.classes.len())
         .map(|metric| format!("{} {}", metric.title(), metric.show(Some(metrics))));
     let words: Vec<String> = of_the_whole.collect();
@@ -65,7 +67,7 @@ pub fn confusion(metrics: &Metrics) -> String {
         .to_vec();
     let shown = pairs.iter().take(PAIRS).cloned();
     let rows: Vec<Vec<String>> = std::iter::once(header).chain(shown).collect();
-    let mut text = aligned(&rows);
+    let mut text = ruled_table(&rows);
     if pairs.len() > PAIRS {
         let _ = writeln!(text, "and {} more pairs", pairs.len() - PAIRS);
     }
@@ -102,7 +104,7 @@ fn confusion_matrix(metrics: &Metrics) -> String {
                 .collect(),
         );
     }
-    aligned(&rows)
+    ruled_table(&rows)
 }
 
 /// Several models side by side: recall of each class, then the metrics of the whole split. `training` are the training images of each class
@@ -135,7 +137,7 @@ pub fn side_by_side(models: &[NamedMetrics], training: Option<&[u64]>) -> String
     for metric in whole(first.metrics.classes.len()) {
         line(metric.title(), &|metrics| metric.show(Some(metrics)));
     }
-    aligned(&rows)
+    ruled_table(&rows)
 }
 
 /// The metrics of a whole split.
@@ -151,40 +153,6 @@ fn whole(classes: usize) -> impl Iterator<Item = Metric> {
 #[must_use]
 pub fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", share * 100.0))
-}
-
-/// Aligns columns: the first to the left, the others to the right; with a line below the first row.
-pub(in crate::learn) fn aligned(rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        rows.iter()
-            .filter_map(|row| row.get(column))
-            .map(|cell| cell.chars().count())
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let mut text = String::new();
-    for (index, row) in rows.iter().enumerate() {
-        let mut line = String::new();
-        for (column, cell) in row.iter().enumerate() {
-            let width = widths[column];
-            let _ = if column == 0 {
-                write!(line, "{cell:<width$}")
-            } else {
-                write!(line, "  {cell:>width$}")
-            };
-        }
-        let _ = writeln!(text, "{}", line.trim_end());
-        if index == 0 {
-            let _ = writeln!(
-                text,
-                "{}",
-                "-".repeat(widths.iter().sum::<usize>() + 2 * columns.saturating_sub(1))
-            );
-        }
-    }
-    text
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use ureq::{
 };
 
 use super::{
-    DownloadOptions,
+    options::DownloadOptions,
     ssrf_guard::{PrivateAddressError, SsrfGuardResolver},
 };
 use equibatch_engine::{

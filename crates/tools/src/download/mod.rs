@@ -27,17 +27,17 @@
 mod fetch;
 mod fetch_queue;
 mod list;
+mod options;
 mod ssrf_guard;
 mod text;
 
 pub use list::{ClassList, Error as ListError};
+pub use options::{DownloadOptions, PrivateAddresses};
 pub use text::text;
 
 use std::{
     collections::BTreeSet,
-    fs, io,
-    net::IpAddr,
-    num::NonZeroUsize,
+    fs,
     path::{Path, PathBuf},
     sync::Mutex,
     time::{Duration, Instant},
@@ -49,70 +49,7 @@ use self::{
     fetch::{Client, FetchError},
     fetch_queue::{FetchQueue, FetchTask},
 };
-use equibatch_cli::files;
-
-/// Policy for non-public addresses.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PrivateAddresses {
-    /// Refuse all of them.
-    Refused,
-    /// Allow only these.
-    Only(Vec<IpAddr>),
-    /// Allow all of them.
-    Allowed,
-}
-
-/// How images are downloaded.
-#[derive(Clone, Debug)]
-pub struct DownloadOptions {
-    /// Folder of the class folders.
-    pub out: PathBuf,
-    /// Largest number of lines read of each list; `None`: all.
-    pub max_pics: Option<usize>,
-    /// Concurrent connections.
-    pub jobs: NonZeroUsize,
-    /// Concurrent connections per host.
-    pub per_host: NonZeroUsize,
-    /// Retries after a transient error.
-    pub retries: u32,
-    /// Delay before the first retry, doubled for each further one. A longer Retry-After is honoured up to
-    /// [`DownloadOptions::longest_wait`].
-    pub backoff: Duration,
-    /// Longest Retry-After that is honoured.
-    pub longest_wait: Duration,
-    /// Timeout of name resolution, connecting, and each read and write.
-    pub timeout: Duration,
-    /// Total timeout of one attempt.
-    pub max_time: Duration,
-    /// Largest file, in bytes.
-    pub max_bytes: u64,
-    /// Policy for non-public addresses.
-    pub private: PrivateAddresses,
-    /// Value of the User-Agent header.
-    pub user_agent: String,
-}
-
-impl DownloadOptions {
-    /// Defaults: 16 connections, 4 per host, 3 retries.
-    #[must_use]
-    pub fn new(out: impl Into<PathBuf>) -> Self {
-        let few = |count| NonZeroUsize::new(count).expect("not zero");
-        Self {
-            out: out.into(),
-            max_pics: None,
-            jobs: few(16),
-            per_host: few(4),
-            retries: 3,
-            backoff: Duration::from_millis(500),
-            longest_wait: Duration::from_secs(60),
-            timeout: Duration::from_secs(10),
-            max_time: Duration::from_secs(120),
-            max_bytes: 32 << 20,
-            private: PrivateAddresses::Refused,
-            user_agent: concat!("equibatch/", env!("CARGO_PKG_VERSION")).to_owned(),
-        }
-    }
-}
+use equibatch_cli::files::{self, WriteError, cannot_write};
 
 /// The result of a download.
 #[derive(Clone, Debug, Serialize)]
@@ -171,13 +108,8 @@ pub enum Error {
         out: PathBuf,
     },
     /// A folder or file that cannot be written.
-    #[error("cannot write {}", path.display())]
-    Write {
-        /// The folder or file.
-        path: PathBuf,
-        /// The I/O error.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Write(#[from] WriteError),
 }
 
 /// Downloads the missing images of `lists`. `progress` is called once per finished line.
@@ -236,13 +168,10 @@ pub fn download(
 /// Creates the folder of a class.
 fn folder(out: &Path, class: &str) -> Result<PathBuf, Error> {
     let path = out.join(class);
-    let failed = |source| Error::Write {
-        path: path.clone(),
-        source,
-    };
-    fs::create_dir_all(&path).map_err(failed)?;
-    let real = path.canonicalize().map_err(failed)?;
-    if real != out.canonicalize().map_err(failed)?.join(class) {
+    let (real, real_out) = fs::create_dir_all(&path)
+        .and_then(|()| Ok((path.canonicalize()?, out.canonicalize()?)))
+        .map_err(cannot_write(&path))?;
+    if real != real_out.join(class) {
         return Err(Error::Elsewhere {
             path,
             out: out.to_owned(),
@@ -252,14 +181,11 @@ fn folder(out: &Path, class: &str) -> Result<PathBuf, Error> {
 }
 
 /// The numbers of the files in `folder`.
-fn present(folder: &Path) -> Result<BTreeSet<usize>, Error> {
-    let failed = |source| Error::Write {
-        path: folder.to_owned(),
-        source,
-    };
+fn present(folder: &Path) -> Result<BTreeSet<usize>, WriteError> {
+    let failed = cannot_write(folder);
     let mut numbers = BTreeSet::new();
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let name = entry.map_err(failed)?.file_name();
+    for entry in fs::read_dir(folder).map_err(&failed)? {
+        let name = entry.map_err(&failed)?.file_name();
         numbers.extend(name.to_str().and_then(list::number));
     }
     Ok(numbers)
@@ -285,8 +211,8 @@ impl Downloader<'_> {
                     .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             });
             // Joins all threads, then returns the first error.
-            let ended: Vec<Result<(), Error>> = ended.collect();
-            ended.into_iter().collect::<Result<(), Error>>()
+            let ended: Vec<Result<(), WriteError>> = ended.collect();
+            ended.into_iter().collect::<Result<(), WriteError>>()
         });
         stopped?;
         let mut report = self
@@ -299,7 +225,7 @@ impl Downloader<'_> {
         Ok(report)
     }
 
-    fn work(&self, progress: &impl Fn()) -> Result<(), Error> {
+    fn work(&self, progress: &impl Fn()) -> Result<(), WriteError> {
         while let Some(task) = self.queue.next() {
             match self.client.fetch(&task.url) {
                 Ok(image) => {
@@ -338,11 +264,11 @@ impl Downloader<'_> {
             .then(|| (Instant::now() + wait, fetch_error.retry_after.is_some()))
     }
 
-    fn store(&self, task: &FetchTask, image: &fetch::Fetched) -> Result<(), Error> {
+    fn store(&self, task: &FetchTask, image: &fetch::Fetched) -> Result<(), WriteError> {
         let class = &self.lists[task.class].class;
         let name = list::file_name(task.number, &task.url, image.format);
         let path = self.options.out.join(class).join(name);
-        files::create(&path, &image.bytes).map_err(|source| Error::Write { path, source })?;
+        files::create(&path, &image.bytes).map_err(cannot_write(&path))?;
         let mut report = self.report.lock().expect("no thread panics with the report");
         let class = &mut report.classes[task.class];
         class.fetched += 1;

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::PrivateAddresses;
+use super::options::PrivateAddresses;
 use ureq::{
     Error,
     config::Config,

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
-    DuplicateGroup, Finding, FindingKind, Member, file_report::FileReport, hamming_index,
+    file_report::FileReport,
+    hamming_index,
     perceptual_hash::PerceptualHash,
+    report::{DuplicateGroup, Finding, FindingKind, Member},
 };
 use equibatch_engine::dataset::{Dataset, Sample, Split};
 

@@ -4,7 +4,10 @@ use std::{error::Error, fs, io, io::Cursor, path::Path};
 
 use ::image::{ImageDecoder as _, ImageReader, metadata::Orientation as ExifOrientation};
 
-use super::{Finding, FindingKind, VerifyOptions, perceptual_hash::PerceptualHash};
+use super::{
+    perceptual_hash::PerceptualHash,
+    report::{Finding, FindingKind, VerifyOptions},
+};
 use crate::channel_stats::ChannelStats;
 use equibatch_engine::{
     dataset::Quarantined,
@@ -23,7 +26,7 @@ pub(super) struct FileReport {
     pub(super) hash: [u8; 32],
     pub(super) perceptual_hash: PerceptualHash,
     pub(super) blank: bool,
-    /// See [`super::Convertible`].
+    /// See [`Convertible`](super::report::Convertible).
     pub(super) plain: Option<u32>,
     format: Format,
     size: (u32, u32),

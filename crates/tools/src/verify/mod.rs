@@ -18,167 +18,36 @@
 //!
 //! # Layout
 //!
-//! `file_report` inspects one file. `perceptual_hash` is a 64-bit hash with a thumbnail, `hamming_index` finds hashes within a Hamming
-//! distance, `duplicates` groups identical and similar images. `misnamed` finds images without an image extension. `fix` deletes, moves
-//! and converts files. `text` formats the report.
+//! `report` has the findings. `file_report` inspects one file. `perceptual_hash` is a 64-bit hash with a thumbnail, `hamming_index` finds
+//! hashes within a Hamming distance, `duplicates` groups identical and similar images. `misnamed` finds images without an image extension.
+//! `fix` deletes and moves files, `convert` copies and converts images, `output_folders` checks the folders they are written to. `text`
+//! formats the report.
 
+mod convert;
 mod duplicates;
 mod file_report;
 mod fix;
+mod fix_options;
 mod hamming_index;
 mod misnamed;
+mod output_folders;
 mod perceptual_hash;
+mod report;
 mod text;
 
-pub use fix::{Action, ActionKind, Conversion, Error, FixOptions, FixOutcome, Removal, check_folders, fix};
+pub use fix::fix;
+pub use fix_options::{Action, ActionKind, Conversion, FixOptions, FixOutcome, Removal};
+pub use output_folders::{Error, check_folders};
+pub use report::{DuplicateGroup, Finding, FindingKind, Member, VerifyOptions, VerifyReport};
 pub use text::text;
 
 use equibatch_engine::{
-    dataset::{Dataset, Split, Warning},
+    dataset::{Dataset, Warning},
     decode::DecodeOptions,
 };
 use rayon::prelude::*;
-use serde::{Serialize, Serializer};
 
-use crate::verify::file_report::FileReport;
-
-/// Thresholds of the findings.
-#[derive(Clone, Copy, Debug)]
-pub struct VerifyOptions {
-    /// Images whose short side is below this many pixels are tiny.
-    pub min_side: u32,
-    /// Largest Hamming distance between the perceptual hashes of near duplicates, at most [`VerifyOptions::MAX_DISTANCE`]. `None` finds
-    /// byte-identical files only.
-    pub near: Option<u32>,
-}
-
-impl VerifyOptions {
-    /// Beyond this distance, hashes of unrelated images collide, and the search becomes slow.
-    pub const MAX_DISTANCE: u32 = 11;
-}
-
-/// The kind of a finding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FindingKind {
-    /// Not decodable.
-    Broken,
-    /// Exceeds the limits.
-    Refused,
-    /// Cannot be read.
-    Unreadable,
-    /// The extension does not match the content.
-    Extension,
-    /// Short side below the limit.
-    Tiny,
-    /// Uniform colour.
-    Blank,
-    /// Byte-identical.
-    Duplicate,
-    /// Near duplicate.
-    Near,
-}
-
-impl FindingKind {
-    /// All kinds, in report order.
-    pub const ALL: [Self; 8] = [
-        Self::Broken,
-        Self::Refused,
-        Self::Unreadable,
-        Self::Extension,
-        Self::Tiny,
-        Self::Blank,
-        Self::Duplicate,
-        Self::Near,
-    ];
-
-    /// The name in lower case.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Broken => "broken",
-            Self::Refused => "refused",
-            Self::Unreadable => "unreadable",
-            Self::Extension => "extension",
-            Self::Tiny => "tiny",
-            Self::Blank => "blank",
-            Self::Duplicate => "duplicate",
-            Self::Near => "near",
-        }
-    }
-}
-
-/// A defect of one file.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Finding {
-    /// The kind of defect.
-    pub kind: FindingKind,
-    /// Path relative to the root.
-    pub path: String,
-    /// Explanation, a lower-case clause.
-    pub detail: String,
-}
-
-/// Identical or similar images.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct DuplicateGroup {
-    /// [`FindingKind::Duplicate`] or [`FindingKind::Near`].
-    pub kind: FindingKind,
-    /// Whether they are in different splits.
-    pub leak: bool,
-    /// Whether they are in different classes.
-    pub conflict: bool,
-    /// At least two. The first is the one to keep: test before validation before training images, then by path.
-    pub members: Vec<Member>,
-}
-
-/// An image of a [`DuplicateGroup`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Member {
-    /// Path relative to the root.
-    pub path: String,
-    /// Class name.
-    pub class: String,
-    /// Split.
-    #[serde(serialize_with = "split_name")]
-    pub split: Split,
-}
-
-#[allow(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the signature that serde requires"
-)]
-fn split_name<S: Serializer>(split: &Split, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(split.name())
-}
-
-/// All findings.
-#[derive(Clone, Debug, Serialize)]
-pub struct VerifyReport {
-    /// The data set's root folder.
-    pub root: String,
-    /// Number of files inspected.
-    pub files: usize,
-    /// Number of decodable images among them.
-    pub images: usize,
-    /// Sorted by kind and path.
-    pub findings: Vec<Finding>,
-    /// Sorted by kind and path of the first member.
-    pub groups: Vec<DuplicateGroup>,
-    /// Warnings of the scan.
-    pub warnings: Vec<String>,
-    /// Decodable images, for conversion.
-    #[serde(skip)]
-    pub(crate) convertible: Vec<Convertible>,
-}
-
-/// A decodable image.
-#[derive(Clone, Debug)]
-pub(crate) struct Convertible {
-    pub(crate) path: String,
-    /// Longer side, in pixels, of an upright RGB JPEG; `None` for other images, which are always re-encoded.
-    pub(crate) plain: Option<u32>,
-}
+use self::{file_report::FileReport, report::Convertible};
 
 /// Inspects every file. `progress` is called once per file.
 #[must_use]
@@ -238,20 +107,6 @@ pub fn verify(dataset: &Dataset, options: &VerifyOptions, progress: &(impl Fn() 
         groups: duplicates::groups(dataset, &reports[..dataset.samples.len()], options.near),
         warnings: dataset.warnings.iter().map(ToString::to_string).collect(),
         convertible,
-    }
-}
-
-impl VerifyReport {
-    /// Number of files of `kind`; of each group all members but the first.
-    #[must_use]
-    pub fn count(&self, kind: FindingKind) -> usize {
-        let single = self
-            .findings
-            .iter()
-            .filter(|finding| finding.kind == kind)
-            .count();
-        let groups = self.groups.iter().filter(|group| group.kind == kind);
-        single + groups.map(|group| group.members.len() - 1).sum::<usize>()
     }
 }
 

@@ -1,6 +1,11 @@
 use std::fmt::Write as _;
 
-use super::{DuplicateGroup, FindingKind, VerifyReport, fix::ActionKind, fix::FixOutcome};
+use clap::ValueEnum as _;
+
+use super::{
+    fix_options::{ActionKind, FixOutcome},
+    report::{DuplicateGroup, FindingKind, VerifyReport},
+};
 use equibatch_cli::terminal::table;
 
 /// Formats a line for each finding and action, then the counts.
@@ -76,8 +81,8 @@ fn counts(report: &VerifyReport, outcome: &FixOutcome) -> String {
             rows.push(vec![name.to_owned(), count.to_string()]);
         }
     };
-    for kind in FindingKind::ALL {
-        row(kind.name(), report.count(kind));
+    for &kind in FindingKind::value_variants() {
+        row(&kind.name(), report.count(kind));
     }
     let groups = |is: fn(&DuplicateGroup) -> bool| report.groups.iter().filter(|group| is(group)).count();
     row("leaks between splits", groups(|group| group.leak));

@@ -1,12 +1,9 @@
 //! Figures with captions and text alternatives.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use equibatch_cli::files;
+use equibatch_cli::files::{self, WriteError};
 use image::{RgbImage, codecs::jpeg::JpegEncoder};
 use maud::{Markup, html};
 
@@ -53,12 +50,12 @@ impl Figure {
     ///
     /// # Errors
     ///
-    /// The path and the IO error.
-    pub fn save(&self, folder: &Path) -> Result<(), (PathBuf, io::Error)> {
+    /// If a file cannot be written.
+    pub fn save(&self, folder: &Path) -> Result<(), WriteError> {
         let files = [("svg", self.svg.as_bytes()), ("png", &self.png)];
         for (extension, bytes) in files {
             let path = folder.join(format!("{}.{extension}", self.id));
-            files::replace(&path, bytes).map_err(|error| (path, error))?;
+            files::write(&path, bytes)?;
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use equibatch_cli::files;
+use equibatch_cli::files::{self, WriteError, cannot_write};
 pub use page::page;
 pub use record::RunRecord;
 
@@ -45,14 +45,8 @@ pub enum Error {
         source: io::Error,
     },
     /// A file of the report cannot be written.
-    #[error("cannot write {}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Write(#[from] WriteError),
     /// A chart cannot be drawn.
     #[error(transparent)]
     Draw(#[from] canvas::Error),
@@ -68,11 +62,7 @@ pub fn write(folder: &Path) -> Result<PathBuf, Error> {
     let (page, figures) = page(&record)?;
     save(&figures, &folder.join("report"))?;
     let path = folder.join("report.html");
-    let written = files::replace(&path, page.to_html().as_bytes());
-    written.map_err(|source| Error::Write {
-        path: path.clone(),
-        source,
-    })?;
+    files::write(&path, page.to_html().as_bytes())?;
     Ok(path)
 }
 
@@ -80,16 +70,8 @@ pub fn write(folder: &Path) -> Result<PathBuf, Error> {
 ///
 /// # Errors
 ///
-/// [`Error::Write`] if a file cannot be written.
-pub fn save(figures: &[Figure], folder: &Path) -> Result<(), Error> {
-    fs::create_dir_all(folder).map_err(|source| Error::Write {
-        path: folder.to_path_buf(),
-        source,
-    })?;
-    for figure in figures {
-        figure
-            .save(folder)
-            .map_err(|(path, source)| Error::Write { path, source })?;
-    }
-    Ok(())
+/// If a file cannot be written.
+pub fn save(figures: &[Figure], folder: &Path) -> Result<(), WriteError> {
+    fs::create_dir_all(folder).map_err(cannot_write(folder))?;
+    figures.iter().try_for_each(|figure| figure.save(folder))
 }

@@ -1,0 +1,56 @@
+//! Checks across settings.
+
+use std::path::{Path, PathBuf};
+
+use equibatch_training::{
+    program::{Head, Precision},
+    runtime::Device,
+};
+
+use super::usage_error::UsageError;
+use crate::learn::run::RunConfig;
+
+/// Checks that the device supports the precision.
+///
+/// # Errors
+///
+/// [`UsageError`] for reduced precision on a CPU.
+pub fn check_precision(precision: Precision, device: Device) -> Result<(), UsageError> {
+    if precision == Precision::F32 || device != Device::Cpu {
+        return Ok(());
+    }
+    Err(UsageError(format!(
+        "--precision {precision} needs --device cuda: on a CPU, only f32 is supported"
+    )))
+}
+
+/// Checks the head of a built-in network.
+///
+/// # Errors
+///
+/// [`UsageError`] if the head is unknown.
+pub fn check_head(config: &RunConfig) -> Result<(), UsageError> {
+    if config.network_hash.is_empty() {
+        let head: Result<Head, _> = config.head.parse();
+        head.map_err(|error| UsageError(format!("--head: {error}")))?;
+    }
+    Ok(())
+}
+
+/// The first folder of `runs/NAME`, `runs/NAME-2`, ... that does not exist.
+#[must_use]
+pub fn new_folder(name: &str) -> PathBuf {
+    let name = name.replace([':', '/', '\\'], "-");
+    let folder = |number: u32| {
+        let suffix = if number > 1 {
+            format!("-{number}")
+        } else {
+            String::new()
+        };
+        Path::new("runs").join(format!("{name}{suffix}"))
+    };
+    (1..)
+        .map(folder)
+        .find(|path| !path.exists())
+        .expect("the numbers are unbounded")
+}

@@ -1,0 +1,155 @@
+use clap::Parser as _;
+
+use super::*;
+use crate::args::{Arguments, Command, Train};
+use crate::learn::run::{Frozen, RunConfig};
+use equibatch_stream::Balance;
+use equibatch_training::{program::Precision, runtime::Device};
+
+fn train(arguments: &[&str]) -> Train {
+    let arguments = ["client", "train"].iter().chain(arguments);
+    match Arguments::try_parse_from(arguments)
+        .expect("valid arguments")
+        .command
+    {
+        Command::Train(train) => *train,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn config() -> RunConfig {
+    RunConfig {
+        epochs: 10,
+        batch_size: 64,
+        ..crate::learn::run::sample()
+    }
+}
+
+#[test]
+fn arguments_override_the_configuration() {
+    let mut config = config();
+    apply_args(
+        &train(&[
+            "--epochs",
+            "3",
+            "--balance",
+            "natural",
+            "--head=plain",
+            "--freeze",
+        ]),
+        &mut config,
+    );
+    let expected = RunConfig {
+        epochs: 3,
+        balance: Balance::Natural,
+        head: "plain".to_owned(),
+        frozen: Frozen::Body(true),
+        ..self::config()
+    };
+    assert_eq!(config, expected);
+}
+
+#[test]
+fn freeze_and_unfreeze_conflict() {
+    let frozen = |arguments: &[&str]| train(arguments).setup.network.frozen();
+    assert_eq!(frozen(&[]), None);
+    assert_eq!(frozen(&["--freeze"]), Some(Frozen::Body(true)));
+    assert_eq!(frozen(&["--freeze=false"]), Some(Frozen::Body(false)));
+    assert_eq!(frozen(&["--unfreeze"]), Some(Frozen::Body(false)));
+    let matching = Frozen::Matching("^layer[12]".to_owned());
+    assert_eq!(frozen(&["--freeze=^layer[12]"]), Some(matching));
+    for both in [["--freeze", "--unfreeze"], ["--unfreeze", "--freeze=false"]] {
+        let all = ["client", "train"].into_iter().chain(both);
+        let message = Arguments::try_parse_from(all).expect_err("refused").to_string();
+        assert!(
+            message.contains("--freeze") && message.contains("--unfreeze"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn a_resumed_run_keeps_the_settings_that_affect_its_results() {
+    let args = train(&[
+        "--resume",
+        "x",
+        "--arch",
+        "resnet34",
+        "--batch-size",
+        "8",
+        "--device",
+        "cpu",
+    ]);
+    let expected = "arch was \"resnet18\", now \"resnet34\"; batch_size was 64, now 8";
+    assert_eq!(resume_conflicts(&args, &config()), expected);
+    assert_eq!(
+        resume_conflicts(&train(&["--resume", "x", "--server", "b:1"]), &config()),
+        ""
+    );
+}
+
+#[test]
+fn reduced_precision_needs_cuda() {
+    for precision in [Precision::Tf32, Precision::Bf16, Precision::F16] {
+        let message = check_precision(precision, Device::Cpu)
+            .expect_err("refused")
+            .to_string();
+        assert!(
+            message.contains("--device cuda") && message.contains("only f32"),
+            "{message}"
+        );
+        assert!(check_precision(precision, Device::Cuda { index: 1 }).is_ok());
+    }
+    assert!(check_precision(Precision::F32, Device::Cpu).is_ok());
+}
+
+#[test]
+fn invalid_values_are_refused_by_the_parser() {
+    for arguments in [
+        ["--epochs", "0"],
+        ["--size", "16"],
+        ["--balance", "fair"],
+        ["--max-lr", "0"],
+        ["--device", "gpu"],
+        ["--batch-size", "1"],
+        ["--arch", "resnet35"],
+        ["--head", "wide("],
+        ["--weights", "hf:a//b"],
+        ["--weight-decay", "-1"],
+    ] {
+        let all = ["client", "train"].into_iter().chain(arguments);
+        let message = Arguments::try_parse_from(all).expect_err("refused").to_string();
+        assert!(message.contains(arguments[0]), "{message}");
+        assert!(!message.contains("unexpected argument"), "{message}");
+    }
+    for (arguments, expected) in [
+        (["--epochs", "0"], "expected a whole number of at least 1"),
+        (["--epochs", "-1"], "expected a whole number of at least 1"),
+        (["--size", "16"], "expected a whole number of at least 32"),
+        (["--threads", "0"], "expected a whole number of at least 1"),
+        (["--lr", "-1"], "above 0"),
+    ] {
+        let all = ["client", "train"].into_iter().chain(arguments);
+        let message = Arguments::try_parse_from(all).expect_err("refused").to_string();
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+/// Built-in networks have two heads; the head of an imported network is a regular expression.
+#[test]
+fn a_head_fits_its_network() {
+    let named = |hash: &str| RunConfig {
+        head: "wide".to_owned(),
+        network_hash: hash.to_owned(),
+        ..config()
+    };
+    let message = check_head(&named("")).expect_err("refused").to_string();
+    assert_eq!(message, "--head: unknown head `wide`: expected fastai or plain");
+    assert!(check_head(&named("00ff")).is_ok() && check_head(&config()).is_ok());
+}
+
+#[test]
+fn the_command_line_is_consistent() {
+    use clap::CommandFactory as _;
+    Arguments::command().debug_assert();
+}
