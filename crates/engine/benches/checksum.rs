@@ -37,18 +37,24 @@ fn checksum(criterion: &mut Criterion<CpuTime>) {
                     sum
                 });
             });
-            group.bench_function(format!("client, {with}"), |bencher| {
-                bencher.iter(|| {
-                    let mut sum = Crc32c::new();
-                    for (piece, place) in came.chunks(PIECE).zip(batch.chunks_mut(PIECE)) {
-                        place.copy_from_slice(black_box(piece));
-                        if is_checked {
-                            sum.update(place);
+            // From memory, and from a cache, if the kernel has just written it.
+            for (whence, came) in [("memory", &came[..]), ("cache", &came[..PIECE])] {
+                group.bench_function(format!("client, from {whence}, {with}"), |bencher| {
+                    bencher.iter(|| {
+                        let mut sum = Crc32c::new();
+                        for (piece, place) in came.chunks(PIECE).cycle().zip(batch.chunks_mut(PIECE)) {
+                            let piece = &piece[..place.len()];
+                            let piece = black_box(piece);
+                            if is_checked {
+                                sum.update_and_copy(piece, place);
+                            } else {
+                                place.copy_from_slice(piece);
+                            }
                         }
-                    }
-                    sum.value()
+                        sum.value()
+                    });
                 });
-            });
+            }
         }
         group.finish();
     }

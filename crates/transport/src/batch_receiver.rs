@@ -67,7 +67,7 @@ enum ReceiveState {
         filled: usize,
         length: usize,
         /// Of the filled part.
-        checksum: Box<Crc32c>,
+        checksum: Crc32c,
     },
 }
 
@@ -173,9 +173,8 @@ impl BatchReceiver {
                     ..
                 } => {
                     let count = self.chunk.len().min(*length - *filled);
-                    let arrived = &mut buffer[*filled..*filled + count];
-                    self.chunk.copy_to_slice(arrived);
-                    checksum.update(arrived);
+                    let arrived = self.chunk.split_to(count);
+                    checksum.update_and_copy(&arrived, &mut buffer[*filled..*filled + count]);
                     *filled += count;
                     (*filled == *length).then(|| self.finish()).transpose()?
                 }
@@ -209,7 +208,7 @@ impl BatchReceiver {
                 let filled = bytes.len() - first;
                 buffer[..filled].copy_from_slice(&bytes[first..]);
                 let length = length - first;
-                let mut checksum = Box::new(Crc32c::new());
+                let mut checksum = Crc32c::new();
                 checksum.update(&buffer[..filled]);
                 self.state = ReceiveState::Tensor {
                     batch: Box::new(batch),
