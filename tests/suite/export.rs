@@ -141,6 +141,7 @@ fn a_folded_model_holds_nothing_that_no_node_reads_and_is_smaller() {
             image_size: SIZE,
             fuse_bn,
             images: Images::F32,
+            offsets: &[],
             opset: 18,
             metadata: &[],
         };
