@@ -209,6 +209,7 @@ fn every_way_of_writing_a_model_computes_the_same() {
             image_size: SIZE,
             fuse_bn: number % 2 == 0,
             images,
+            offsets: &[],
             opset,
             metadata: &[],
         };

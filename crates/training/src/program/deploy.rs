@@ -1,11 +1,10 @@
 use std::collections::BTreeMap;
 
 use super::builder::info;
-use super::loss::add_offsets;
 use super::{Error, Images, Program, Signature};
 use crate::graph::export::{self, DynamicBatch, ExportOptions};
 use crate::graph::{Graph, Tensor, TensorType, fuse_bn, lower};
-use crate::nn::{Builder, Mode, OnnxModel};
+use crate::nn::{self, Builder, Mode, OnnxModel};
 
 /// Options of an exported inference model.
 #[derive(Clone, Debug)]
@@ -76,7 +75,7 @@ fn build_graph(
     let mut builder = Builder::new(&mut graph, Mode::Inference);
     let logits = network.build(&mut builder, normal, spec.classes)?;
     let state = network.state(&builder, 0);
-    let logits = add_offsets(&mut graph, logits, spec.offsets)?;
+    let logits = nn::add_offsets(&mut graph, logits, spec.offsets)?;
     let probabilities = graph.softmax(logits)?;
     for (name, value) in [("logits", logits), ("probabilities", probabilities)] {
         graph.output(name, value)?;

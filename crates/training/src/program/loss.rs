@@ -143,7 +143,7 @@ impl Loss {
         Self::named("soft cross-entropy", move |loss| {
             let [logits, targets] = loss.pair(&logits, &targets)?;
             loss.add(|g| {
-                let adjusted = add_offsets(g, logits, &offsets)?;
+                let adjusted = nn::add_offsets(g, logits, &offsets)?;
                 nn::loss(g, adjusted, targets, focal)
             })
         })
@@ -214,15 +214,6 @@ impl Loss {
             expected: "[], a scalar",
         })
     }
-}
-
-/// `logits + offsets`, per class; unchanged without offsets.
-pub(super) fn add_offsets(g: &mut Graph, logits: Value, offsets: &[f32]) -> Result<Value, graph::Error> {
-    if offsets.is_empty() {
-        return Ok(logits);
-    }
-    let offsets = g.constant([offsets.len()], Constant::F32(offsets.to_vec()))?;
-    g.add(logits, offsets)
 }
 
 impl fmt::Debug for Loss {
