@@ -51,7 +51,7 @@ pub struct LossArgs {
 #[serde(deny_unknown_fields)]
 pub struct DisplayArgs {
     /// Validation metrics to display after each epoch, comma-separated: loss, accuracy, error_rate, balanced_accuracy, macro_f1, auroc
-    /// (two classes), top:K, recall:CLASS, precision:CLASS, f1:CLASS. metrics.jsonl has all of them. [default:
+    /// (two classes), worst_recall, mcc (Matthews correlation), ece (expected calibration error, 15 bins), top:K, recall:CLASS, precision:CLASS, f1:CLASS. metrics.jsonl has all of them. [default:
     /// error_rate,balanced_accuracy,macro_f1 and auroc or top:5]
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pub metrics: Vec<Metric>,
