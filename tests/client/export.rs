@@ -137,6 +137,7 @@ fn a_folded_model_has_no_unused_tensors_and_is_smaller() {
             image_size: SIZE,
             fuse_bn,
             images: Images::F32,
+            offsets: &[],
             opset: 18,
             metadata: &[],
         };
@@ -204,6 +205,7 @@ fn every_export_option_computes_the_same() {
             image_size: SIZE,
             fuse_bn: number % 2 == 0,
             images,
+            offsets: &[],
             opset,
             metadata: &[],
         };

@@ -50,6 +50,8 @@ fn metrics_equal_those_of_scikit_learn() {
             ("balanced_accuracy", metrics.balanced_accuracy),
             ("macro_f1", metrics.macro_f1),
             ("loss", Some(metrics.loss)),
+            ("mcc", metrics.matthews),
+            ("ece", metrics.calibration_error),
         ];
         for (figure, found) in whole {
             close(&format!("{name}: {figure}"), found, expected(figure));

@@ -44,6 +44,8 @@ def case(name, shares, images, absent=(), signal=1.5):
         "accuracy": metrics.accuracy_score(labels, predicted),
         "balanced_accuracy": metrics.balanced_accuracy_score(labels, predicted),
         "macro_f1": metrics.f1_score(labels, predicted, average="macro"),
+        "mcc": metrics.matthews_corrcoef(labels, predicted),
+        "ece": calibration_error(labels, predicted, probabilities),
         "loss": metrics.log_loss(labels, probabilities, labels=every),
         "auroc": metrics.roc_auc_score(labels, logits[:, 1] - logits[:, 0]) if classes == 2 else None,
         "precision": precision.tolist(),
@@ -53,6 +55,16 @@ def case(name, shares, images, absent=(), signal=1.5):
         "confusion_matrix": metrics.confusion_matrix(labels, predicted, labels=every).tolist(),
         "top": top,
     }
+
+
+def calibration_error(labels, predicted, probabilities, bins=15):
+    """By numpy: scikit-learn has no such score."""
+    confidence = probabilities.max(1)
+    bin_of = np.digitize(confidence, np.linspace(0, 1, bins + 1)[1:-1], right=True)
+    return sum(
+        abs((predicted == labels)[bin_of == b].mean() - confidence[bin_of == b].mean()) * (bin_of == b).mean()
+        for b in np.unique(bin_of)
+    )
 
 
 def main():

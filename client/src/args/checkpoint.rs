@@ -11,7 +11,7 @@ use crate::learn::metrics::Metric;
 #[derive(Clone, Debug, Args)]
 pub struct CheckpointArgs {
     /// Keep the model of the best epoch as best.safetensors and best.onnx, by a validation metric: loss, accuracy, error_rate,
-    /// balanced_accuracy, macro_f1, auroc, top:K, recall:CLASS, precision:CLASS or f1:CLASS.
+    /// balanced_accuracy, macro_f1, auroc, worst_recall, mcc, ece, top:K, recall:CLASS, precision:CLASS or f1:CLASS.
     #[arg(long, value_name = "METRIC")]
     pub save_best: Option<Metric>,
     /// Stop after this many consecutive epochs without improvement of the --save-best metric, or of the validation loss without

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use equibatch_cli::value::at_least;
 
-use super::{Execution, Server};
+use super::{Execution, PriorArgs, Server};
 use equibatch_stream::Split;
 
 /// `client evaluate`.
@@ -39,6 +39,9 @@ pub struct Evaluate {
     /// Images per batch. Affects speed only.
     #[arg(long, value_name = "N", default_value = "32", value_parser = at_least(1_u32))]
     pub batch_size: u32,
+    /// Class frequencies.
+    #[command(flatten)]
+    pub prior: PriorArgs,
     /// Test-time augmentation (fastai): average the predictions of the plain image (weight 0.4) and of eight zoomed crops, the four
     /// corners each with and without flip, under the training recipe. Takes nine times as long.
     #[arg(long)]

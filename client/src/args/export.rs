@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use equibatch_cli::value::within;
 
-use super::Execution;
+use super::{Execution, PriorArgs};
 use equibatch_training::program::{OPSET, OPSETS};
 
 /// `client export`.
@@ -35,6 +35,9 @@ pub struct Export {
     /// With --preprocess u8, order of the input: nchw, or nhwc as in image libraries. [default: nchw]
     #[arg(long, value_name = "ORDER", value_enum)]
     pub layout: Option<PixelOrder>,
+    /// Class frequencies, built into the model.
+    #[command(flatten)]
+    pub prior: PriorArgs,
     /// ONNX opset version; older versions are for older runtimes.
     #[arg(long, value_name = "N", default_value_t = OPSET, value_parser = within(OPSETS))]
     pub opset: i64,

@@ -19,6 +19,11 @@ pub struct LossArgs {
     /// [default: none]
     #[arg(long, value_name = "KIND")]
     pub class_weights: Option<ClassWeights>,
+    /// Logit-adjusted loss (Menon et al., 2021): adds TAU times the logarithm of each class's share of the stream, times its class weight, to the
+    /// logits in the loss, so that rare classes are learnt as if all were equally frequent. 1 is the balanced softmax (Ren et al., 2020). Does
+    /// nothing where classes are balanced already: use with --balance natural. From 0 to 10. [default: 0]
+    #[arg(long, value_name = "TAU", value_parser = tau)]
+    pub logit_adjust: Option<f32>,
     /// Focal loss gamma (Lin et al., 2017), from 0 to 100: scales the loss of an image whose class has probability p by (1 - p)^GAMMA; 2
     /// is common, 0 is plain cross-entropy. [default: 0]
     #[arg(long, value_name = "GAMMA", value_parser = gamma)]
@@ -46,7 +51,7 @@ pub struct LossArgs {
 #[serde(deny_unknown_fields)]
 pub struct DisplayArgs {
     /// Validation metrics to display after each epoch, comma-separated: loss, accuracy, error_rate, balanced_accuracy, macro_f1, auroc
-    /// (two classes), top:K, recall:CLASS, precision:CLASS, f1:CLASS. metrics.jsonl has all of them. [default:
+    /// (two classes), worst_recall, mcc (Matthews correlation), ece (expected calibration error, 15 bins), top:K, recall:CLASS, precision:CLASS, f1:CLASS. metrics.jsonl has all of them. [default:
     /// error_rate,balanced_accuracy,macro_f1 and auroc or top:5]
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pub metrics: Vec<Metric>,
@@ -60,6 +65,14 @@ fn fraction(text: &str) -> Result<f32, String> {
         text,
         |number| (0.0..1.0).contains(&number),
         "expected a number from 0 to less than 1",
+    )
+}
+
+fn tau(text: &str) -> Result<f32, String> {
+    number(
+        text,
+        |number| (0.0..=10.0).contains(&number),
+        "expected a number from 0 to 10",
     )
 }
 

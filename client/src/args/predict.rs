@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use equibatch_cli::value::{at_least, within};
 
-use super::Execution;
+use super::{Execution, PriorArgs};
 use crate::learn::predict::print::PrintFormat;
 
 /// `client predict`.
@@ -31,6 +31,9 @@ pub struct Predict {
     /// Number of most probable classes to print.
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = at_least(1_u32))]
     pub top: u32,
+    /// Class frequencies.
+    #[command(flatten)]
+    pub prior: PriorArgs,
     /// Test-time augmentation: average the predictions of nine views of each image, as `client evaluate --tta`.
     #[arg(long)]
     pub tta: bool,

@@ -123,6 +123,9 @@ fn check(args: &Compare) -> Result<(), UsageError> {
     if train.setup.objective.class_weights.is_some() {
         return refused("--class-weights cannot be used with compare: use the arm `weighted` of --arms");
     }
+    if train.setup.objective.logit_adjust.is_some() {
+        return refused("--logit-adjust cannot be used with compare: use the arm `adjusted` of --arms");
+    }
     if train.experiment.is_some() || train.stage.is_some() {
         return refused(
             "--experiment and --stage cannot be used with compare: start from --load or --weights",
@@ -191,6 +194,7 @@ fn arguments(args: &Compare, base_config: &RunConfig, (arm, seed): (&Arm, u64), 
     // The server's normalised form, for comparison with the configuration of an earlier run.
     images.recipe = Some(base_config.recipe.clone());
     train.setup.objective.class_weights = Some(arm.class_weights);
+    train.setup.objective.logit_adjust = Some(arm.logit_adjust);
     (train.out, train.resume) = if run.join(CHECKPOINT).exists() {
         (None, Some(run.to_path_buf()))
     } else {

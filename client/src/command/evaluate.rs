@@ -59,11 +59,13 @@ pub(super) fn run(args: &Evaluate) -> Result<Exit> {
         writeln!(out)?;
         return Ok(Exit::Done);
     }
-    let how = if args.tta {
-        ", with test-time augmentation"
-    } else {
-        ""
-    };
+    let mut how = String::new();
+    if args.tta {
+        how += ", with test-time augmentation";
+    }
+    if let Some(prior) = &args.prior.prior {
+        how += &format!(", with class frequencies {prior}");
+    }
     for (candidate, evaluation) in &evaluated {
         writeln!(out, "{} on the {} images{how}\n", candidate.name, args.split)?;
         writeln!(out, "{}", table::classes(&evaluation.metrics))?;
@@ -153,6 +155,9 @@ fn evaluate_model(
     candidate: &Candidate,
 ) -> Result<Evaluation> {
     let mut predictor = Predictor::open(runtime, &candidate.model, &session_options(&args.execution))?;
+    if let Some(prior) = &args.prior.prior {
+        predictor.adjust(prior, args.prior.tau)?;
+    }
     let card = predictor.card().clone();
     let dataset = dataset(args, candidate);
     let subject = EvalSpec {
@@ -175,12 +180,14 @@ fn evaluate_model(
 
 /// Suffix of the output files.
 fn suffix(args: &Evaluate) -> String {
-    format!("{}{}", args.split, if args.tta { "-tta" } else { "" })
+    let prior = if args.prior.prior.is_some() { "-prior" } else { "" };
+    format!("{}{}{prior}", args.split, if args.tta { "-tta" } else { "" })
 }
 
 fn write_files(args: &Evaluate, candidate: &Candidate, evaluation: &Evaluation) -> Result<()> {
     let path = |name: String| candidate.folder.join(name);
-    let metrics = json!({ "model": candidate.model, "split": args.split, "tta": args.tta, "figures": evaluation.metrics });
+    let prior = args.prior.prior.as_ref().map(ToString::to_string);
+    let metrics = json!({ "model": candidate.model, "split": args.split, "tta": args.tta, "prior": prior, "tau": args.prior.tau, "figures": evaluation.metrics });
     let json = path(format!("evaluation-{}.json", suffix(args)));
     let text = serde_json::to_string_pretty(&metrics).expect("metrics are serialisable");
     files::write(&json, format!("{text}\n").as_bytes())?;

@@ -6,8 +6,8 @@ use crate::{
     args::experiment,
     config::UsageError,
     learn::{
-        checkpoint, compare, evaluate, export, finder, fit, learner, network, predict, predictions, report,
-        run,
+        checkpoint, compare, evaluate, export, finder, fit, learner, network, predict, predictions, prior,
+        report, run,
     },
     weights,
 };
@@ -60,7 +60,7 @@ impl Exit {
     }
 
     fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Self> {
-        if cause.is::<UsageError>() || cause.is::<experiment::Error>() {
+        if cause.is::<UsageError>() || cause.is::<experiment::Error>() || cause.is::<prior::Error>() {
             return Some(Self::Usage);
         }
         if let Some(error) = stream_error(cause) {
@@ -109,7 +109,7 @@ impl Exit {
         match cause.downcast_ref::<export::Error>() {
             Some(export::Error::Runtime(error)) => return Some(Self::of_runtime(error)),
             Some(export::Error::Card(_) | export::Error::Program { .. }) => return Some(Self::Data),
-            Some(export::Error::Source { .. }) => return Some(Self::Usage),
+            Some(export::Error::Source { .. } | export::Error::Prior(_)) => return Some(Self::Usage),
             Some(export::Error::Network(error)) => return Self::of_cause(error),
             _ => {}
         }

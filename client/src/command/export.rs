@@ -32,6 +32,7 @@ pub(super) fn run(args: &Export) -> Result<Exit> {
         fuse_bn: args.fold,
         pixels,
         opset: args.opset,
+        prior: args.prior.prior.clone().map(|prior| (prior, args.prior.tau)),
     };
     let runtime = Runtime::load_for(args.execution.device)?;
     let exported = export(

@@ -31,6 +31,9 @@ pub(super) fn run(args: &Predict) -> Result<Exit> {
         args.model.clone()
     };
     let mut predictor = Predictor::open(&runtime, &model, &session_options(&args.execution))?;
+    if let Some(prior) = &args.prior.prior {
+        predictor.adjust(prior, args.prior.tau)?;
+    }
     if args.tta {
         predictor = predictor.with_views()?;
     }

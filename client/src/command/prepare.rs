@@ -13,6 +13,7 @@ use crate::{
         class_weights::ClassWeights,
         init::InitFrom,
         learner::Learner,
+        prior::ClassShares,
         run::{Frozen, RunConfig},
     },
     weights::{Hub, LoadReport},
@@ -51,6 +52,16 @@ pub(super) fn prepare(
         config.frozen = Frozen::Body(architecture::has_new_head(&config)?);
     }
     config.loss.weights = config.loss.class_weights.of(&description);
+    let images = description
+        .classes
+        .iter()
+        .map(|class| class.images(Split::Train.name()));
+    config.class_shares = ClassShares::of(
+        images.collect(),
+        &stream.draws_per_class,
+        &config.loss.weights,
+        config.loss.logit_adjust,
+    );
     warn_of_double_weight(&config);
     check_policy(&config, &description)?;
     let init_from = match origin {

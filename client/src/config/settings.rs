@@ -55,10 +55,12 @@ pub fn apply_setup_args(args: &TrainingSetup, config: &mut RunConfig) {
     }
     put(&mut config.weight_decay, network.weight_decay.as_ref());
     put(&mut config.frozen, network.frozen().as_ref());
+    config.freeze_norms = network.freeze_norms || config.freeze_norms && !network.unfreeze;
     let loss = &mut config.loss;
     put(&mut loss.label_smoothing, objective.label_smoothing.as_ref());
     put(&mut loss.class_weights, objective.class_weights.as_ref());
     put(&mut loss.focal, objective.focal.as_ref());
+    put(&mut loss.logit_adjust, objective.logit_adjust.as_ref());
     put(&mut config.accumulate, objective.accumulate.as_ref());
     config.clip_norm = objective.clip_norm.or(config.clip_norm);
     config.ema = objective.ema.or(config.ema);

@@ -3,13 +3,15 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::run::RunConfig;
+use super::{prior::ClassShares, run::RunConfig};
 use equibatch_training::{program::Pixels, runtime::Classifier};
 
 /// Metadata keys of an ONNX model.
 const CLASSES: &str = "classes";
 const PREPROCESSING: &str = "preprocessing";
 const TRAINING: &str = "training";
+/// [`ClassShares`].
+pub(super) const SHARES: &str = "class_shares";
 pub(super) const INPUT: &str = "input";
 
 /// The model's metadata is insufficient to run it on images.
@@ -31,6 +33,8 @@ pub struct ModelCard {
     pub preprocessing: Preprocessing,
     /// Augmentation recipe used in training; empty if unknown.
     pub recipe: String,
+    /// What it was trained on; empty if unknown.
+    pub class_shares: ClassShares,
 }
 
 /// From an image to a tensor: EXIF rotation, downscaling to a short side, resampling, centre crop, normalisation. See
@@ -131,6 +135,10 @@ impl ModelCard {
             (PREPROCESSING.to_owned(), text(serde_json::to_string(&described))),
             (TRAINING.to_owned(), text(serde_json::to_string(config))),
             (INPUT.to_owned(), describe_input(&preprocessing, None)),
+            (
+                SHARES.to_owned(),
+                text(serde_json::to_string(&config.class_shares)),
+            ),
         ]
     }
 
@@ -158,6 +166,7 @@ impl ModelCard {
             recipe: value::<RunConfig>(model, classifier, TRAINING)
                 .map(|config| config.recipe)
                 .unwrap_or_default(),
+            class_shares: value(model, classifier, SHARES).unwrap_or_default(),
         })
     }
 }

@@ -7,6 +7,7 @@ use equibatch_cli::files::{self, WriteError};
 use super::{
     card::{self, ModelCard},
     network,
+    prior::{self, Prior},
 };
 use equibatch_training::{
     program::{self, DeploySpec, ElementType, Images, Pixels},
@@ -39,6 +40,9 @@ pub enum Error {
         #[source]
         source: program::Error,
     },
+    /// The model cannot be adjusted to the class frequencies.
+    #[error(transparent)]
+    Prior(#[from] prior::Error),
     /// One of the two models cannot be run.
     #[error(transparent)]
     Runtime(#[from] runtime::Error),
@@ -64,7 +68,7 @@ pub enum Error {
 }
 
 /// Export options.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ExportSpec {
     /// Whether batch norms are folded into adjacent layers.
     pub fuse_bn: bool,
@@ -72,6 +76,8 @@ pub struct ExportSpec {
     pub pixels: Option<Layout>,
     /// ONNX opset version.
     pub opset: i64,
+    /// Class frequencies that the model is adjusted to, and the τ of [`Prior::offsets`].
+    pub prior: Option<(Prior, f64)>,
 }
 
 /// Channel layout of a `u8` input.
@@ -116,6 +122,12 @@ pub fn export(
     let network = network::read(from)?;
     let mut original = Classifier::open(runtime, from, options)?;
     let card = ModelCard::read(&from.display().to_string(), &original)?;
+    let mut shares = card.class_shares.clone();
+    let mut offsets = vec![];
+    if let Some((prior, tau)) = &spec.prior {
+        (offsets, shares.assumed) = prior.offsets(&card.classes, &shares, *tau)?;
+        original.add_offsets(offsets.clone());
+    }
     let preprocessing = &card.preprocessing;
     let pixels = spec.pixels.map(|layout| Pixels {
         channels_last: layout == Layout::Interleaved,
@@ -126,16 +138,21 @@ pub fn export(
     let mut metadata: Vec<_> = network
         .metadata()
         .iter()
-        .filter(|(key, _)| key != card::INPUT)
+        .filter(|(key, _)| key != card::INPUT && key != card::SHARES)
         .cloned()
         .collect();
     metadata.push((card::INPUT.to_owned(), input.clone()));
+    metadata.push((
+        card::SHARES.to_owned(),
+        serde_json::to_string(&shares).expect("plain data"),
+    ));
     let size = preprocessing.image_size as usize;
     let deploy = DeploySpec {
         classes: card.classes.len(),
         image_size: size,
         fuse_bn: spec.fuse_bn,
         images: pixels.map_or(Images::F32, Images::Pixels),
+        offsets: &offsets,
         opset: spec.opset,
         metadata: &metadata,
     };

@@ -4,7 +4,7 @@
 //!
 //! - [`init`]: initial state of a run; [`architecture`]: networks by name.
 //! - [`learner`]: a model in training, step by step; [`grad_scaler`]: loss scaling.
-//! - [`targets`], [`class_weights`]: loss targets.
+//! - [`targets`], [`class_weights`]: loss targets; [`prior`]: class frequencies in training and in use.
 //! - [`finder`]: the learning-rate finder.
 //! - [`fit`]: the training loop.
 //! - [`evaluate`]: evaluation on a split; [`tta`]: test-time augmentation; [`predictions`]: saved logits; [`compare`]: comparison of runs.
@@ -35,6 +35,7 @@ pub mod network;
 pub mod pixels;
 pub mod predict;
 pub mod predictions;
+pub mod prior;
 pub mod progress;
 pub mod report;
 mod resume_state;

@@ -15,6 +15,8 @@ pub struct Loss {
     pub class_weights: ClassWeights,
     /// Their values in label order; empty: unweighted.
     pub weights: Vec<f32>,
+    /// τ of the logit-adjusted loss (Menon et al., 2021); 0: not adjusted, 1: balanced softmax.
+    pub logit_adjust: f32,
     /// γ of the focal loss (Lin et al., 2017); 0: cross entropy.
     pub focal: f32,
 }

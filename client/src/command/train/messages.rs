@@ -27,6 +27,7 @@ pub(super) fn start_message(run: &RunFolder, config: &RunConfig, description: &D
     let counts: Vec<(String, u32)> = description.classes.iter().map(of).collect();
     let trained = match &config.frozen {
         Frozen::Body(true) => ", with its body frozen except batch norms,".to_owned(),
+        Frozen::All(_) => ", with its body frozen,".to_owned(),
         Frozen::Matching(text) => format!(", with parameters matching {text} frozen,"),
         Frozen::Body(false) | Frozen::BodyOfNewHead => String::new(),
     };

@@ -10,13 +10,22 @@ pub struct Arm {
     pub balance: Balance,
     /// Class weights of the loss.
     pub class_weights: ClassWeights,
+    /// τ of the logit-adjusted loss; 0: not adjusted.
+    pub logit_adjust: f32,
 }
 
 /// Name of the arm that weights the loss instead of balancing the stream.
 const WEIGHTED: &str = "weighted";
+/// Name of the arm whose loss is logit-adjusted with τ = 1.
+const ADJUSTED: &str = "adjusted";
 
 impl fmt::Display for Arm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.logit_adjust == 1.0 {
+            return f.write_str(ADJUSTED);
+        } else if self.logit_adjust != 0.0 {
+            return write!(f, "{ADJUSTED}:{}", self.logit_adjust);
+        }
         match self.class_weights {
             ClassWeights::None => self.balance.fmt(f),
             ClassWeights::Inverse => f.write_str(WEIGHTED),
@@ -28,8 +37,8 @@ impl fmt::Display for Arm {
 /// Invalid arm.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "invalid arm `{0}`: expected natural, oversample, undersample, power:X with X from 0 to 1, effective:BETA, weighted or \
-     weighted:effective:BETA"
+    "invalid arm `{0}`: expected natural, oversample, undersample, power:X with X from 0 to 1, effective:BETA, weighted, \
+     weighted:effective:BETA, adjusted or adjusted:TAU with TAU above 0 and at most 10"
 )]
 pub struct ParseArmError(String);
 
@@ -38,10 +47,25 @@ impl FromStr for Arm {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let error = || ParseArmError(text.to_owned());
+        if let Some(tau) = text.strip_prefix(ADJUSTED) {
+            let tau = match tau.strip_prefix(':') {
+                None if tau.is_empty() => 1.0,
+                None => return Err(error()),
+                Some(tau) => tau.parse().map_err(|_| error())?,
+            };
+            return (tau > 0.0 && tau <= 10.0)
+                .then_some(Self {
+                    balance: Balance::Natural,
+                    class_weights: ClassWeights::None,
+                    logit_adjust: tau,
+                })
+                .ok_or_else(error);
+        }
         let Some(weights) = text.strip_prefix(WEIGHTED) else {
             return Ok(Self {
                 balance: text.parse().map_err(|_| error())?,
                 class_weights: ClassWeights::None,
+                logit_adjust: 0.0,
             });
         };
         let class_weights = match weights.strip_prefix(':') {
@@ -55,6 +79,7 @@ impl FromStr for Arm {
         Ok(Self {
             balance: Balance::Natural,
             class_weights,
+            logit_adjust: 0.0,
         })
     }
 }
@@ -71,6 +96,8 @@ mod tests {
             "power:0.5",
             "weighted",
             "weighted:effective:0.99",
+            "adjusted",
+            "adjusted:0.5",
         ] {
             let arm: Arm = text.parse().expect("an arm");
             assert_eq!(arm.to_string(), text);

@@ -35,11 +35,21 @@ pub(super) fn of(config: &RunConfig, options: &SessionOptions) -> Result<TrainSp
         optimizer: Arc::new(optimizer),
         images: images(config),
         is_fused,
-        loss: Loss::soft_cross_entropy("logits", "targets", config.loss.focal),
+        loss: Loss::adjusted_cross_entropy(
+            "logits",
+            "targets",
+            config.loss.focal,
+            config.class_shares.loss_offsets(config.loss.logit_adjust),
+        ),
         clip_norm: config.clip_norm,
         average: config.ema.is_some(),
         precision: config.precision,
         ..TrainSpec::new(model, config.batch_size as usize)
+    };
+    let spec = if config.freeze_norms || matches!(config.frozen, Frozen::All(_)) {
+        spec.freeze_norms()
+    } else {
+        spec
     };
     freeze(spec, &config.frozen)
 }
@@ -47,7 +57,7 @@ pub(super) fn of(config: &RunConfig, options: &SessionOptions) -> Result<TrainSp
 /// Adds the frozen parameters. A regular expression must match at least one, and not all.
 fn freeze(mut spec: TrainSpec, frozen: &Frozen) -> Result<TrainSpec, Error> {
     let text = match frozen {
-        Frozen::Body(true) => return Ok(spec.freeze_layers(LayerGroup::Head.index())),
+        Frozen::Body(true) | Frozen::All(_) => return Ok(spec.freeze_layers(LayerGroup::Head.index())),
         Frozen::Body(false) | Frozen::BodyOfNewHead => return Ok(spec),
         Frozen::Matching(text) => text,
     };

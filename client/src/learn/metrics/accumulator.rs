@@ -1,4 +1,6 @@
-use super::{ConfusionMatrix, Metrics, argmax, auroc, cross_entropy, rank, summary::TOP};
+use super::{
+    ConfusionMatrix, Metrics, argmax, auroc, calibration::Calibration, cross_entropy, rank, summary::TOP,
+};
 
 /// Accumulates predictions, from which all metrics of a split are computed.
 ///
@@ -7,6 +9,7 @@ use super::{ConfusionMatrix, Metrics, argmax, auroc, cross_entropy, rank, summar
 pub struct MetricAccumulator {
     matrix: ConfusionMatrix,
     loss: f64,
+    calibration: Calibration,
     /// Number of images by the rank of their class.
     rank_counts: Vec<u64>,
     /// For two classes: the logit margin of the second, and whether the image is of it.
@@ -20,6 +23,7 @@ impl MetricAccumulator {
         Self {
             matrix: ConfusionMatrix::new(classes),
             loss: 0.0,
+            calibration: Calibration::default(),
             rank_counts: vec![0; classes],
             margins: vec![],
         }
@@ -38,6 +42,7 @@ impl MetricAccumulator {
         );
         self.matrix.record(label, argmax(logits));
         self.loss += cross_entropy(logits, label);
+        self.calibration.record(logits, label);
         self.rank_counts[rank(logits, label)] += 1;
         if let [first, second] = *logits {
             self.margins
@@ -59,13 +64,12 @@ impl MetricAccumulator {
         } else {
             vec![]
         };
-        Metrics::new(
-            &self.matrix,
-            self.loss / total,
+        Metrics {
             top_k,
-            auroc(&self.margins),
-            names,
-        )
+            auroc: auroc(&self.margins),
+            calibration_error: self.calibration.error(),
+            ..Metrics::new(&self.matrix, self.loss / total, names)
+        }
     }
 }
 

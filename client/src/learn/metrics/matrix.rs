@@ -116,6 +116,36 @@ impl ConfusionMatrix {
         mean((0..self.classes).filter_map(|class| self.recall(class)))
     }
 
+    /// Smallest recall of the classes that have images.
+    #[must_use]
+    pub fn worst_recall(&self) -> Option<f64> {
+        (0..self.classes)
+            .filter_map(|class| self.recall(class))
+            .min_by(f64::total_cmp)
+    }
+
+    /// Matthews correlation coefficient of any number of classes, from -1 to 1; 0 if all images are of one class or predicted as one. `None`
+    /// without images.
+    ///
+    /// # Source
+    ///
+    /// Gorodkin, Comparing two K-category assignments by a K-category correlation coefficient, 2004; scikit-learn's `matthews_corrcoef`.
+    #[must_use]
+    pub fn matthews(&self) -> Option<f64> {
+        let of_classes = |product: fn(&Self, usize) -> u64| {
+            (0..self.classes).map(|class| product(self, class)).sum::<u64>()
+        };
+        let total = self.total();
+        let hits = of_classes(|matrix, class| matrix.count(class, class));
+        let square = (total * total) as f64;
+        let both = of_classes(|matrix, class| matrix.actual(class) * matrix.predicted(class)) as f64;
+        let actual = square - of_classes(|matrix, class| matrix.actual(class).pow(2)) as f64;
+        let predicted = square - of_classes(|matrix, class| matrix.predicted(class).pow(2)) as f64;
+        let covariance = (hits * total) as f64 - both;
+        let scale = (actual * predicted).sqrt();
+        (total > 0).then(|| if scale == 0.0 { 0.0 } else { covariance / scale })
+    }
+
     /// Mean F1 of the classes that have images or are predicted.
     #[must_use]
     pub fn macro_f1(&self) -> Option<f64> {

@@ -21,6 +21,12 @@ pub enum Metric {
     MacroF1,
     /// Area under the receiver operating characteristic, for two classes.
     Auroc,
+    /// Smallest recall of all classes.
+    WorstRecall,
+    /// Matthews correlation coefficient.
+    Matthews,
+    /// Expected calibration error.
+    CalibrationError,
     /// Top-k accuracy.
     Top(usize),
     /// Recall of a class.
@@ -48,14 +54,21 @@ impl Metric {
             Self::Auroc => classes.len() == 2,
             Self::Top(k) => *k <= classes.len(),
             Self::Recall(class) | Self::Precision(class) | Self::F1(class) => classes.contains(class),
-            Self::Loss | Self::Accuracy | Self::ErrorRate | Self::BalancedAccuracy | Self::MacroF1 => true,
+            Self::Loss
+            | Self::Accuracy
+            | Self::ErrorRate
+            | Self::BalancedAccuracy
+            | Self::MacroF1
+            | Self::WorstRecall
+            | Self::Matthews
+            | Self::CalibrationError => true,
         }
     }
 
     /// Whether a higher value is better.
     #[must_use]
     pub fn is_higher_better(&self) -> bool {
-        !matches!(self, Self::Loss | Self::ErrorRate)
+        !matches!(self, Self::Loss | Self::ErrorRate | Self::CalibrationError)
     }
 
     /// Its value; `None` if it is undefined, such as without images or for an unknown class.
@@ -68,6 +81,9 @@ impl Metric {
             Self::BalancedAccuracy => metrics.balanced_accuracy,
             Self::MacroF1 => metrics.macro_f1,
             Self::Auroc => metrics.auroc,
+            Self::WorstRecall => metrics.worst_recall,
+            Self::Matthews => metrics.matthews,
+            Self::CalibrationError => metrics.calibration_error,
             Self::Top(k) => metrics.top_k.get(k.wrapping_sub(1)).copied(),
             Self::Recall(class) => metrics.class(class)?.recall,
             Self::Precision(class) => metrics.class(class)?.precision,
@@ -85,6 +101,9 @@ impl Metric {
             Self::BalancedAccuracy => "balanced accuracy".to_owned(),
             Self::MacroF1 => "macro F1".to_owned(),
             Self::Auroc => "AUROC".to_owned(),
+            Self::WorstRecall => "worst recall".to_owned(),
+            Self::Matthews => "Matthews correlation".to_owned(),
+            Self::CalibrationError => "calibration error".to_owned(),
             Self::Top(k) => format!("top-{k} accuracy"),
             Self::Recall(class) => format!("recall of {class}"),
             Self::Precision(class) => format!("precision of {class}"),
@@ -111,7 +130,7 @@ impl Metric {
         match (self, metrics.and_then(|metrics| self.of(metrics))) {
             (Self::Recall(_) | Self::Precision(_), _) => self.proportion(metrics).to_string(),
             (_, None) => "-".to_owned(),
-            (Self::Loss | Self::Auroc, Some(value)) => format!("{value:.4}"),
+            (Self::Loss | Self::Auroc | Self::Matthews, Some(value)) => format!("{value:.4}"),
             (_, Some(value)) => format!("{:.1} %", value * 100.0),
         }
     }
@@ -126,6 +145,9 @@ impl fmt::Display for Metric {
             Self::BalancedAccuracy => f.write_str("balanced_accuracy"),
             Self::MacroF1 => f.write_str("macro_f1"),
             Self::Auroc => f.write_str("auroc"),
+            Self::WorstRecall => f.write_str("worst_recall"),
+            Self::Matthews => f.write_str("mcc"),
+            Self::CalibrationError => f.write_str("ece"),
             Self::Top(k) => write!(f, "top:{k}"),
             Self::Recall(class) => write!(f, "recall:{class}"),
             Self::Precision(class) => write!(f, "precision:{class}"),
@@ -139,8 +161,8 @@ string_conversions!(Metric);
 /// Unknown metric.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "unknown metric `{0}`: expected loss, accuracy, error_rate, balanced_accuracy, macro_f1, auroc, top:K with K from 1 to 10, recall:CLASS, \
-    precision:CLASS or f1:CLASS"
+    "unknown metric `{0}`: expected loss, accuracy, error_rate, balanced_accuracy, macro_f1, auroc, worst_recall, mcc, ece, top:K with K from 1 to 10, \
+    recall:CLASS, precision:CLASS or f1:CLASS"
 )]
 pub struct ParseMetricError(String);
 
@@ -159,6 +181,9 @@ impl FromStr for Metric {
             ("balanced_accuracy", None) => Some(Self::BalancedAccuracy),
             ("macro_f1", None) => Some(Self::MacroF1),
             ("auroc", None) => Some(Self::Auroc),
+            ("worst_recall", None) => Some(Self::WorstRecall),
+            ("mcc", None) => Some(Self::Matthews),
+            ("ece", None) => Some(Self::CalibrationError),
             ("top", Some(k)) => k.parse().ok().filter(|k| (1..=TOP).contains(k)).map(Self::Top),
             ("recall", _) => class.map(Self::Recall),
             ("precision", _) => class.map(Self::Precision),
@@ -174,13 +199,16 @@ mod tests {
     use super::*;
     use crate::learn::metrics::MetricAccumulator;
 
-    const ALL: [&str; 10] = [
+    const ALL: [&str; 13] = [
         "loss",
         "accuracy",
         "error_rate",
         "balanced_accuracy",
         "macro_f1",
         "auroc",
+        "worst_recall",
+        "mcc",
+        "ece",
         "top:2",
         "recall:birds",
         "precision:birds",
@@ -232,6 +260,9 @@ mod tests {
             0.75,
             (2.0 / 3.0 + 0.8) / 2.0,
             1.0,
+            0.5,
+            3.0_f64.sqrt() / 3.0,
+            0.254_222_573_962_951_67,
             1.0,
             0.5,
             1.0,
@@ -241,7 +272,10 @@ mod tests {
             (values[0].expect("a loss") - 0.403_926).abs() < 1e-6,
             "{values:?}"
         );
-        assert_eq!(values[1..], expected.map(Some));
+        for (text, (found, expected)) in ALL[1..].iter().zip(values[1..].iter().zip(expected)) {
+            let found = found.expect("every metric is defined");
+            assert!((found - expected).abs() < 1e-12, "{text}: {found}");
+        }
         assert_eq!(metric("recall:cats").of(&metrics()), None);
         assert_eq!(metric("top:3").of(&metrics()), None);
     }
@@ -255,12 +289,12 @@ mod tests {
     }
 
     #[test]
-    fn lower_is_better_only_for_loss_and_error_rate() {
+    fn lower_is_better_only_for_errors() {
         let lower: Vec<&str> = ALL
             .into_iter()
             .filter(|text| !metric(text).is_higher_better())
             .collect();
-        assert_eq!(lower, ["loss", "error_rate"]);
+        assert_eq!(lower, ["loss", "error_rate", "ece"]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //!
 //! - [`MetricAccumulator`]: accumulates predictions.
 //! - [`ConfusionMatrix`]: counts of predictions, and metrics computed from them.
+//! - `calibration`: how far probabilities are from frequencies.
 //! - [`auroc`](auroc()): the only metric that needs all scores at once.
 //! - [`Metrics`]: all metrics of a split, as written to files.
 //! - [`Metric`]: a metric by name, and whether higher is better.
@@ -13,6 +14,7 @@
 
 mod accumulator;
 mod auroc;
+mod calibration;
 mod confused;
 mod logits;
 mod matrix;

@@ -37,6 +37,15 @@ pub struct Metrics {
     pub macro_f1: Option<f64>,
     /// See [`auroc`](super::auroc()); for two classes only.
     pub auroc: Option<f64>,
+    /// Smallest recall of all classes with images.
+    #[serde(default)]
+    pub worst_recall: Option<f64>,
+    /// See [`ConfusionMatrix::matthews`].
+    #[serde(default)]
+    pub matthews: Option<f64>,
+    /// Expected calibration error with 15 bins (Guo et al., 2017).
+    #[serde(default)]
+    pub calibration_error: Option<f64>,
     /// Top-k accuracy for k = 1, 2, ... up to 10 or the number of classes.
     pub top_k: Vec<f64>,
     /// In label order.
@@ -46,13 +55,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    pub(super) fn new(
-        matrix: &ConfusionMatrix,
-        loss: f64,
-        top_k: Vec<f64>,
-        auroc: Option<f64>,
-        names: &[String],
-    ) -> Self {
+    /// What follows from the confusion matrix.
+    pub(super) fn new(matrix: &ConfusionMatrix, loss: f64, names: &[String]) -> Self {
         let class = |(class, name): (usize, &String)| ClassMetrics {
             name: name.clone(),
             images: matrix.actual(class),
@@ -67,8 +71,11 @@ impl Metrics {
             error_rate: matrix.error_rate(),
             balanced_accuracy: matrix.balanced_accuracy(),
             macro_f1: matrix.macro_f1(),
-            auroc,
-            top_k,
+            auroc: None,
+            worst_recall: matrix.worst_recall(),
+            matthews: matrix.matthews(),
+            calibration_error: None,
+            top_k: vec![],
             classes: names.iter().enumerate().map(class).collect(),
             confusion_matrix: matrix.rows().map(<[u64]>::to_vec).collect(),
         }

@@ -23,6 +23,7 @@ use self::source::ImageSource;
 use super::{
     card::{self, ModelCard, Preprocessing},
     metrics::{argmax, softmax},
+    prior::{self, Prior},
     tta,
 };
 use equibatch_training::runtime::{self, Classifier, ImageInput, Runtime, SessionOptions};
@@ -100,6 +101,18 @@ impl Predictor {
             self.draws.push(recipe.draw(&mut random));
         }
         Ok(self)
+    }
+
+    /// Adjusts the model to other class frequencies: see [`Prior::offsets`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Prior::offsets`].
+    pub fn adjust(&mut self, prior: &Prior, tau: f64) -> Result<(), prior::Error> {
+        let (offsets, assumed) = prior.offsets(&self.card.classes, &self.card.class_shares, tau)?;
+        self.classifier.add_offsets(offsets);
+        self.card.class_shares.assumed = assumed;
+        Ok(())
     }
 
     /// Class names and preprocessing.

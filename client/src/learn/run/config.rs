@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Frozen;
 use crate::{
-    learn::{fit::policy::Policy, targets::Loss},
+    learn::{fit::policy::Policy, prior::ClassShares, targets::Loss},
     weights::Source,
 };
 use equibatch_stream::{Balance, BatchDtype, BatchRequest, Split, StreamDescription};
@@ -41,9 +41,15 @@ pub struct RunConfig {
     pub max_lr: String,
     /// Decoupled weight decay.
     pub weight_decay: f32,
+    /// Whether the norms of the body are frozen, too.
+    #[serde(default)]
+    pub freeze_norms: bool,
     /// Loss options.
     #[serde(default)]
     pub loss: Loss,
+    /// What the classes' shares are. Empty in runs of older versions.
+    #[serde(default)]
+    pub class_shares: ClassShares,
     /// Largest global gradient norm; gradients are clipped to it. Absent: no clipping.
     #[serde(default)]
     pub clip_norm: Option<f32>,
@@ -138,7 +144,9 @@ impl Default for RunConfig {
             steps_per_epoch: 0,
             max_lr: "3e-3".to_owned(),
             weight_decay: 1e-2,
+            freeze_norms: false,
             loss: Loss::default(),
+            class_shares: ClassShares::default(),
             clip_norm: None,
             ema: None,
             precision: Precision::F32,

@@ -7,12 +7,22 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Frozen {
-    /// `true`: all but the head and the batch norms; `false`: none.
+    /// `true`: all but the head and the norms, as in fastai; `false`: none.
     Body(bool),
+    /// All but the head: norms, too, and batch norms use their running statistics.
+    All(All),
     /// Parameters whose names match a regular expression, including batch norms.
     Matching(String),
     /// Resolved when the classes are known: the body is frozen if the head of a network from a file is reinitialised.
     BodyOfNewHead,
+}
+
+/// The text form of [`Frozen::All`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum All {
+    /// `all`.
+    #[serde(rename = "all")]
+    All,
 }
 
 impl Default for Frozen {
@@ -27,10 +37,12 @@ impl FromStr for Frozen {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
-            "true" => Ok(Self::Body(true)),
+            "true" | "but-norms" => Ok(Self::Body(true)),
+            "all" => Ok(Self::All(All::All)),
             "false" => Ok(Self::Body(false)),
             _ if text.parse::<f64>().is_ok() => Err(
-                "expected true, false or a regular expression of parameter names, not a number".to_owned(),
+                "expected all, but-norms, false or a regular expression of parameter names, not a number"
+                    .to_owned(),
             ),
             _ => expression(text).map(|_| Self::Matching(text.to_owned())),
         }
@@ -61,6 +73,8 @@ mod tests {
     fn frozen_is_parsed_as_bool_or_regular_expression() {
         let parsed = |text: &str| text.parse::<Frozen>();
         assert_eq!(parsed("true"), Ok(Frozen::Body(true)));
+        assert_eq!(parsed("but-norms"), Ok(Frozen::Body(true)));
+        assert_eq!(parsed("all"), Ok(Frozen::All(All::All)));
         assert_eq!(parsed("false"), Ok(Frozen::Body(false)));
         assert_eq!(
             parsed(r"^layer[12]\.\d"),
@@ -75,6 +89,7 @@ mod tests {
     fn frozen_is_serialised_as_bool_string_or_null() {
         for (frozen, json) in [
             (Frozen::Body(true), "true"),
+            (Frozen::All(All::All), "\"all\""),
             (Frozen::Matching("stem".to_owned()), "\"stem\""),
             (Frozen::BodyOfNewHead, "null"),
         ] {

@@ -16,6 +16,8 @@ pub struct Builder<'g> {
     /// The graph that layers are added to.
     pub graph: &'g mut Graph,
     pub(super) mode: Mode,
+    /// Mode of the body's batch norms, which may use running statistics in training.
+    pub(crate) norm_mode: Mode,
     /// A boolean of the graph, for gradient accumulation whose steps may be rolled back: whether running statistics continue from those that
     /// the previous micro-batch left in the staged tensors (see [`staged_name`](super::staged_name)).
     pub(crate) is_accumulating: Option<Value>,
@@ -32,6 +34,7 @@ impl<'g> Builder<'g> {
         Self {
             graph,
             mode,
+            norm_mode: mode,
             is_accumulating: None,
             group: LayerGroup::Early,
             parameters,

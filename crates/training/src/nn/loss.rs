@@ -1,5 +1,5 @@
 use crate::graph::op::Reduce;
-use crate::graph::{Error, Graph, Value};
+use crate::graph::{Constant, Error, Graph, Value};
 
 /// Added to `1 − p` to keep its logarithm finite; about the rounding error of f32 there.
 const EPSILON: f32 = 1e-7;
@@ -39,4 +39,19 @@ pub fn loss(g: &mut Graph, logits: Value, targets: Value, focal: f32) -> Result<
     };
     let total = g.reduce_sum(weighted, all)?;
     g.neg(total)
+}
+
+/// `logits + offsets`; unchanged without offsets.
+///
+/// # Shapes
+/// `logits: f32[N, K]`, K offsets `→ f32[N, K]`.
+///
+/// # Errors
+/// If there are not K offsets.
+pub fn add_offsets(g: &mut Graph, logits: Value, offsets: &[f32]) -> Result<Value, Error> {
+    if offsets.is_empty() {
+        return Ok(logits);
+    }
+    let offsets = g.constant([offsets.len()], Constant::F32(offsets.to_vec()))?;
+    g.add(logits, offsets)
 }

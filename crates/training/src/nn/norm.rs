@@ -1,4 +1,4 @@
-use super::{Builder, Mode, ParameterKind};
+use super::{Builder, LayerGroup, Mode, ParameterKind};
 use crate::graph::op::BatchNormalization;
 use crate::graph::{Error, Value};
 
@@ -34,6 +34,8 @@ pub struct Statistic {
     pub staged: Option<Value>,
     /// Whether it is a variance (initially one) or a mean (initially zero).
     pub is_variance: bool,
+    /// Layer group of its batch norm.
+    pub group: LayerGroup,
 }
 
 impl Statistic {
@@ -82,7 +84,11 @@ impl Builder<'_> {
             epsilon: settings.epsilon,
         };
         let mut before = [None, None];
-        let (y, next) = match self.mode {
+        let mode = match self.group {
+            LayerGroup::Head => self.mode,
+            LayerGroup::Early | LayerGroup::Late => self.norm_mode,
+        };
+        let (y, next) = match mode {
             Mode::Inference => {
                 let y = self.layer(name, |g| {
                     g.batch_normalization([x, scale, bias, mean, variance], attributes)
@@ -117,6 +123,7 @@ impl Builder<'_> {
             next: next_mean,
             staged: before[0],
             is_variance: false,
+            group: self.group,
         });
         self.statistics.push(Statistic {
             name: variance_name.clone(),
@@ -124,6 +131,7 @@ impl Builder<'_> {
             next: next_variance,
             staged: before[1],
             is_variance: true,
+            group: self.group,
         });
         Ok(y)
     }

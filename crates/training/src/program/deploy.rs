@@ -4,7 +4,7 @@ use super::builder::info;
 use super::{Error, Images, Program, Signature};
 use crate::graph::export::{self, DynamicBatch, ExportOptions};
 use crate::graph::{Graph, Tensor, TensorType, fuse_bn, lower};
-use crate::nn::{Builder, Mode, OnnxModel};
+use crate::nn::{self, Builder, Mode, OnnxModel};
 
 /// Options of an exported inference model.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub struct DeploySpec<'a> {
     pub fuse_bn: bool,
     /// Element type and layout of its input.
     pub images: Images,
+    /// Added to the logits, one per class; empty: nothing.
+    pub offsets: &'a [f32],
     /// ONNX operator set version.
     pub opset: i64,
     /// Metadata: key and value pairs.
@@ -73,6 +75,7 @@ fn build_graph(
     let mut builder = Builder::new(&mut graph, Mode::Inference);
     let logits = network.build(&mut builder, normal, spec.classes)?;
     let state = network.state(&builder, 0);
+    let logits = nn::add_offsets(&mut graph, logits, spec.offsets)?;
     let probabilities = graph.softmax(logits)?;
     for (name, value) in [("logits", logits), ("probabilities", probabilities)] {
         graph.output(name, value)?;

@@ -34,6 +34,9 @@ pub(super) fn forward_backward(
     let values: Vec<Value> = values.collect::<Result<_, _>>()?;
     let mut builder = Builder::new(&mut program.graph, Mode::Train);
     builder.is_accumulating = is_accumulating;
+    if spec.norms_are_frozen {
+        builder.norm_mode = Mode::Inference;
+    }
     let mut outputs = spec.model.build(&mut builder, &values, spec.images)?;
     let (mut parameters, mut statistics) = (builder.parameters().to_vec(), builder.statistics().to_vec());
     let dropout = builder.dropouts().to_vec();

@@ -129,10 +129,23 @@ impl Loss {
     /// label smoothing, class weights and the division by the batch size. `focal` is γ; 0 is cross-entropy. See [`nn::loss`](nn::loss()).
     #[must_use]
     pub fn soft_cross_entropy(logits: &str, targets: &str, focal: f32) -> Self {
+        Self::adjusted_cross_entropy(logits, targets, focal, vec![])
+    }
+
+    /// [`Self::soft_cross_entropy`] of the logits plus `offsets`, one per class; empty: none. With `offsets = τ ln s`, where `s` is each class's
+    /// share of the training images, this is the logit-adjusted loss.
+    ///
+    /// # Source
+    /// Menon et al., Long-tail learning via logit adjustment, ICLR 2021; with τ = 1 the balanced softmax of Ren et al., NeurIPS 2020.
+    #[must_use]
+    pub fn adjusted_cross_entropy(logits: &str, targets: &str, focal: f32, offsets: Vec<f32>) -> Self {
         let (logits, targets) = (logits.to_owned(), targets.to_owned());
         Self::named("soft cross-entropy", move |loss| {
             let [logits, targets] = loss.pair(&logits, &targets)?;
-            loss.add(|g| nn::loss(g, logits, targets, focal))
+            loss.add(|g| {
+                let adjusted = nn::add_offsets(g, logits, &offsets)?;
+                nn::loss(g, adjusted, targets, focal)
+            })
         })
     }
 

@@ -4,7 +4,7 @@ use super::groups::{ParameterGroup, Trained, trained};
 use super::{Error, Images, Loss, Precision};
 use crate::graph::{Graph, TensorType, Value};
 use crate::nn::import::OnnxGraph;
-use crate::nn::{Backbone, Builder, Head, Mode, OnnxModel, Parameter};
+use crate::nn::{Backbone, Builder, Head, LayerGroup, Mode, OnnxModel, Parameter};
 use crate::optim::{AdamW, Optimizer};
 
 /// Specification of a network.
@@ -184,6 +184,8 @@ pub struct TrainSpec {
     pub images: Images,
     /// Learning rates, weight decay and freezing by parameter.
     pub groups: Vec<ParameterGroup>,
+    /// Whether the body's batch norms use their running statistics, which are not updated, as in PyTorch's `eval` mode.
+    pub norms_are_frozen: bool,
     /// The loss.
     pub loss: Loss,
     /// Maximum global norm of the gradients, if they are clipped.
@@ -209,6 +211,7 @@ impl TrainSpec {
             batch_size,
             images: Images::F32,
             groups: ParameterGroup::layers(),
+            norms_are_frozen: false,
             loss: Loss::soft_cross_entropy("logits", "targets", 0.0),
             clip_norm: None,
             average: false,
@@ -227,6 +230,20 @@ impl TrainSpec {
         self
     }
 
+    /// Freezes the norms of the body: their parameters and, of batch norms, the running statistics.
+    #[must_use]
+    pub fn freeze_norms(mut self) -> Self {
+        let is_norm = |parameter: &Parameter| parameter.kind.is_norm() && parameter.group != LayerGroup::Head;
+        self.groups.push(ParameterGroup::of(is_norm).frozen(true));
+        self.norms_are_frozen = true;
+        self
+    }
+
+    /// Whether running statistics of this layer group are updated.
+    pub(super) fn updates(&self, group: LayerGroup) -> bool {
+        !self.norms_are_frozen || group == LayerGroup::Head
+    }
+
     /// The trained ones of `parameters`.
     pub(super) fn trained(&self, parameters: &[Parameter]) -> Result<Vec<Trained>, Error> {
         trained(&self.groups, parameters)
@@ -234,7 +251,7 @@ impl TrainSpec {
 
     pub(super) fn check(&self) -> Result<(), Error> {
         self.model.check()?;
-        if !self.model.is_classifier() {
+        if !self.model.is_classifier() || self.norms_are_frozen {
             return at_least("batch size", (self.batch_size, 1), "at least 1");
         }
         let expected = "at least 2, because batch norms need a batch variance";

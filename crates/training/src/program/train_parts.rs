@@ -122,7 +122,10 @@ fn update_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
         program.state(&parameter.name, Role::Parameter, parameter.value, next)?;
     }
     let mut moved: Vec<(&str, Value)> = vec![];
-    for statistic in &statistics {
+    for statistic in statistics
+        .iter()
+        .filter(|statistic| spec.updates(statistic.group))
+    {
         // The staged statistics are committed here, because a step may be skipped before.
         let value = leaf(&mut program, &statistic.name, statistic.value)?;
         let name = staged_name(&statistic.name);

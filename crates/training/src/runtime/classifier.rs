@@ -60,6 +60,8 @@ pub struct Classifier {
     what: String,
     session: Session,
     input: ImageInput,
+    /// Added to the logits of each image; empty: nothing.
+    offsets: Vec<f32>,
 }
 
 impl Classifier {
@@ -93,7 +95,13 @@ impl Classifier {
             what: what.to_owned(),
             session,
             input,
+            offsets: vec![],
         })
+    }
+
+    /// Adds `offsets`, one per class, to the logits of each image from now on.
+    pub fn add_offsets(&mut self, offsets: Vec<f32>) {
+        self.offsets = offsets;
     }
 
     /// Element type and layout of the image input.
@@ -137,11 +145,17 @@ impl Classifier {
         } else {
             [count, 3, size, size]
         };
-        match self.input.element_type {
+        let mut logits = match self.input.element_type {
             ElementType::U8 => self.run::<u8>(tensor, &shape),
             ElementType::F16 => self.run::<f16>(tensor, &shape),
             _ => self.run::<f32>(tensor, &shape),
+        }?;
+        for row in logits.chunks_mut(self.offsets.len().max(1)) {
+            for (logit, offset) in row.iter_mut().zip(&self.offsets) {
+                *logit += offset;
+            }
         }
+        Ok(logits)
     }
 
     fn run<E: Element + PrimitiveTensorElementType + std::fmt::Debug>(
