@@ -1,7 +1,7 @@
-"""Trains an ImageNet network on rare classes of real photographs, each arm with several seeds, and prints what it found on images never seen.
+"""Trains an ImageNet network on rare classes of real photographs, each arm with several seeds, and prints its recall on images never seen.
 
-Runs the programs as a user would: `server serve` over a folder, `client train` and `client evaluate --split test`. All arms of a data set take
-equally many steps. Each finished run is a line of runs/real/DATA.jsonl; runs that are there already are not repeated.
+Runs the programs as a user would: `server serve` over a folder, `client train` and `client evaluate --split test`. All arms of a data set
+take equally many steps. Each finished run is a line of runs/real/DATA.jsonl; runs that are there already are not repeated.
 
     make real
     python tests/real/experiment.py --data birds-5 --arms natural,oversample --seeds 3 --minutes 30
@@ -103,13 +103,15 @@ def run(options, data, arm, body, seed):
         trained = time.monotonic() - began
         printed = client(options, "evaluate", "--server", server.address, "--split", "test", "--json", *arm.evaluate.split(), out)
     result = json.loads(printed)["models"][out.name]
+    epoch = json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])
     if not options.keep:
         shutil.rmtree(out)
     return {
         "data": data.name, "arm": arm.name, "body": body, "seed": seed, "steps": data.steps, "size": data.size,
         "balanced_accuracy": result["balanced_accuracy"], "accuracy": result["accuracy"], "auroc": result.get("auroc"),
         "recall": {of["name"]: of["recall"] for of in result["classes"]}, "confusion_matrix": result["confusion_matrix"],
-        "seconds": round(trained), "train": " ".join(arguments[2:]), "serve": arm.serve, "evaluate": arm.evaluate,
+        "seconds": round(trained), "images_per_second": epoch["images_per_second"],
+        "train": " ".join(arguments[2:]), "serve": arm.serve, "evaluate": arm.evaluate,
     }
 
 
@@ -132,25 +134,27 @@ def interval(values):
 
 def table(options, datas):
     """As Markdown: means over the seeds with 95 % intervals (Student's t); differences are of runs with the same seed."""
-    print("| data | body | arm | seeds | balanced accuracy | above natural | recall of the rarest | recall of the largest | seconds a run |")
+    print("| data | body | arm | seeds | balanced accuracy | above natural | recall, rarest | recall, largest | seconds a run |")
     print("|---|---|---|--:|--:|--:|--:|--:|--:|")
     for data in datas:
         lines = [line for line in finished(options, data) if (line["steps"], line["size"]) == (data.steps, data.size)]
         names = dict.fromkeys([*(arm.name for arm in ARMS), *(line["arm"] for line in lines)])
         for body in dict.fromkeys(line["body"] for line in lines):
-            base = {line["seed"]: line for line in lines if (line["arm"], line["body"]) == ("natural", body)}
             for name in names:
                 runs = [line for line in lines if (line["arm"], line["body"]) == (name, body)]
                 if not runs:
                     continue
+                natural = "natural, PyTorch" if "PyTorch" in name else "natural"
+                base = {line["seed"]: line for line in lines if (line["arm"], line["body"]) == (natural, body)}
                 balanced = lambda line: line["balanced_accuracy"]
-                above = [balanced(line) - balanced(base[line["seed"]]) for line in runs if name != "natural" and line["seed"] in base]
+                above = [balanced(line) - balanced(base[line["seed"]]) for line in runs if name != natural and line["seed"] in base]
                 sizes = dict(zip(runs[0]["recall"], map(sum, runs[0]["confusion_matrix"])))
                 largest = max(sizes, key=sizes.get)
                 seconds = statistics.mean(line["seconds"] for line in runs)
                 recall = lambda name: interval([line["recall"][name] for line in runs])
-                print(f"| {data.name} | {body} | {name} | {len(runs)} | {interval(list(map(balanced, runs)))} | {interval(above) if above else ''} "
-                      f"| {recall(data.rare)} | {recall(largest)} | {seconds:.0f} |")
+                cells = [data.name, body, name, len(runs), interval(list(map(balanced, runs))), interval(above) if above else "",
+                         recall(data.rare), recall(largest), f"{seconds:.0f}"]
+                print("|", " | ".join(map(str, cells)), "|")
 
 
 def chosen(text, of):
@@ -174,7 +178,7 @@ def add_options(parser):
 
 
 def every_run(options, run, label=lambda arm: arm.name):
-    """Adds what `run` returns for each data set, arm, body and seed to the results, unless it is there under the name that `label` gives."""
+    """Adds what `run` returns for each data set, arm, body and seed to the results, unless a result has the arm's `label`."""
     datas, arms, bodies = chosen(options.data, DATA), chosen(options.arms, ARMS), options.bodies.split(",")
     options.runs.mkdir(parents=True, exist_ok=True)
     end = time.monotonic() + 60 * options.minutes

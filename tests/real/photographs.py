@@ -1,12 +1,12 @@
 """Unpacks photographs from packages into class folders that `server serve` reads. Nothing is installed; the images keep their licences.
 
-ELPV: 2,624 electroluminescence photographs of solar cells in four grades of defects, from the Python package elpv-dataset (CC BY-NC-SA 4.0).
-A module has cells cut from neighbouring wafers, which have the same pattern of grains. Polycrystalline cells that are this much alike are kept
-on one side of the split; monocrystalline cells have no grains, and are assigned one by one.
+ELPV: 2,624 electroluminescence photographs of solar cells in four grades of defects, from the Python package elpv-dataset (CC BY-NC-SA
+4.0). Cells of a module may be cut from neighbouring wafers and then have the same pattern of grains. Polycrystalline cells with the same
+pattern are kept on one side of the split; monocrystalline cells have no grains, and are assigned one by one.
 
-Natural classes: the photographs among the stamps of Debian's tuxpaint-stamps-default (GPL-2) and in the activities of gcompris-qt-data (public
-domain, CC0, CC BY and GPL-3+, listed image by image in the package). Of them also `birds-N`: N birds to learn from against 200 others, and the
-same 27 birds and all remaining others to test on; drawn anew for each repeat.
+Natural classes: the photographs among the stamps of Debian's tuxpaint-stamps-default (GPL-2) and in the activities of gcompris-qt-data
+(public domain, CC0, CC BY and GPL-3+, listed image by image in the package). Of them also `birds-N`: N birds to learn from against 200
+others, and the same 27 birds and all remaining others to test on; the N birds are drawn anew for each repeat.
 
     python tests/real/photographs.py --packages .tools/real/packages --out data/real
 """
@@ -53,6 +53,7 @@ STAMPS = {
     "coins": ["symbols/money/us/coins"],
 }
 NO_STAMPS = {"lobster", "shrimp", "Brown_slug", "Woodlouse", "fly", "holly_leaves", "pinecone", "rambutan", "inukshuk-outline", "0_sun"}
+DRAWN = {"cartoon", "toys", "plastic"}
 MOVED_STAMPS = {"mushroom": "mushrooms"}
 # Of an activity's images: all, or those named, by class.
 ACTIVITIES = {
@@ -134,7 +135,7 @@ def natural(packages, out):
     with deb(package(packages, "tuxpaint-stamps-default_*.deb")) as archive:
         for member in archive:
             path = pathlib.PurePosixPath(member.name.removeprefix("./usr/share/tuxpaint/stamps/"))
-            if path.suffix != ".png" or path.stem.endswith("_mirror") or path.stem in NO_STAMPS or {"cartoon", "toys", "plastic"} & set(path.parts):
+            if path.suffix != ".png" or path.stem.endswith("_mirror") or path.stem in NO_STAMPS or DRAWN & set(path.parts):
                 continue
             parent = path.parent
             name = MOVED_STAMPS.get(path.stem) or folders.get(str(parent)) or folders.get(f"{parent.parent}/*")

@@ -1,4 +1,4 @@
-"""A linear layer on the frozen features of EfficientNet-Lite0, trained to convergence in NumPy: what the head alone can reach, as a reference.
+"""A linear layer on the frozen features of EfficientNet-Lite0, trained to convergence in NumPy: a reference for what a head can reach.
 
     python tests/real/probe.py --data data/real/elpv
 """

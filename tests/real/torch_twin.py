@@ -2,10 +2,11 @@
 
 The server streams to this program what `client train` would get (same seed, same balance, same recipe), through the example of
 docs/how-to/own_trainer.py. Only the numbers that a new head starts from differ. Prints a line for each run, as experiment.py's table does.
-`--norms fixed` keeps batch norms in inference mode; `--logit-adjust TAU` adds TAU ln(share of the class in the stream) to the logits in the loss.
+`--norms fixed` keeps batch norms in inference mode; `--logit-adjust TAU` adds TAU ln(share of the class in the stream) to the logits in
+the loss.
 
-    make real-torch
-    python tests/real/torch_twin.py --data birds-20 --arms natural,oversample --seeds 3
+    make real real-torch
+    .tools/torch/bin/python tests/real/torch_twin.py --data birds-20 --arms natural,oversample --norms fixed
 """
 
 import argparse
