@@ -86,7 +86,7 @@ def client(options, *arguments):
 
 def training(options, data, arm, body, seed):
     """The arguments of `client train`, but for server and folder."""
-    model = options.photographs / f"lite0-{data.size}.onnx"
+    model = options.photographs / "lite0.onnx"
     of_network = f"--model {model} --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5 --size {data.size} {BODIES[body]}"
     of_steps = f"--batch-size {BATCH} --images-per-epoch {BATCH * data.steps} --epochs 1 --seed {seed} --no-tensorboard"
     return f"{of_network} {of_steps} {arm.train}".split()

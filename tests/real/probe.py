@@ -9,7 +9,7 @@ import pathlib
 import numpy as np
 from PIL import Image
 
-STEPS, RATE, DECAY, BATCH = 400, 10.0, 1e-4, 32
+STEPS, RATE, DECAY, BATCH, SIZE = 400, 10.0, 1e-4, 32, 224
 
 
 def features(model, paths):
@@ -19,8 +19,7 @@ def features(model, paths):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    size = session.get_inputs()[0].shape[-1]
-    pixels = lambda path: np.asarray(Image.open(path).convert("RGB").resize((size, size), Image.Resampling.BILINEAR), np.float32)
+    pixels = lambda path: np.asarray(Image.open(path).convert("RGB").resize((SIZE, SIZE), Image.Resampling.BILINEAR), np.float32)
     image = lambda path: ((pixels(path) / 255 - 0.5) / 0.5).transpose(2, 0, 1)
     batches = (paths[start : start + BATCH] for start in range(0, len(paths), BATCH))
     return np.concatenate([session.run(None, {"images": np.stack([image(path) for path in batch])})[0] for batch in batches])
@@ -78,7 +77,7 @@ def show(title, classes, results):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=pathlib.Path, default="data/real/elpv")
-    parser.add_argument("--model", type=pathlib.Path, default="data/real/lite0-224.features.onnx")
+    parser.add_argument("--model", type=pathlib.Path, default="data/real/lite0.features.onnx")
     parser.add_argument("--seeds", type=int, default=3, help="of the random split")
     options = parser.parse_args()
     classes = sorted(path.name for path in options.data.iterdir() if path.is_dir() and path.name != "test")
