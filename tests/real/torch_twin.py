@@ -27,6 +27,8 @@ import experiment  # noqa: E402
 import weights as pretrained  # noqa: E402
 
 WEIGHT_DECAY, BETA2, EPSILON = 0.01, 0.99, 1e-8
+# Balance of the stream, and whether the loss weights classes inversely, of the arms of experiment.py that are written here, too.
+ARMS = {"natural": ("natural", False), "oversample": ("oversample", False), "weighted": ("natural", True)}
 # Peak rates of the head and of the body, as experiment.BODIES has them.
 RATES = {"frozen": (3e-3, 3e-3), "all": (1e-3, 1e-4)}
 
@@ -133,7 +135,9 @@ def label(options, arm):
 def run(options, tensors, data, arm, body_kind, seed):
     import own_trainer
 
-    balance = "oversample" if "oversample" in arm.train else "natural"
+    if arm.name not in ARMS:
+        raise SystemExit(f"{arm.name}: expected some of {', '.join(ARMS)}")
+    balance, weighted = ARMS[arm.name]
     with experiment.Server(options, data, seed, arm.serve) as server:
         open_stream = lambda split: own_trainer.Stream(server.address, **request(own_trainer.pb, data, split, seed, balance))
         torch.manual_seed(seed)
@@ -141,7 +145,7 @@ def run(options, tensors, data, arm, body_kind, seed):
             classes = list(stream.description.classes)
             shares = torch.tensor([float(draws) for draws in stream.description.draws_per_class])
             shares /= shares.sum()
-            weights = 1 / shares if "--class-weights inverse" in arm.train else None
+            weights = 1 / shares if weighted else None
             body, head = network(tensors, len(classes))
             began = time.monotonic()
             train(body, head, stream, options, body_kind, weights, options.logit_adjust * shares.log(), data.steps)
