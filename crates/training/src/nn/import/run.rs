@@ -1,5 +1,5 @@
 use super::fold_budget::FoldBudget;
-use super::importer::{Importer, Item};
+use super::importer::{Importer, Item, Target};
 use super::layer_groups::NodeGroups;
 use super::node::node_error;
 use super::{Error, const_fold, operators, supported};
@@ -8,11 +8,12 @@ use crate::graph::import::{Elements, ModelNode};
 use crate::nn::LayerGroup;
 
 impl Importer<'_, '_> {
-    /// Builds everything up to the logits.
-    pub(super) fn run(&mut self, images: Value) -> Result<Value, Error> {
-        let model = self.model;
-        self.items
-            .insert(model.inputs[0].name.clone(), Item::Value(images));
+    /// Builds everything up to the outputs of the target. `inputs` are the values of the model's inputs, in its order.
+    pub(super) fn run(&mut self, inputs: &[Value]) -> Result<Vec<Value>, Error> {
+        let (model, Target { outputs, head, .. }) = (self.model, self.target);
+        for (input, &value) in model.inputs.iter().zip(inputs) {
+            self.items.insert(input.name.clone(), Item::Value(value));
+        }
         for (name, tensor) in &model.initializers {
             let item = match &tensor.elements {
                 Elements::F32(data)
@@ -24,24 +25,25 @@ impl Importer<'_, '_> {
             };
             self.items.insert(name.clone(), item);
         }
-        let groups = NodeGroups::of(model, &self.classifier_head.logits);
+        let groups = NodeGroups::of(model, outputs.first().map_or("", String::as_str));
         for (position, node) in model.nodes.iter().enumerate() {
-            if self.items.contains_key(&self.classifier_head.logits) {
+            if outputs.iter().all(|output| self.items.contains_key(output)) {
                 break;
             }
             self.group = match groups.at(position) {
-                LayerGroup::Head if self.head.is_some() => LayerGroup::Late,
+                LayerGroup::Head if head.is_some() => LayerGroup::Late,
                 group => group,
             };
             self.step(node)
                 .map_err(|error| with_others(error, &model.nodes[position..]))?;
         }
-        match self.items.get(&self.classifier_head.logits) {
-            Some(Item::Value(logits)) => Ok(*logits),
+        let value = |output: &String| match self.items.get(output) {
+            Some(Item::Value(value)) => Ok(*value),
             _ => Err(Error::Network {
-                reason: format!("`{}` does not depend on its input", self.classifier_head.logits),
+                reason: format!("`{output}` does not depend on its input"),
             }),
-        }
+        };
+        outputs.iter().map(value).collect()
     }
 
     fn step(&mut self, node: &ModelNode) -> Result<(), Error> {
