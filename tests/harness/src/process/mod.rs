@@ -63,7 +63,7 @@ pub fn client(arguments: &[&str]) -> Output {
     output(Command::new(program("client")).args(arguments))
 }
 
-/// [`client`] with `input` on its standard input.
+/// [`client()`] with `input` on its standard input.
 ///
 /// # Panics
 ///

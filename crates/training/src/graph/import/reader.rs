@@ -8,7 +8,9 @@ use super::error::{Error, OPSETS};
 use super::model::{Declaration, Model, ModelNode};
 use super::tensor::{self, HostTensor};
 use crate::graph::ElementType;
-use crate::graph::onnx::{Extent, GraphProto, ModelProto, NodeProto, PRODUCER, ValueInfoProto, data_type};
+use crate::graph::onnx::{
+    Extent, GraphProto, ModelProto, NodeProto, OLD_PRODUCER, PRODUCER, ValueInfoProto, data_type,
+};
 
 /// Parses a model. `external` returns the contents of an external data file, given the location that the model states.
 ///
@@ -53,7 +55,7 @@ pub fn read(bytes: &[u8], external: &dyn Fn(&str) -> io::Result<Vec<u8>>) -> Res
         nodes: nodes(graph, &mut files)?,
         initializers,
         metadata,
-        is_own: model.producer_name == PRODUCER,
+        is_own: [PRODUCER, OLD_PRODUCER].contains(&&*model.producer_name),
     })
 }
 
@@ -121,4 +123,32 @@ fn element_type_of(code: i32) -> Option<ElementType> {
         data_type::BOOL => ElementType::Bool,
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::export::{ExportOptions, export};
+    use crate::graph::{Graph, TensorType};
+
+    #[test]
+    fn models_of_older_versions_are_recognised() {
+        let mut graph = Graph::new();
+        let x = graph.input("x", TensorType::f32([2])).expect("a new name");
+        let y = graph.relu(x).expect("a valid node");
+        graph.output("y", y).expect("a new name");
+        let options = ExportOptions {
+            name: "test",
+            ..ExportOptions::default()
+        };
+        let bytes = export(&graph, &options).expect("a valid graph");
+        let read_as = |producer: &str| {
+            let mut model = ModelProto::decode(&*bytes).expect("an exported model");
+            producer.clone_into(&mut model.producer_name);
+            read(&model.encode_to_vec(), &|_| unreachable!("it is one file")).expect("a valid model")
+        };
+        assert!(read_as(PRODUCER).is_own);
+        assert!(read_as(OLD_PRODUCER).is_own);
+        assert!(!read_as("pytorch").is_own);
+    }
 }
