@@ -125,9 +125,9 @@ def finished(options, data):
 
 
 def interval(values):
-    """Mean and half of the 95 % interval of the mean, in percent."""
+    """Mean and half of the 95 % interval of the mean, in percent; of fewer than three values the mean alone."""
     mean = 100 * statistics.mean(values)
-    if len(values) < 2 or len(values) > len(T):
+    if len(values) < 3 or len(values) > len(T):
         return f"{mean:.1f}"
     return f"{mean:.1f} ± {100 * T[len(values) - 1] * statistics.stdev(values) / math.sqrt(len(values)):.1f}"
 
