@@ -125,9 +125,9 @@ def finished(options, data):
 
 
 def interval(values):
-    """Mean and half of the 95 % interval of the mean, in percent."""
+    """Mean and half of the 95 % interval of the mean, in percent; of fewer than three values the mean alone."""
     mean = 100 * statistics.mean(values)
-    if len(values) < 2 or len(values) > len(T):
+    if len(values) < 3 or len(values) > len(T):
         return f"{mean:.1f}"
     return f"{mean:.1f} ± {100 * T[len(values) - 1] * statistics.stdev(values) / math.sqrt(len(values)):.1f}"
 
@@ -173,6 +173,8 @@ def add_options(parser):
     parser.add_argument("--arms", default="natural,oversample,weighted")
     parser.add_argument("--bodies", default="frozen", help="comma-separated: frozen, all")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, help="instead of those of each data set")
+    parser.add_argument("--size", type=int, help="height and width of the images, a multiple of 32, instead of those of each data set")
     parser.add_argument("--minutes", type=float, default=60, help="no run begins later than this")
     parser.add_argument("--table", action="store_true", help="only print the table of the finished runs")
 
@@ -180,6 +182,7 @@ def add_options(parser):
 def every_run(options, run, label=lambda arm: arm.name):
     """Adds what `run` returns for each data set, arm, body and seed to the results, unless a result has the arm's `label`."""
     datas, arms, bodies = chosen(options.data, DATA), chosen(options.arms, ARMS), options.bodies.split(",")
+    datas = [dataclasses.replace(data, steps=options.steps or data.steps, size=options.size or data.size) for data in datas]
     options.runs.mkdir(parents=True, exist_ok=True)
     end = time.monotonic() + 60 * options.minutes
     # All arms of a seed before the next seed, so that a run that is cut short can be read.
