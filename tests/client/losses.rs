@@ -18,12 +18,13 @@ use equibatch_engine::random::{Purpose, generator};
 use rand::Rng as _;
 use serde_json::Value as Json;
 
-/// A graph of the loss alone, with the gradient of its logits.
-fn graph(rows: usize, classes: usize, focal: f32) -> (Graph, Value, Value) {
+/// A graph of the loss alone, with the gradient of its logits, to which `offsets` are added.
+fn graph(rows: usize, classes: usize, focal: f32, offsets: &[f32]) -> (Graph, Value, Value) {
     let mut graph = Graph::new();
     let [logits, targets] =
         ["logits", "targets"].map(|name| graph.input(name, TensorType::f32([rows, classes])).unwrap());
-    let loss = nn::loss(&mut graph, logits, targets, focal).unwrap();
+    let adjusted = nn::add_offsets(&mut graph, logits, offsets).unwrap();
+    let loss = nn::loss(&mut graph, adjusted, targets, focal).unwrap();
     let gradient = gradients(&mut graph, loss, &[logits]).unwrap()[0];
     graph.output("loss", loss).unwrap();
     graph.output("gradient", gradient).unwrap();
@@ -64,13 +65,20 @@ fn targets(fixture: &Json, loss: &Loss, is_mixed: bool, classes: usize) -> Array
     Array::new(&[first.len(), classes], targets)
 }
 
-/// Targets are rounded to single precision; a focal loss adds 1e-7 to `1 − p`. On ONNX Runtime everything is in single precision.
-#[test]
-fn losses_and_gradients_are_those_of_pytorch() {
+/// The losses and gradients of all cases at their logits less `offsets`, which the loss adds again. Targets are rounded to single precision; a
+/// focal loss adds 1e-7 to `1 − p`. On ONNX Runtime everything is in single precision.
+fn check(offsets: &[f32]) {
     let path = checkout::fixture("losses.json");
     let fixture: Json = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let logits = matrix(&fixture["logits"]);
     let (rows, classes) = (logits.shape[0], logits.shape[1]);
+    let offset = |place: usize| {
+        offsets
+            .get(place % classes)
+            .map_or(0.0, |&offset| f64::from(offset))
+    };
+    let moved = logits.data.iter().enumerate().map(|(place, x)| x - offset(place));
+    let moved = Array::new(&logits.shape, moved.collect());
     let cases = fixture["cases"].as_array().unwrap();
     assert_eq!(cases.len(), 9);
     for case in cases {
@@ -80,10 +88,10 @@ fn losses_and_gradients_are_those_of_pytorch() {
         let loss: Loss = serde_json::from_value(settings).unwrap();
         let targets = targets(&fixture, &loss, is_mixed, classes);
         let leaves = BTreeMap::from([
-            ("logits".to_owned(), logits.clone()),
+            ("logits".to_owned(), moved.clone()),
             ("targets".to_owned(), targets),
         ]);
-        let (graph, value, gradient) = graph(rows, classes, loss.focal);
+        let (graph, value, gradient) = graph(rows, classes, loss.focal, offsets);
         let expected = [
             Array::new(&[], vec![case["loss"].as_f64().unwrap()]),
             matrix(&case["gradient"]),
@@ -104,6 +112,17 @@ fn losses_and_gradients_are_those_of_pytorch() {
 }
 
 #[test]
+fn losses_and_gradients_are_those_of_pytorch() {
+    check(&[]);
+}
+
+/// Exact in binary, so that logits less offsets are, too.
+#[test]
+fn adjusted_losses_are_those_of_pytorch_at_the_adjusted_logits() {
+    check(&[-2.5, 0.25, -0.5, -4.0]);
+}
+
+#[test]
 fn gradients_of_losses_are_their_derivatives() {
     let (rows, classes) = (7, 5);
     for (seed, focal) in [0.0, 0.25, 1.0, 2.0, 5.0].into_iter().enumerate() {
@@ -114,7 +133,7 @@ fn gradients_of_losses_are_their_derivatives() {
             Array::new(&[rows, classes], data.collect())
         };
         let (logits, targets, direction) = (filled(-3.0, 3.0), filled(0.0, 1.0), filled(-1.0, 1.0));
-        let (graph, loss, gradient) = graph(rows, classes, focal);
+        let (graph, loss, gradient) = graph(rows, classes, focal, &[]);
         let at = |step: f64| {
             let moved = logits.data.iter().zip(&direction.data).map(|(x, u)| x + step * u);
             let moved = Array::new(&logits.shape, moved.collect());

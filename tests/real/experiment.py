@@ -34,9 +34,11 @@ ARMS = [
     Arm("power", "--balance power:0.5"),
     Arm("weighted", "--balance natural --class-weights inverse"),
     Arm("smoothed", "--balance oversample --label-smoothing 0.1"),
+    Arm("adjusted", "--balance natural --logit-adjust 1"),
+    Arm("natural+prior", "--balance natural", evaluate="--prior uniform"),
 ]
 # What of the network is trained, with the rate of each.
-BODIES = {"frozen": "--freeze=true --max-lr 3e-3", "all": "--freeze=false --max-lr ..1e-3"}
+BODIES = {"frozen": "--freeze=but-norms --max-lr 3e-3", "all-frozen": "--freeze=all --max-lr 3e-3", "all": "--freeze=false --max-lr ..1e-3"}
 
 
 @dataclasses.dataclass

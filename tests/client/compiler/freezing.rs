@@ -2,9 +2,11 @@
 
 use equibatch_training::graph::{Composite, Graph, Op};
 use equibatch_training::nn::Backbone;
-use equibatch_training::program::{Head, ModelSpec, ResNet, Role, Signature, TrainSpec, train_graph};
+use equibatch_training::program::{
+    Head, ModelSpec, ResNet, Role, Signature, TrainSpec, parts_graphs, train_graph,
+};
 
-fn compiled(head: Head, frozen_groups: usize) -> (Graph, Signature) {
+fn spec(head: Head, frozen_groups: usize) -> TrainSpec {
     let backbone = Backbone {
         width: 4,
         ..Backbone::RESNET18
@@ -14,8 +16,11 @@ fn compiled(head: Head, frozen_groups: usize) -> (Graph, Signature) {
         image_size: 64,
         ..ResNet::new(backbone, 3)
     });
-    let spec = TrainSpec::new(model, 4).freeze_layers(frozen_groups);
-    train_graph(&spec).expect("a valid step")
+    TrainSpec::new(model, 4).freeze_layers(frozen_groups)
+}
+
+fn compiled(head: Head, frozen_groups: usize) -> (Graph, Signature) {
+    train_graph(&spec(head, frozen_groups)).expect("a valid step")
 }
 
 fn count(graph: &Graph, is_meant: fn(&Composite) -> bool) -> usize {
@@ -73,4 +78,37 @@ fn layer_groups_are_frozen_from_the_first() {
     let gradients = [0, 1, 2].map(|groups| weight_gradients(&compiled(Head::default(), groups).0));
     // The stem, two stages of four and a projection; two stages of four and a projection each.
     assert_eq!(gradients, [20, 10, 0]);
+}
+
+/// What a step changes of the body, with gradient accumulation, too.
+#[test]
+fn frozen_norms_use_and_keep_their_running_statistics() {
+    for frozen_groups in [0, 2] {
+        let spec = spec(Head::default(), frozen_groups).freeze_norms();
+        let (graph, signature) = train_graph(&spec).expect("a valid step");
+        let inference = graph
+            .nodes()
+            .iter()
+            .filter(|node| matches!(node.op, Op::BatchNormalization(_)));
+        assert_eq!(inference.count(), 20, "the body of a ResNet18 has 20 batch norms");
+        let parts = parts_graphs(&spec).expect("valid programs");
+        let signatures = [&signature]
+            .into_iter()
+            .chain(parts.iter().map(|(_, signature)| signature));
+        for state in signatures.flat_map(|signature| &signature.state) {
+            let is_of_body = !state.name.starts_with("head.");
+            let is_norm = state.name.contains("bn") || state.name.contains("downsample.1");
+            let is_trained =
+                state.output.is_some() && matches!(state.role, Role::Parameter | Role::Statistic);
+            assert!(!(is_of_body && is_norm && is_trained), "{} changes", state.name);
+        }
+        let head = signature
+            .state
+            .iter()
+            .filter(|state| state.name.starts_with("head.") && state.role == Role::Statistic);
+        assert!(
+            head.clone().count() > 0 && head.clone().all(|state| state.output.is_some()),
+            "those of the head are trained"
+        );
+    }
 }
