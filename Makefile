@@ -107,7 +107,7 @@ parity: build-all $(TORCH) ## Train on the same batches in PyTorch, and compare 
 	$(TORCH) -m pip install --quiet grpcio==1.85.3 grpcio-tools==1.85.1 safetensors==0.8.0
 	$(TORCH) tests/generate/parity.py
 
-real: build $(REAL_DATA)/ready ## Train on rare classes of real photographs, three arms and seeds (40 to 60 minutes; Debian; installs 300 MB into .tools and data).
+real: build $(REAL_DATA)/ready ## Train on rare classes of real photographs, three arms and seeds (40 to 60 minutes; Debian; takes 700 MB in .tools and data).
 	$(REAL_PYTHON) tests/real/experiment.py --minutes $(REAL_MINUTES)
 	$(REAL_PYTHON) tests/real/probe.py
 
