@@ -59,11 +59,11 @@ pub struct Images {
     /// normalised by the client). f16 and u8 round augmented pixels to 11 and 8 bits. [default: f32]
     #[arg(long, value_name = "TYPE")]
     pub wire: Option<BatchDtype>,
-    /// Channel means (red, green, blue) for normalisation, from 0 to 1, as printed by `server stats`. [default: ImageNet's,
+    /// Channel means (red, green, blue) for normalisation, from 0 to 1, as printed by `server stats`. [default: that of --model, or ImageNet's,
     /// 0.485,0.456,0.406]
     #[arg(long, value_name = "R,G,B", value_parser = channels(0.0..=1.0))]
     pub mean: Option<[f32; 3]>,
-    /// Channel standard deviations for normalisation, from 0.001 to 10. [default: ImageNet's, 0.229,0.224,0.225]
+    /// Channel standard deviations for normalisation, from 0.001 to 10. [default: that of --model, or ImageNet's, 0.229,0.224,0.225]
     #[arg(long, value_name = "R,G,B", value_parser = channels(1e-3..=10.0))]
     pub std: Option<[f32; 3]>,
     /// Seed of batches, augmentation, initial weights and dropout. [default: 42]

@@ -4,7 +4,11 @@ use equibatch_training::runtime::{Operators, SessionOptions};
 
 use crate::{
     args::{CheckpointArgs, Execution, Train, TrainingSetup},
-    learn::{architecture::AUTO_HEAD, network::NetworkFile, run::RunConfig},
+    learn::{
+        architecture::AUTO_HEAD,
+        network::{NetworkFile, Normalization},
+        run::RunConfig,
+    },
 };
 
 /// Overrides `config` with the given arguments. The initial weights are not part of it.
@@ -46,7 +50,16 @@ pub fn apply_setup_args(args: &TrainingSetup, config: &mut RunConfig) {
     put(&mut config.seed, images.seed.as_ref());
     put(&mut config.arch, network.arch.as_ref());
     put(&mut config.head, network.head.as_ref());
-    if let Some(NetworkFile { path, hash }) = &network.model {
+    if let Some(NetworkFile {
+        path,
+        hash,
+        normalization,
+    }) = &network.model
+    {
+        if let Some(Normalization { mean, std }) = normalization {
+            config.mean = images.mean.unwrap_or(*mean);
+            config.std = images.std.unwrap_or(*std);
+        }
         path.clone_into(&mut config.arch);
         hash.clone_into(&mut config.network_hash);
         config.head = network.head.clone().unwrap_or_else(|| AUTO_HEAD.to_owned());

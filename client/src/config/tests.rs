@@ -50,6 +50,26 @@ fn arguments_override_the_configuration() {
 }
 
 #[test]
+fn images_are_normalised_as_the_metadata_of_the_network_say() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("net.onnx");
+    // metadata_props (14) of `ModelProto`, with key (1) and value (2).
+    let field =
+        |tag: u8, bytes: &[u8]| [&[tag << 3 | 2, u8::try_from(bytes.len()).expect("short")], bytes].concat();
+    let value = br#"{"image_size": 64, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}"#;
+    let model = field(14, &[field(1, b"preprocessing"), field(2, value)].concat());
+    std::fs::write(&path, model).expect("written");
+    let model = format!("--model={}", path.display());
+    let applied = |more: &[&str]| {
+        let mut config = config();
+        apply_args(&train(&[&[&*model], more].concat()), &mut config);
+        (config.mean, config.std)
+    };
+    assert_eq!(applied(&[]), ([0.5; 3], [0.25; 3]));
+    assert_eq!(applied(&["--std", "0.1,0.2,0.3"]), ([0.5; 3], [0.1, 0.2, 0.3]));
+}
+
+#[test]
 fn freeze_and_unfreeze_conflict() {
     let frozen = |arguments: &[&str]| train(arguments).setup.network.frozen();
     assert_eq!(frozen(&[]), None);

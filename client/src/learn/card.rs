@@ -8,7 +8,7 @@ use equibatch_training::{program::Pixels, runtime::Classifier};
 
 /// Metadata keys of an ONNX model.
 const CLASSES: &str = "classes";
-const PREPROCESSING: &str = "preprocessing";
+pub(super) const PREPROCESSING: &str = "preprocessing";
 const TRAINING: &str = "training";
 /// [`ClassShares`].
 pub(super) const SHARES: &str = "class_shares";

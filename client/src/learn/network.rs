@@ -1,9 +1,11 @@
 //! Networks from ONNX files.
 
+use super::card;
 use equibatch_training::program::{
     OnnxModel,
     import::{self, read_external_data},
 };
+use serde::Deserialize;
 use std::{
     collections::BTreeMap,
     fs, io,
@@ -52,13 +54,24 @@ pub enum Error {
     },
 }
 
-/// A network file and its current hash.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A network file, its current hash, and what its metadata say.
+#[derive(Clone, Debug, PartialEq)]
 pub struct NetworkFile {
     /// Its absolute path.
     pub path: String,
     /// BLAKE3 of the file and of its external data files, in hexadecimal.
     pub hash: String,
+    /// The normalisation of its images; `None` if its metadata do not say.
+    pub normalization: Option<Normalization>,
+}
+
+/// Normalisation of images, part of the metadata `preprocessing`: see [`Preprocessing`](super::card::Preprocessing).
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+pub struct Normalization {
+    /// Mean per channel in [0, 1] units: red, green, blue.
+    pub mean: [f32; 3],
+    /// Standard deviation per channel in [0, 1] units: red, green, blue.
+    pub std: [f32; 3],
 }
 
 impl FromStr for NetworkFile {
@@ -74,6 +87,7 @@ impl FromStr for NetworkFile {
         Ok(Self {
             path: path.map_err(|_| "its path is not UTF-8".to_owned())?,
             hash: contents.hash(),
+            normalization: contents.normalization(),
         })
     }
 }
@@ -96,6 +110,12 @@ impl Contents {
         let external = locations.filter_map(read);
         let external = external.map(|(bytes, location)| (location, bytes)).collect();
         Ok(Self { model, external })
+    }
+
+    fn normalization(&self) -> Option<Normalization> {
+        let metadata = import::metadata(&self.model).ok()?;
+        let (_, text) = metadata.into_iter().find(|(key, _)| key == card::PREPROCESSING)?;
+        serde_json::from_str(&text).ok()
     }
 
     /// BLAKE3 of the model file, or of it and all external data files if there are some.

@@ -14,5 +14,5 @@ pub use self::attributes::Attributes;
 pub use self::error::{Error, OPSETS};
 pub use self::external::read_external_data;
 pub use self::model::{Declaration, Model, ModelNode};
-pub use self::reader::{external_files, read};
+pub use self::reader::{external_files, metadata, read};
 pub use self::tensor::{Elements, HostTensor};

@@ -18,9 +18,7 @@ use crate::graph::onnx::{
 /// [`Error::Damaged`] if the bytes are not an ONNX model, [`Error::Opset`] if its operator set is not supported, [`Error::TensorType`],
 /// [`Error::TensorSize`] or [`Error::External`] if a tensor cannot be read, [`Error::Attribute`] if an attribute's type is not supported.
 pub fn read(bytes: &[u8], external: &dyn Fn(&str) -> io::Result<Vec<u8>>) -> Result<Model, Error> {
-    let model = ModelProto::decode(bytes).map_err(|error| Error::Damaged {
-        reason: error.to_string(),
-    })?;
+    let model = decode(bytes)?;
     let opset = model
         .opset_import
         .iter()
@@ -59,19 +57,31 @@ pub fn read(bytes: &[u8], external: &dyn Fn(&str) -> io::Result<Vec<u8>>) -> Res
     })
 }
 
+/// A model's metadata: key and value pairs.
+///
+/// # Errors
+/// [`Error::Damaged`] if the bytes are not an ONNX model.
+pub fn metadata(bytes: &[u8]) -> Result<Vec<(String, String)>, Error> {
+    let pairs = decode(bytes)?.metadata_props.into_iter();
+    Ok(pairs.map(|pair| (pair.key, pair.value)).collect())
+}
+
 /// The distinct locations of a model's external data files, sorted.
 ///
 /// # Errors
 /// [`Error::Damaged`] if the bytes are not an ONNX model.
 pub fn external_files(bytes: &[u8]) -> Result<BTreeSet<String>, Error> {
-    let model = ModelProto::decode(bytes).map_err(|error| Error::Damaged {
-        reason: error.to_string(),
-    })?;
-    let graph = model.graph.unwrap_or_default();
+    let graph = decode(bytes)?.graph.unwrap_or_default();
     let attributes = graph.node.iter().flat_map(|node| &node.attribute);
     let tensors = attributes.filter_map(|attribute| attribute.t.as_ref());
     let tensors = graph.initializer.iter().chain(tensors);
     Ok(tensors.filter_map(tensor::location).map(str::to_owned).collect())
+}
+
+fn decode(bytes: &[u8]) -> Result<ModelProto, Error> {
+    ModelProto::decode(bytes).map_err(|error| Error::Damaged {
+        reason: error.to_string(),
+    })
 }
 
 fn nodes(graph: GraphProto, files: &mut tensor::Files<'_>) -> Result<Vec<ModelNode>, Error> {
