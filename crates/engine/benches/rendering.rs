@@ -1,4 +1,4 @@
-//! Rendering of decoded images to tensors, by instruction set and element type, in CPU time of this thread.
+//! Rendering of decoded images to tensors, by instruction set and element type, with and without a checksum, in CPU time of this thread.
 //!
 //! Sources and batch together exceed the L2 cache, as in a running server.
 
@@ -7,6 +7,7 @@ mod cpu_time;
 use cpu_time::CpuTime;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use equibatch_engine::augment::{Draw, Recipe};
+use equibatch_engine::checksum::{crc32c, joined};
 use equibatch_engine::geometry::Projective;
 use equibatch_engine::image::Image;
 use equibatch_engine::lighting::Lighting;
@@ -49,7 +50,15 @@ impl Batch {
         }
     }
 
-    fn render(&self, instructions: InstructionSet, spec: &TensorSpec, out: &mut [u8]) {
+    /// Renders the images, and computes their checksums if `is_checked`.
+    fn render(
+        &self,
+        instructions: InstructionSet,
+        spec: &TensorSpec,
+        is_checked: bool,
+        out: &mut [u8],
+    ) -> u32 {
+        let mut checksum = crc32c(&[]);
         let outs = out.chunks_exact_mut(spec.image_bytes());
         for ((image, (map, lighting)), out) in self.images.iter().zip(&self.maps).zip(outs) {
             Rendering {
@@ -59,7 +68,11 @@ impl Batch {
                 spec,
             }
             .write_with(instructions, out);
+            if is_checked {
+                checksum = joined(checksum, crc32c(out), out.len());
+            }
         }
+        checksum
     }
 }
 
@@ -106,9 +119,18 @@ fn rendering(criterion: &mut Criterion<CpuTime>) {
             .sample_size(20);
         let mut out = vec![0.0f32; COUNT * spec.image_bytes() / size_of::<f32>()];
         for instructions in InstructionSet::available() {
-            group.bench_function(instructions.name(), |bencher| {
-                bencher.iter(|| batch.render(*instructions, &spec, bytemuck::cast_slice_mut(&mut out)));
-            });
+            for (is_checked, with) in [(false, ""), (true, ", with checksum")] {
+                group.bench_function(format!("{}{with}", instructions.name()), |bencher| {
+                    bencher.iter(|| {
+                        batch.render(
+                            *instructions,
+                            &spec,
+                            is_checked,
+                            bytemuck::cast_slice_mut(&mut out),
+                        )
+                    });
+                });
+            }
         }
         group.finish();
     }

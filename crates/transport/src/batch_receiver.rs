@@ -66,7 +66,7 @@ enum ReceiveState {
         filled: usize,
         length: usize,
         /// Of the filled part.
-        checksum: Crc32c,
+        checksum: Box<Crc32c>,
     },
 }
 
@@ -195,7 +195,7 @@ impl BatchReceiver {
                 let filled = bytes.len() - first;
                 buffer[..filled].copy_from_slice(&bytes[first..]);
                 let length = length - first;
-                let mut checksum = Crc32c::new();
+                let mut checksum = Box::new(Crc32c::new());
                 checksum.update(&buffer[..filled]);
                 self.state = ReceiveState::Tensor {
                     batch: Box::new(batch),
