@@ -82,12 +82,14 @@ const JSON: [&str; 6] = ["--listen", "127.0.0.1:0", "--log", "info", "--log-form
 #[test]
 fn a_slow_trainer_is_the_bottleneck_on_both_sides() {
     let images = pictures();
-    let (server, log) = ServerProcess::with_log(images.root(), &JSON);
+    let (mut server, log) = ServerProcess::with_log(images.root(), &JSON);
     let pause = SLOWER * unhindered(&server.address, &request());
     let found = bottlenecks(&server.address, &request(), |_| thread::sleep(pause));
     assert_eq!(found.len(), 2);
     assert_is(found[1], Bottleneck::Trainer);
-    drop(server);
+    // It writes its whole log before it ends; killed, it may not.
+    server.terminate();
+    server.wait();
     let used = log.lines("epoch used").split_off(2);
     assert_eq!(used.len(), 2, "{}", log.text());
     for (epoch, (line, report)) in used.iter().zip(&found).enumerate() {
