@@ -101,7 +101,7 @@ bench-torch: build $(TORCH) ## Compare a training step with PyTorch's on this ma
 
 $(TORCH):
 	$(PYTHON) -m venv .tools/torch
-	$@ -m pip install --quiet torch==2.15.0 numpy
+	$@ -m pip install --quiet torch==2.15.0 torchvision==0.29.2 timm==1.0.31 numpy onnx
 
 parity: build-all $(TORCH) ## Train on the same batches in PyTorch, and compare the two step by step (installs PyTorch and gRPC into .tools).
 	@test -e $(SAMPLES)/flowers || target/release/server sample-data $(SAMPLES)
