@@ -49,7 +49,7 @@ pub(super) fn prepare(
     let description = context.servers.describe_with(&config.dataset, beta)?;
     let stream = ask_for_images(&context.servers, &mut config)?;
     if config.frozen == Frozen::BodyOfNewHead {
-        config.frozen = Frozen::Body(architecture::has_new_head(&config)?);
+        config.frozen = Frozen::body(architecture::has_new_head(&config)?);
     }
     config.loss.weights = config.loss.class_weights.of(&description);
     let images = description
