@@ -89,7 +89,7 @@ mod trace;
 pub mod transport;
 
 pub use balance::Balance;
-pub use batch::{Batch, Mixed, StreamDescription};
+pub use batch::{Batch, DrawsChange, Mixed, StreamDescription};
 pub use batch_dtype::BatchDtype;
 pub use batches::BatchStream;
 pub use bottleneck::{Bottleneck, BottleneckReport};
