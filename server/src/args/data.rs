@@ -145,6 +145,7 @@ pub struct Verify {
 #[command(after_help = "Examples:
   server sample-data data                              200 flowers, 20 birds, and 10 more of each in data/test
   server sample-data data --classes cats,boats,fish --counts 300,30,10 --seed 7
+  server sample-data data --long-tail 50:100           50 classes of 200 to 2 images
 
 Exit codes: 0 success, 64 usage error or a folder that is not empty, 74 I/O or system error.")]
 pub struct SampleData {
@@ -156,6 +157,10 @@ pub struct SampleData {
     /// Number of training images of each class, comma-separated; one number per class. Default: 200,20.
     #[arg(long, value_name = "COUNTS", value_delimiter = ',')]
     pub counts: Vec<usize>,
+    /// A long-tailed set instead: this many classes, named class01 and so on, of exponentially fewer images, from --counts N (default: 200) for the
+    /// largest to N / FACTOR for the smallest.
+    #[arg(long, value_name = "CLASSES:FACTOR", conflicts_with = "classes")]
+    pub long_tail: Option<String>,
     /// Number of additional images of each class in a `test` folder.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = at_least(0_usize))]
     pub test_count: usize,
