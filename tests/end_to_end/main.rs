@@ -18,6 +18,7 @@ mod onnx_networks;
 mod operator;
 mod report;
 mod resumed;
+mod schedules;
 mod setup;
 mod splits;
 mod stages;

@@ -6,8 +6,9 @@ use equibatch_harness::{
     images::ImageFolder,
     receive::{Received, receive, small},
 };
-use equibatch_proto::v1::{Balance, StreamBatchesRequest, balance};
+use equibatch_proto::v1::{Balance, Batch, Shard, StreamBatchesRequest, balance};
 use equibatch_server_tests::memory::{MemoryServer, config, engine};
+use equibatch_stream::DrawsChange;
 
 /// 4 + 1, 16 + 4 and 8 + 2 images in train and valid.
 fn pictures() -> ImageFolder {
@@ -134,6 +135,12 @@ async fn each_balance_policy_draws_its_counts() {
         (Policy::Power(balance::Power { exponent: 0.0 }), 4, [4, 16, 8]),
         (Policy::Power(balance::Power { exponent: 1.0 }), 3, [16, 16, 16]),
         (weights(&[("birds", 1.0), ("trees", 2.0)]), 3, [4, 0, 8]),
+        // The median share is 8 of 28: sqrt(8 / 4) * 4 = 5.7.
+        (
+            Policy::RepeatFactor(balance::RepeatFactor { threshold: None }),
+            10,
+            [6, 16, 8],
+        ),
     ] {
         let mut request = small("train", 1);
         request.batch_size = Some(batch_size);
@@ -145,4 +152,116 @@ async fn each_balance_policy_draws_its_counts() {
         assert_eq!(counts(&labels, 3), expected, "{policy:?}");
         assert_eq!(description.draws_per_class, expected, "{policy:?}");
     }
+}
+
+/// From natural to oversample, or as `at` says.
+fn schedule(at: Option<f64>, epochs: Option<(u32, u32)>) -> Balance {
+    use balance::Policy;
+    let policy = |policy| Some(Box::new(Balance { policy: Some(policy) }));
+    let schedule = balance::Schedule {
+        from: policy(Policy::Natural(balance::Natural {})),
+        to: policy(Policy::Oversample(balance::Oversample {})),
+        at,
+        epochs: epochs.map(|(first, end)| balance::EpochRange { first, end }),
+    };
+    Balance {
+        policy: Some(Policy::Schedule(Box::new(schedule))),
+    }
+}
+
+fn scheduled(at: Option<f64>, epochs: Option<(u32, u32)>, epochs_of_stream: u32) -> StreamBatchesRequest {
+    StreamBatchesRequest {
+        balance: Some(schedule(at, epochs)),
+        images_per_epoch: Some(84),
+        ..small("train", epochs_of_stream)
+    }
+}
+
+fn epoch_counts(batches: &[Batch]) -> Vec<Vec<u64>> {
+    let epochs = batches.chunk_by(|one, next| one.epoch == next.epoch);
+    let labels = epochs.map(|epoch| {
+        epoch
+            .iter()
+            .flat_map(|batch| batch.labels.clone())
+            .collect::<Vec<_>>()
+    });
+    labels.map(|labels| counts(&labels, 3)).collect()
+}
+
+#[tokio::test]
+async fn a_schedule_draws_the_counts_of_each_epoch() {
+    let images = pictures();
+    for (at, epochs, expected) in [
+        // From 12, 48, 24 to 28, 28, 28, in thirds.
+        (
+            None,
+            None,
+            [[12, 48, 24], [17, 41, 26], [22, 35, 27], [28, 28, 28]],
+        ),
+        (
+            None,
+            Some((1, 3)),
+            [[12, 48, 24], [12, 48, 24], [28, 28, 28], [28, 28, 28]],
+        ),
+        (
+            Some(0.8),
+            None,
+            [[12, 48, 24], [12, 48, 24], [12, 48, 24], [28, 28, 28]],
+        ),
+        (
+            Some(0.5),
+            None,
+            [[12, 48, 24], [12, 48, 24], [28, 28, 28], [28, 28, 28]],
+        ),
+    ] {
+        let Received { description, batches } = received(&images, scheduled(at, epochs, 4)).await;
+        assert_eq!(epoch_counts(&batches), expected, "{at:?} {epochs:?}");
+        assert_eq!(
+            (description.steps_per_epoch, description.images_per_epoch),
+            (14, 84)
+        );
+        assert_eq!(description.draws_per_class, [12, 48, 24]);
+        let change = description.draws_change.expect("a change");
+        assert_eq!(change.draws_per_class, [28, 28, 28]);
+        // What a client computes for an epoch.
+        let change = DrawsChange {
+            draws_per_class: change.draws_per_class,
+            first_epoch: change.first_epoch,
+            last_epoch: change.last_epoch,
+        };
+        for (epoch, expected) in expected.iter().enumerate() {
+            let draws = change.draws_in_epoch(&description.draws_per_class, epoch as u64);
+            assert_eq!(draws, expected, "epoch {epoch}, {at:?} {epochs:?}");
+        }
+    }
+    let constant = received(&images, small("train", 2)).await;
+    assert_eq!(constant.description.draws_change, None);
+}
+
+#[tokio::test]
+async fn a_schedule_resumes_with_any_number_of_shards_and_in_a_longer_stream() {
+    let images = pictures();
+    let whole = received(&images, scheduled(None, None, 4)).await;
+    let token = whole.batches[19].next.clone().unwrap();
+    // The schedule is the same, so the stream may be longer.
+    let mut resumed = scheduled(None, Some((0, 4)), 5);
+    resumed.start = Some(token);
+    let again = received(&images, resumed.clone()).await;
+    assert_eq!(again.digests()[..36], whole.digests()[20..]);
+    assert_eq!(epoch_counts(&again.batches).last().unwrap()[..], [28, 28, 28]);
+    let mut shards = vec![];
+    for rank in 0..3 {
+        resumed.shard = Some(Shard { world: 3, rank });
+        shards.push(received(&images, resumed.clone()).await.batches);
+    }
+    for (step, batch) in whole.batches[20..].iter().enumerate() {
+        let of_shards = (0..6).map(|slot| shards[slot % 3][step].sample_ids[slot / 3]);
+        assert_eq!(of_shards.collect::<Vec<_>>(), batch.sample_ids, "batch {step}");
+    }
+    // With other epochs it is another schedule.
+    resumed.shard = None;
+    resumed.balance = Some(schedule(None, None));
+    let server = MemoryServer::start(engine(images.root(), config(2, 1 << 26)));
+    let status = receive(&mut server.client().await, resumed).await.unwrap_err();
+    assert!(status.message().contains("start.spec_hash"), "{status:?}");
 }

@@ -49,9 +49,12 @@ pub struct ShowBatch {
     /// Height and width of the images, in pixels.
     #[arg(long, value_name = "PIXELS", default_value_t = 224, value_parser = at_least(1_u32))]
     pub size: u32,
-    /// Class balance of the train split: oversample, undersample, natural or power:X. [default: oversample]
+    /// Class balance of the train split, as for `client train`. [default: oversample]
     #[arg(long, value_name = "POLICY")]
     pub balance: Option<Balance>,
+    /// Epochs of the training, over which progressive and other schedules change. [default: up to --epoch]
+    #[arg(long, value_name = "N", value_parser = at_least(1_u32))]
+    pub epochs: Option<u32>,
     /// Augmentation recipe of the train split; `server recipe` lists the presets and operations. [default: fastai]
     #[arg(long, value_name = "TEXT")]
     pub recipe: Option<String>,

@@ -76,7 +76,7 @@ pub(super) fn run(args: &Compare) -> Result<Exit> {
     }));
     for seed in (0..u64::from(args.repeats)).map(|repeat| base_config.seed.wrapping_add(repeat)) {
         for trained in &mut arms {
-            let run = folder.join(format!("{}-{seed}", trained.arm).replace(':', "-"));
+            let run = folder.join(format!("{}-{seed}", trained.arm).replace([':', '>'], "-"));
             let train = arguments(args, &base_config, (&trained.arm, seed), &run);
             let Some(predictions) = repeat(args.split, &train, &run, &trainer)? else {
                 let shown = folder.display();

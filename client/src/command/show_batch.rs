@@ -15,7 +15,7 @@ use crate::{
     config::{self, UsageError},
     learn::pixels::picture,
 };
-use equibatch_stream::{Batch, BatchRequest, Position, Split, StreamDescription};
+use equibatch_stream::{Balance, Batch, BatchRequest, Position, Split, StreamDescription};
 
 /// Renders a batch from the server, or an image file and its augmentations.
 pub(super) fn run(args: &ShowBatch) -> Result<Exit> {
@@ -43,10 +43,15 @@ fn of_batch(args: &ShowBatch) -> Result<ContactSheet> {
             format!("--balance is for the train split only: the {split} split has every image once");
         return Err(UsageError(message).into());
     }
+    if let (Some(balance @ Balance::Schedule { .. }), None) = (&args.balance, args.epochs) {
+        let message = format!("--balance {balance} changes over the epochs of the training: add --epochs N");
+        return Err(UsageError(message).into());
+    }
     let servers = config::servers(&args.server)?;
     let request = BatchRequest {
         seed: args.seed,
         epochs: args.epoch + 1,
+        schedule_epochs: args.epochs.map(|epochs| 0..epochs),
         start: Some(Position {
             seed: args.seed,
             epoch: args.epoch.into(),

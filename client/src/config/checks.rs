@@ -40,7 +40,7 @@ pub fn check_head(config: &RunConfig) -> Result<(), UsageError> {
 /// The first folder of `runs/NAME`, `runs/NAME-2`, ... that does not exist.
 #[must_use]
 pub fn new_folder(name: &str) -> PathBuf {
-    let name = name.replace([':', '/', '\\'], "-");
+    let name = name.replace([':', '/', '\\', '>'], "-");
     let folder = |number: u32| {
         let suffix = if number > 1 {
             format!("-{number}")

@@ -37,7 +37,8 @@ pub struct ClassShares {
 
 impl ClassShares {
     /// The shares of a run whose stream draws each class this often, with these class weights (empty: none) and this τ of
-    /// [`Loss::logit_adjust`](super::targets::Loss).
+    /// [`Loss::logit_adjust`](super::targets::Loss). If the draws change by epoch, they are those of the last epoch, which the head was trained on
+    /// last.
     #[must_use]
     pub fn of(images: Vec<u32>, draws: &[u64], weights: &[f32], tau: f32) -> Self {
         let weight = |class: usize| weights.get(class).map_or(1.0, |&weight| f64::from(weight));

@@ -1,6 +1,6 @@
 //! How often each class is drawn.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, ops::Range, str::FromStr};
 
 use equibatch_proto::v1::{self, balance};
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,19 @@ pub enum Balance {
     Effective(f64),
     /// In these proportions, by class name; other classes are not drawn.
     Weights(BTreeMap<String, f64>),
+    /// A class with a share `f` of the images `sqrt(t / f)` times as often as it has images, if that is more than once; otherwise as often as it
+    /// has images. `None`: `t` is the median share.
+    #[serde(rename = "repeat-factor")]
+    RepeatFactor(Option<f64>),
+    /// From one policy to another by epoch.
+    Schedule {
+        /// The policy of the first epoch; not a schedule.
+        from: Box<Balance>,
+        /// The policy of the last epoch; not a schedule.
+        to: Box<Balance>,
+        /// Fraction of the epochs that draw as `from`; the others draw as `to`. `None`: linearly from `from` to `to`.
+        at: Option<f64>,
+    },
 }
 
 impl fmt::Display for Balance {
@@ -39,6 +52,13 @@ impl fmt::Display for Balance {
                     .collect();
                 write!(f, "weights:{}", pairs.join(","))
             }
+            Self::RepeatFactor(None) => f.write_str("repeat-factor"),
+            Self::RepeatFactor(Some(threshold)) => write!(f, "repeat-factor:{threshold}"),
+            Self::Schedule { from, to, at } => match at {
+                None if (&**from, &**to) == (&Self::Natural, &Self::Oversample) => f.write_str(PROGRESSIVE),
+                None => write!(f, "{from}>{to}"),
+                Some(at) => write!(f, "{from}>{to}@{at}"),
+            },
         }
     }
 }
@@ -47,7 +67,8 @@ impl fmt::Display for Balance {
 #[derive(Debug, thiserror::Error)]
 #[error(
     "invalid balance `{0}`: expected oversample, undersample, natural, power:X with X from 0 to 1, effective:BETA with BETA from 0 to less than 1, \
-     or weights:CLASS=W,..."
+     repeat-factor or repeat-factor:T with T above 0 and at most 1, weights:CLASS=W,..., progressive, or a schedule FROM>TO or FROM>TO@FRACTION of two \
+     other policies with FRACTION above 0 and below 1"
 )]
 pub struct ParseBalanceError(String);
 
@@ -55,21 +76,56 @@ impl FromStr for Balance {
     type Err = ParseBalanceError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let found = match text.split_once(':') {
-            None if text == "oversample" => Some(Self::Oversample),
-            None if text == "undersample" => Some(Self::Undersample),
-            None if text == "natural" => Some(Self::Natural),
-            Some(("power", exponent)) => number(exponent)
-                .filter(|exponent| (0.0..=1.0).contains(exponent))
-                .map(Self::Power),
-            Some(("effective", beta)) => number(beta)
-                .filter(|beta| (0.0..1.0).contains(beta))
-                .map(Self::Effective),
-            Some(("weights", pairs)) => weights(pairs).map(Self::Weights),
-            _ => None,
+        let found = match text {
+            PROGRESSIVE => schedule("natural>oversample"),
+            text => policy(text).or_else(|| schedule(text)),
         };
         found.ok_or_else(|| ParseBalanceError(text.to_owned()))
     }
+}
+
+/// Linearly from natural to oversample.
+const PROGRESSIVE: &str = "progressive";
+
+/// Parses a policy that is the same in all epochs.
+fn policy(text: &str) -> Option<Balance> {
+    match text.split_once(':') {
+        None if text == "oversample" => Some(Balance::Oversample),
+        None if text == "undersample" => Some(Balance::Undersample),
+        None if text == "natural" => Some(Balance::Natural),
+        None if text == "repeat-factor" => Some(Balance::RepeatFactor(None)),
+        Some(("power", exponent)) => number(exponent)
+            .filter(|exponent| (0.0..=1.0).contains(exponent))
+            .map(Balance::Power),
+        Some(("effective", beta)) => number(beta)
+            .filter(|beta| (0.0..1.0).contains(beta))
+            .map(Balance::Effective),
+        Some(("repeat-factor", threshold)) => number(threshold)
+            .filter(|threshold| *threshold > 0.0 && *threshold <= 1.0)
+            .map(|threshold| Balance::RepeatFactor(Some(threshold))),
+        Some(("weights", pairs)) => weights(pairs).map(Balance::Weights),
+        _ => None,
+    }
+}
+
+/// Parses `FROM>TO` and `FROM>TO@FRACTION`. Class names may contain `>` and `@`.
+fn schedule(text: &str) -> Option<Balance> {
+    text.match_indices('>').find_map(|(place, _)| {
+        let (from, to) = (policy(&text[..place])?, &text[place + 1..]);
+        let deferred = to
+            .rsplit_once('@')
+            .and_then(|(to, at)| Some((policy(to)?, number(at)?)));
+        let (to, at) = match deferred {
+            Some((to, at)) => (to, Some(at)),
+            None => (policy(to)?, None),
+        };
+        let schedule = Balance::Schedule {
+            from: Box::new(from),
+            to: Box::new(to),
+            at,
+        };
+        at.is_none_or(|at| at > 0.0 && at < 1.0).then_some(schedule)
+    })
 }
 
 fn number(text: &str) -> Option<f64> {
@@ -90,7 +146,8 @@ fn weights(text: &str) -> Option<BTreeMap<String, f64>> {
 }
 
 impl Balance {
-    pub(super) fn to_wire(&self) -> v1::Balance {
+    /// `epochs` are those of a schedule; `None` for all epochs of the stream.
+    pub(super) fn to_wire(&self, epochs: Option<&Range<u32>>) -> v1::Balance {
         let policy = match self {
             Self::Oversample => balance::Policy::Oversample(balance::Oversample {}),
             Self::Undersample => balance::Policy::Undersample(balance::Undersample {}),
@@ -100,6 +157,15 @@ impl Balance {
             Self::Weights(weights) => balance::Policy::Weights(balance::Weights {
                 weights: weights.clone().into_iter().collect(),
             }),
+            &Self::RepeatFactor(threshold) => {
+                balance::Policy::RepeatFactor(balance::RepeatFactor { threshold })
+            }
+            Self::Schedule { from, to, at } => balance::Policy::Schedule(Box::new(balance::Schedule {
+                from: Some(Box::new(from.to_wire(None))),
+                to: Some(Box::new(to.to_wire(None))),
+                at: *at,
+                epochs: epochs.map(|&Range { start: first, end }| balance::EpochRange { first, end }),
+            })),
         };
         v1::Balance { policy: Some(policy) }
     }
@@ -118,6 +184,13 @@ mod tests {
             "power:0.5",
             "effective:0.99",
             "weights:birds=2,flowers=0.5",
+            "repeat-factor",
+            "repeat-factor:0.1",
+            "progressive",
+            "natural>oversample@0.8",
+            "oversample>power:0.5",
+            "weights:a>b=1",
+            "weights:a=1>weights:b@2=1@0.5",
         ] {
             let balance = text.parse::<Balance>().expect("a balance");
             assert_eq!(balance.to_string(), text);
@@ -142,6 +215,12 @@ mod tests {
             "weights:birds=0",
             "weights:birds=1,birds=2",
             "weights:birds=NaN",
+            "repeat-factor:0",
+            "repeat-factor:2",
+            "natural>",
+            "natural>oversample@1",
+            "natural>progressive",
+            "natural>natural>oversample",
         ] {
             let message = text.parse::<Balance>().expect_err("refused").to_string();
             assert!(message.contains(text), "{message}");

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use equibatch_proto::v1;
+use serde::{Deserialize, Serialize};
 
 use super::{Error, Position, files::Files, hex::hexadecimal};
 
@@ -20,8 +21,10 @@ pub struct StreamDescription {
     pub steps_per_epoch: u64,
     /// Images per epoch.
     pub images_per_epoch: u64,
-    /// How often each class is drawn per epoch, in label order.
+    /// How often each class is drawn per epoch, in label order; if this changes, in the epochs before the change.
     pub draws_per_class: Vec<u64>,
+    /// How the draws change, if the balance is a schedule.
+    pub draws_change: Option<DrawsChange>,
     /// Epochs of the stream.
     pub epochs: u32,
     /// Per channel: red, green, blue.
@@ -32,6 +35,43 @@ pub struct StreamDescription {
     pub canonical_short_side: u32,
     /// The resolved augmentation recipe as text, with every parameter named.
     pub recipe: String,
+}
+
+/// A change of the draws per class, linear over the epochs from `first_epoch` to `last_epoch`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DrawsChange {
+    /// In label order: from epoch `last_epoch` on.
+    pub draws_per_class: Vec<u64>,
+    /// Last epoch with the draws of before the change.
+    pub first_epoch: u32,
+    /// After `first_epoch`.
+    pub last_epoch: u32,
+}
+
+impl DrawsChange {
+    fn from_wire(change: v1::DrawsChange) -> Self {
+        Self {
+            draws_per_class: change.draws_per_class,
+            first_epoch: change.first_epoch,
+            last_epoch: change.last_epoch,
+        }
+    }
+
+    /// The draws per class in an epoch, by the formula of the contract's `DrawsChange`. `before` are those before the change.
+    #[must_use]
+    pub fn draws_in_epoch(&self, before: &[u64], epoch: u64) -> Vec<u64> {
+        let (first, last) = (u64::from(self.first_epoch), u64::from(self.last_epoch));
+        let length = i128::from(last.saturating_sub(first).max(1));
+        let passed = i128::from(epoch.saturating_sub(first)).min(length);
+        let mut rise = 0;
+        let draws = before.iter().zip(&self.draws_per_class).map(|(&from, &to)| {
+            let earlier = (rise * passed).div_euclid(length);
+            rise += i128::from(to) - i128::from(from);
+            (i128::from(from) + (rise * passed).div_euclid(length) - earlier) as u64
+        });
+        draws.collect()
+    }
 }
 
 /// Images and their labels.
@@ -87,12 +127,22 @@ impl StreamDescription {
             steps_per_epoch: description.steps_per_epoch,
             images_per_epoch: description.images_per_epoch,
             draws_per_class: description.draws_per_class,
+            draws_change: description.draws_change.map(DrawsChange::from_wire),
             epochs: description.epochs,
             mean: normalization.mean.try_into().ok()?,
             std: normalization.std.try_into().ok()?,
             canonical_short_side: description.canonical_short_side,
             recipe: description.recipe_text,
         })
+    }
+
+    /// How often each class is drawn in an epoch, in label order.
+    #[must_use]
+    pub fn draws_in_epoch(&self, epoch: u64) -> Vec<u64> {
+        match &self.draws_change {
+            None => self.draws_per_class.clone(),
+            Some(change) => change.draws_in_epoch(&self.draws_per_class, epoch),
+        }
     }
 
     /// What a server must serve to take part in this stream.

@@ -90,7 +90,7 @@ pub mod transport;
 pub use equibatch_engine::{dataset::Split, pipeline::Stride};
 
 pub use balance::Balance;
-pub use batch::{Batch, Mixed, StreamDescription};
+pub use batch::{Batch, DrawsChange, Mixed, StreamDescription};
 pub use batch_dtype::BatchDtype;
 pub use batches::BatchStream;
 pub use bottleneck::{Bottleneck, BottleneckReport};

@@ -1,5 +1,7 @@
 //! The request for a stream.
 
+use std::ops::Range;
+
 use equibatch_proto::v1;
 
 use super::{Balance, BatchDtype, Position, Split, Stride, hex::from_hexadecimal};
@@ -23,6 +25,8 @@ pub struct BatchRequest {
     pub image_size: u32,
     /// `None`: the server's default for the split.
     pub balance: Option<Balance>,
+    /// Epochs of `balance`, if it is a schedule: earlier ones draw as its first, later ones as its last policy. `None`: 0 to `epochs`.
+    pub schedule_epochs: Option<Range<u32>>,
     /// Images per epoch. `None`: the sum of the class counts by `balance`.
     pub images_per_epoch: Option<u64>,
     /// Augmentation recipe as text: `none`, `fastai`, `light rotate(15)`. Empty: the server's default for the split.
@@ -57,6 +61,7 @@ impl BatchRequest {
             batch_size,
             image_size,
             balance: None,
+            schedule_epochs: None,
             images_per_epoch: None,
             recipe: String::new(),
             expected_fingerprint: String::new(),
@@ -78,7 +83,10 @@ impl BatchRequest {
             start: self.start.as_ref().map(Position::to_wire),
             batch_size: Some(self.batch_size),
             image_size: Some(self.image_size),
-            balance: self.balance.as_ref().map(Balance::to_wire),
+            balance: self
+                .balance
+                .as_ref()
+                .map(|balance| balance.to_wire(self.schedule_epochs.as_ref())),
             images_per_epoch: self.images_per_epoch,
             recipe: (!self.recipe.is_empty()).then(|| v1::Recipe {
                 text: self.recipe.clone(),

@@ -26,9 +26,13 @@ pub struct BatchSelector {
     /// Height and width of the images, in pixels.
     #[arg(long, value_name = "PIXELS", default_value_t = 224, value_parser = at_least(1_u32))]
     pub size: u32,
-    /// Class balance of the train split: oversample, undersample, natural, power:X or effective:BETA.
+    /// Class balance of the train split: oversample, undersample, natural, power:X, effective:BETA, repeat-factor[:T], progressive, or a schedule
+    /// FROM>TO[@FRACTION].
     #[arg(long, value_name = "POLICY", default_value = "oversample")]
     pub balance: String,
+    /// Epochs of the stream, over which progressive and other schedules change. Default: up to --epoch.
+    #[arg(long, value_name = "N", value_parser = at_least(1_u32))]
+    pub epochs: Option<u32>,
     /// Augmentation recipe of the train split; `server recipe` lists the presets and operations.
     #[arg(long, value_name = "TEXT", default_value = "fastai")]
     pub recipe: String,

@@ -49,6 +49,7 @@ pub struct ScanArgs {
   server stats data                                    everything, for the default sizes of `client train`
   server stats data --no-pixels                        fast: reads headers only
   server stats data --balance power:0.3 --batch-size 32
+  server stats data --balance 'natural>oversample@0.8' --epochs 10
   server stats data --json | jq .pixels.natural        mean and std for --mean and --std of `client train`
 
 Exit codes: 0 success, 64 usage error, 66 no such folder or no usable image in it, 74 I/O or system error.")]
@@ -61,10 +62,14 @@ pub struct Stats {
     /// Images per batch.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least(1_u32))]
     pub batch_size: u32,
-    /// Balance policy to evaluate: oversample, undersample, natural, power:X from 0 (natural) to 1 (oversample), or effective:BETA. May
-    /// be repeated. Default: natural, power:0.5, oversample, undersample.
+    /// Balance policy to evaluate: oversample, undersample, natural, power:X from 0 (natural) to 1 (oversample), effective:BETA, repeat-factor[:T],
+    /// progressive, or a schedule FROM>TO[@FRACTION] such as 'natural>oversample@0.8'. May be repeated. Default: natural, power:0.5, oversample,
+    /// undersample.
     #[arg(long, value_name = "POLICY")]
     pub balance: Vec<String>,
+    /// Epochs of the training, over which progressive and other schedules change, from 1 to 10000.
+    #[arg(long, value_name = "N", value_parser = within(1..=10_000_u32))]
+    pub epochs: Option<u32>,
     /// Read image headers only, and leave out channel mean and std.
     #[arg(long)]
     pub no_pixels: bool,
@@ -140,6 +145,7 @@ pub struct Verify {
 #[command(after_help = "Examples:
   server sample-data data                              200 flowers, 20 birds, and 10 more of each in data/test
   server sample-data data --classes cats,boats,fish --counts 300,30,10 --seed 7
+  server sample-data data --long-tail 50:100           50 classes of 200 to 2 images
 
 Exit codes: 0 success, 64 usage error or a folder that is not empty, 74 I/O or system error.")]
 pub struct SampleData {
@@ -151,6 +157,10 @@ pub struct SampleData {
     /// Number of training images of each class, comma-separated; one number per class. Default: 200,20.
     #[arg(long, value_name = "COUNTS", value_delimiter = ',')]
     pub counts: Vec<usize>,
+    /// A long-tailed set instead: this many classes, named class01 and so on, of exponentially fewer images, from --counts N (default: 200) for the
+    /// largest to N / FACTOR for the smallest.
+    #[arg(long, value_name = "CLASSES:FACTOR", conflicts_with = "classes")]
+    pub long_tail: Option<String>,
     /// Number of additional images of each class in a `test` folder.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = at_least(0_usize))]
     pub test_count: usize,

@@ -1,6 +1,9 @@
 //! Conversion of the arguments of `explain` and `preview` to a stream.
 
-use super::error::{Error, invalid};
+use super::{
+    data::check_epochs,
+    error::{Error, invalid},
+};
 use crate::args;
 use equibatch_engine::{
     augment::Recipe,
@@ -21,10 +24,15 @@ impl TryFrom<&args::BatchSelector> for StreamSpec {
             .balance
             .parse()
             .map_err(|reason| invalid("--balance", &args.balance, reason))?;
+        check_epochs(&policy, args.epochs)?;
+        let last = args.epoch.saturating_add(1);
+        if let Some(epochs) = args.epochs.filter(|epochs| *epochs < last) {
+            return Err(invalid("--epochs", &epochs, "it must be more than --epoch"));
+        }
         let recipe: Recipe = args.recipe.parse().map_err(Error::Recipe)?;
         let mut spec = Self::of("", split)
             .seed(args.seed)
-            .epochs(args.epoch.saturating_add(1))
+            .epochs(args.epochs.unwrap_or(last))
             .batch_size(args.batch_size)
             .image_size(args.size)
             .element_type(ElementType::U8)

@@ -57,8 +57,11 @@ impl TryFrom<&args::Stats> for stats::StatsOptions {
             ));
         }
         let policy = |name: &String| {
-            let parsed = name.parse::<stats::Policy>();
-            parsed.map_err(|reason| invalid("--balance", name, reason))
+            let policy: stats::Policy = name
+                .parse()
+                .map_err(|reason| invalid("--balance", name, reason))?;
+            check_epochs(&policy, args.epochs)?;
+            Ok(policy)
         };
         Ok(Self {
             image_size: args.image_size,
@@ -69,9 +72,22 @@ impl TryFrom<&args::Stats> for stats::StatsOptions {
             } else {
                 args.balance.iter().map(policy).collect::<Result<_, _>>()?
             },
+            epochs: args.epochs.and_then(NonZeroU32::new),
             pixels: !args.no_pixels,
         })
     }
+}
+
+/// A schedule needs the number of epochs.
+pub(super) fn check_epochs(policy: &stats::Policy, epochs: Option<u32>) -> Result<(), Error> {
+    if policy.balance().needs_epochs() && epochs.is_none() {
+        return Err(invalid(
+            "--balance",
+            policy,
+            "it changes over the epochs of the stream: add --epochs N",
+        ));
+    }
+    Ok(())
 }
 
 impl From<&args::Verify> for verify::VerifyOptions {

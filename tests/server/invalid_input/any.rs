@@ -34,7 +34,7 @@ fn real() -> impl Strategy<Value = f32> {
 
 fn any_balance() -> impl Strategy<Value = Option<Balance>> {
     let weight = (prop_oneof![Just("birds"), Just("flowers"), Just("")], real());
-    let chosen = prop_oneof![
+    let policy = prop_oneof![
         Just(None),
         Just(Some(balance::Policy::Natural(balance::Natural {}))),
         Just(Some(balance::Policy::Undersample(balance::Undersample {}))),
@@ -47,8 +47,26 @@ fn any_balance() -> impl Strategy<Value = Option<Balance>> {
                 .collect();
             Some(balance::Policy::Weights(balance::Weights { weights }))
         }),
+        proptest::option::of(real()).prop_map(|t| {
+            let threshold = t.map(Into::into);
+            Some(balance::Policy::RepeatFactor(balance::RepeatFactor { threshold }))
+        }),
     ];
-    chosen.prop_map(|policy| policy.map(|policy| Balance { policy: Some(policy) }))
+    let chosen = policy.prop_map(|policy| policy.map(|policy| Balance { policy: Some(policy) }));
+    chosen.prop_recursive(2, 4, 2, |inner| {
+        let epochs = proptest::option::of((any::<u32>(), any::<u32>()));
+        (inner.clone(), inner, proptest::option::of(real()), epochs).prop_map(|(from, to, at, epochs)| {
+            let schedule = balance::Schedule {
+                from: from.map(Box::new),
+                to: to.map(Box::new),
+                at: at.map(Into::into),
+                epochs: epochs.map(|(first, end)| balance::EpochRange { first, end }),
+            };
+            Some(Balance {
+                policy: Some(balance::Policy::Schedule(Box::new(schedule))),
+            })
+        })
+    })
 }
 
 #[allow(deprecated, reason = "the number fields of recipes are still read")]

@@ -101,6 +101,53 @@ pub(super) const CASES: &[Case] = &[
         &["beta", "1"],
     ),
     (
+        |r| {
+            let threshold = Some(0.0);
+            r.balance = policy(balance::Policy::RepeatFactor(balance::RepeatFactor { threshold }));
+        },
+        InvalidArgument,
+        &["repeat-factor", "0", "above 0 and at most 1"],
+    ),
+    (
+        |r| r.balance = schedule(|_| {}),
+        InvalidArgument,
+        &["balance.schedule", "no from"],
+    ),
+    (
+        |r| {
+            r.balance = schedule(|s| {
+                s.from = natural();
+                s.to = schedule(|_| {}).map(Box::new);
+            });
+        },
+        InvalidArgument,
+        &["balance.schedule.to", "is a schedule"],
+    ),
+    (
+        |r| {
+            r.balance = schedule(|s| (s.from, s.to) = (natural(), natural()));
+            r.epochs = None;
+        },
+        InvalidArgument,
+        &["balance.schedule", "set epochs", "--epochs"],
+    ),
+    (
+        |r| {
+            r.balance = schedule(|s| (s.from, s.to) = (natural(), natural()));
+            r.epochs = Some(1);
+        },
+        InvalidArgument,
+        &["1 epoch", "at least 2", "--epochs"],
+    ),
+    (
+        |r| {
+            r.balance = schedule(|s| (s.from, s.to, s.at) = (natural(), natural(), Some(1.0)));
+            r.epochs = Some(9);
+        },
+        InvalidArgument,
+        &["schedule at 1", "above 0 and below 1"],
+    ),
+    (
         |r| r.balance = weights("cats", 1.0),
         InvalidArgument,
         &["balance.weights", "cats"],
@@ -202,6 +249,16 @@ pub(super) const CASES: &[Case] = &[
 
 fn policy(policy: balance::Policy) -> Option<Balance> {
     Some(Balance { policy: Some(policy) })
+}
+
+fn natural() -> Option<Box<Balance>> {
+    policy(balance::Policy::Natural(balance::Natural {})).map(Box::new)
+}
+
+fn schedule(change: impl FnOnce(&mut balance::Schedule)) -> Option<Balance> {
+    let mut schedule = balance::Schedule::default();
+    change(&mut schedule);
+    policy(balance::Policy::Schedule(Box::new(schedule)))
 }
 
 fn weights(class: &str, weight: f64) -> Option<Balance> {

@@ -66,7 +66,7 @@ pub struct RunConfig {
     pub accumulate: u32,
     /// Height and width in pixels.
     pub image_size: u32,
-    /// Class balance.
+    /// Class balance. A schedule is over the epochs of this run.
     pub balance: Balance,
     /// Images per epoch. Absent: determined by the balance.
     #[serde(default)]
@@ -186,6 +186,7 @@ impl RunConfig {
             seed: self.seed,
             epochs,
             balance: Some(self.balance.clone()),
+            schedule_epochs: Some(self.lineage.epochs..self.lineage.epochs.saturating_add(self.epochs)),
             images_per_epoch: self.images_per_epoch,
             normalization: Some((self.mean, self.std)),
             recipe: self.recipe.clone(),

@@ -4,7 +4,7 @@ use equibatch_cli::files;
 use serde::{Deserialize, Serialize};
 
 use super::{append, lines};
-use equibatch_stream::{DatasetDescription, StreamDescription};
+use equibatch_stream::{DatasetDescription, DrawsChange, StreamDescription};
 
 /// An invocation of the program that trained a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,16 +53,19 @@ pub struct ClassSampling {
     pub classes: Vec<String>,
     /// Training images of each class.
     pub images: Vec<u64>,
-    /// Draws per epoch of each class.
+    /// Draws per epoch of each class; if they change, before the change.
     pub draws: Vec<u64>,
+    /// How they change over the epochs of the run, from 0, if the balance is a schedule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<DrawsChange>,
     /// Total images of each split.
     pub splits: BTreeMap<String, u64>,
 }
 
 impl ClassSampling {
-    /// From the descriptions of the dataset and of the stream.
+    /// From the descriptions of the dataset and of the stream, of which the run reads the epochs from `first_epoch` on.
     #[must_use]
-    pub fn new(dataset: &DatasetDescription, stream: &StreamDescription) -> Self {
+    pub fn new(dataset: &DatasetDescription, stream: &StreamDescription, first_epoch: u32) -> Self {
         let of = |split: &str| -> Vec<u64> {
             let classes = dataset.classes.iter();
             classes.map(|class| class.images(split).into()).collect()
@@ -73,6 +76,11 @@ impl ClassSampling {
             classes: stream.classes.clone(),
             images: of("train"),
             draws: stream.draws_per_class.clone(),
+            change: stream.draws_change.clone().map(|change| DrawsChange {
+                first_epoch: change.first_epoch.saturating_sub(first_epoch),
+                last_epoch: change.last_epoch.saturating_sub(first_epoch),
+                ..change
+            }),
             splits: dataset.splits.iter().map(split).collect(),
         }
     }

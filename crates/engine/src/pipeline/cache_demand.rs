@@ -18,7 +18,7 @@ pub(super) struct CacheDemand {
 /// Registers how often an epoch draws each image, and the sizes of the decoded images and the files.
 pub(super) fn register_demand(renderer: &SampleRenderer, description: &Description) -> CacheDemand {
     let (decoder, dataset) = (&renderer.decoder, description.served.dataset());
-    let classes = renderer.members.iter().zip(&description.draws_per_class);
+    let classes = renderer.members.iter().zip(draws_per_epoch(description));
     let demand = StreamDemand {
         name: name(renderer, description),
         source: CatalogId {
@@ -27,7 +27,7 @@ pub(super) fn register_demand(renderer: &SampleRenderer, description: &Descripti
             short_side: decoder.short_side,
         },
         draws: classes
-            .map(|(members, draws)| *draws as f64 / members.len().max(1) as f64)
+            .map(|(members, draws)| draws / members.len().max(1) as f64)
             .collect(),
         is_changed: false,
     };
@@ -63,6 +63,17 @@ pub(super) fn register_demand(renderer: &SampleRenderer, description: &Descripti
     }
 }
 
+/// Draws per class and epoch, in the mean over the stream's epochs.
+fn draws_per_epoch(description: &Description) -> Vec<f64> {
+    let quotas = &description.quotas;
+    if quotas.change().is_none() {
+        return quotas.first().iter().map(|&draws| draws as f64).collect();
+    }
+    let epochs = description.spec.epochs;
+    let draws = quotas.before_epoch(epochs.into()).into_iter();
+    draws.map(|draws| draws as f64 / f64::from(epochs)).collect()
+}
+
 /// A hash of everything that the demand depends on.
 fn name(renderer: &SampleRenderer, description: &Description) -> [u8; 32] {
     let decoder = &renderer.decoder;
@@ -71,7 +82,7 @@ fn name(renderer: &SampleRenderer, description: &Description) -> [u8; 32] {
         .update(&description.served.dataset().fingerprint.0)
         .update(&[renderer.spec.split as u8]);
     name.update(&decoder.short_side.unwrap_or(0).to_le_bytes());
-    for draws in &description.draws_per_class {
+    for draws in draws_per_epoch(description) {
         name.update(&draws.to_le_bytes());
     }
     *name.finalize().as_bytes()

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::{epoch_history::StreamId, position::SpecHash, served_dataset::ServedDataset, spec::StreamSpec};
+use crate::sampling::Quotas;
 
 /// What a stream consists of, known before its first batch.
 #[derive(Clone, Debug)]
@@ -17,6 +18,6 @@ pub struct Description {
     pub steps_per_epoch: u64,
     /// Images in an epoch, over all shards.
     pub images_per_epoch: u64,
-    /// Draws per class in an epoch, in label order, over all shards.
-    pub draws_per_class: Vec<u64>,
+    /// Draws per class in each epoch, in label order, over all shards.
+    pub quotas: Quotas,
 }

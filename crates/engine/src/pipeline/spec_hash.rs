@@ -40,15 +40,7 @@ impl StreamSpec {
             Split::Test => 2,
         });
         out.whole(self.batch_size.into());
-        match &self.balance {
-            Balance::Oversample => out.byte(1),
-            Balance::Undersample => out.byte(2),
-            Balance::Natural => out.byte(3),
-            // Tags 4 and 6 were used with the system's `pow`, whose counts may differ by an image.
-            Balance::Power(power) => out.tagged(7, &[*power]),
-            Balance::Weights(weights) => out.tagged(5, weights),
-            Balance::Effective(beta) => out.tagged(8, &[*beta]),
-        }
+        self.encode_balance(&self.balance, &mut out);
         out.whole(self.images_per_epoch.map_or(0, |images| images.saturating_add(1)));
         out.byte(match self.order {
             Order::Shuffled => 1,
@@ -61,6 +53,27 @@ impl StreamSpec {
         });
         self.encode_pixels(&mut out);
         out.0
+    }
+
+    fn encode_balance(&self, balance: &Balance, out: &mut Encoder) {
+        match balance {
+            Balance::Oversample => out.byte(1),
+            Balance::Undersample => out.byte(2),
+            Balance::Natural => out.byte(3),
+            // Tags 4 and 6 were used with the system's `pow`, whose counts may differ by an image.
+            Balance::Power(power) => out.tagged(7, &[*power]),
+            Balance::Weights(weights) => out.tagged(5, weights),
+            Balance::Effective(beta) => out.tagged(8, &[*beta]),
+            Balance::RepeatFactor(threshold) => out.tagged(9, threshold.as_slice()),
+            Balance::Schedule(schedule) => {
+                let epochs = schedule.epochs.clone().unwrap_or(0..self.epochs);
+                out.tagged(10, schedule.at.as_slice());
+                out.whole(epochs.start.into());
+                out.whole(epochs.end.into());
+                self.encode_balance(&schedule.from, out);
+                self.encode_balance(&schedule.to, out);
+            }
+        }
     }
 
     fn encode_pixels(&self, out: &mut Encoder) {
@@ -158,6 +171,14 @@ mod tests {
         spec
     }
 
+    fn schedule(text: &str, epochs: std::ops::Range<u32>) -> Balance {
+        let Balance::Schedule(mut schedule) = text.parse().unwrap() else {
+            panic!("{text} is no schedule")
+        };
+        schedule.epochs = Some(epochs);
+        Balance::Schedule(schedule)
+    }
+
     /// The default recipe with one operation replaced.
     fn with(part: &str) -> Recipe {
         format!("fastai {part}").parse().unwrap()
@@ -173,6 +194,15 @@ mod tests {
             changed(|s| s.balance = Balance::Power(0.5)),
             changed(|s| s.balance = Balance::Power(0.25)),
             changed(|s| s.balance = Balance::Effective(0.5)),
+            changed(|s| s.balance = Balance::RepeatFactor(None)),
+            changed(|s| s.balance = Balance::RepeatFactor(Some(0.5))),
+            changed(|s| s.balance = Balance::RepeatFactor(Some(0.25))),
+            changed(|s| s.balance = schedule("progressive", 0..2)),
+            changed(|s| s.balance = schedule("progressive", 0..3)),
+            changed(|s| s.balance = schedule("progressive", 1..3)),
+            changed(|s| s.balance = schedule("natural>oversample@0.8", 0..2)),
+            changed(|s| s.balance = schedule("natural>oversample@0.7", 0..2)),
+            changed(|s| s.balance = schedule("oversample>natural@0.8", 0..2)),
             changed(|s| s.balance = Balance::Weights(vec![0.5])),
             changed(|s| s.balance = Balance::Weights(vec![0.5, 0.5])),
             changed(|s| s.images_per_epoch = Some(0)),
@@ -224,6 +254,11 @@ mod tests {
         ] {
             assert_eq!(same.hash(), spec().hash(), "{same:?}");
         }
+        // A schedule over all epochs of the stream, and one over as many epochs.
+        assert_eq!(
+            changed(|s| s.balance = "progressive".parse().unwrap()).hash(),
+            changed(|s| s.balance = schedule("progressive", 0..2)).hash(),
+        );
         let bytes = |mean| {
             changed(|s| {
                 s.tensor.element_type = ElementType::U8;

@@ -1,6 +1,7 @@
 //! Balance policies: draws per class and epoch.
 
 use super::{
+    Schedule,
     apportion::largest_remainder,
     error::{Error, MAX_IMAGES},
 };
@@ -25,6 +26,15 @@ pub enum Balance {
     ///
     /// Cui et al., *Class-Balanced Loss Based on Effective Number of Samples*, CVPR 2019, used for sampling instead of weighting.
     Effective(f64),
+    /// Class `c` `n_c max(1, sqrt(t / f_c))` times, rounded, where `f_c` is its share of the images: rare classes are repeated, none is drawn less
+    /// than it has images. `None`: `t` is the median of the shares.
+    ///
+    /// # Source
+    ///
+    /// Gupta et al., *LVIS: A Dataset for Large Vocabulary Instance Segmentation*, CVPR 2019.
+    RepeatFactor(Option<f64>),
+    /// By epoch, from one policy to another.
+    Schedule(Box<Schedule>),
 }
 
 impl Balance {
@@ -32,7 +42,7 @@ impl Balance {
     ///
     /// # Errors
     ///
-    /// If a parameter is out of range, or no image would be drawn.
+    /// If a parameter is out of range, no image would be drawn, or the policy is a schedule, whose draws are not the same in all epochs.
     pub fn draws(&self, counts: &[u64], images_per_epoch: Option<u64>) -> Result<Vec<u64>, Error> {
         let present = || counts.iter().copied().filter(|count| *count > 0);
         let (Some(largest), Some(smallest)) = (present().max(), present().min()) else {
@@ -66,6 +76,17 @@ impl Balance {
                     None,
                 )
             }
+            Self::RepeatFactor(threshold) => {
+                let images: u64 = counts.iter().sum();
+                let share = |count: u64| count as f64 / images as f64;
+                let threshold = threshold.unwrap_or_else(|| median(present().map(share)));
+                let factor = |count| (threshold / share(count)).sqrt().max(1.0);
+                (
+                    where_present(&|count| (count as f64 * factor(count)).round()),
+                    None,
+                )
+            }
+            Self::Schedule(_) => return Err(Error::NestedSchedule),
             Self::Weights(weights) => {
                 let drawn = |(count, weight): (&u64, &f64)| if *weight > 0.0 { *count } else { 0 };
                 let sum = counts.iter().zip(weights).map(drawn).sum::<u64>();
@@ -102,7 +123,17 @@ impl Balance {
             }
         };
         match self {
-            Self::Oversample | Self::Undersample | Self::Natural => Ok(()),
+            Self::Oversample
+            | Self::Undersample
+            | Self::Natural
+            | Self::RepeatFactor(None)
+            | Self::Schedule(_) => Ok(()),
+            Self::RepeatFactor(Some(threshold)) => check(
+                "repeat-factor",
+                *threshold,
+                *threshold > 0.0 && *threshold <= 1.0,
+                "above 0 and at most 1",
+            ),
             Self::Power(power) => check("power", *power, (0.0..=1.0).contains(power), "from 0 to 1"),
             Self::Effective(beta) => check(
                 "beta",
@@ -118,6 +149,18 @@ impl Balance {
                 check("weight", weight, (0.0..=1e9).contains(&weight), "from 0 to 1e9")
             }),
         }
+    }
+}
+
+/// The middle value, or the mean of the two middle values.
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len().is_multiple_of(2) {
+        (values[middle - 1] + values[middle]) / 2.0
+    } else {
+        values[middle]
     }
 }
 
@@ -148,6 +191,11 @@ mod tests {
         assert_eq!(draws(&Balance::Effective(0.0)), [160, 160, 0, 160]);
         // (1 - 0.99^16) / (1 - 0.99^160) * 160 = 29.7; for 40 images 66.2.
         assert_eq!(draws(&Balance::Effective(0.99)), [160, 30, 0, 66]);
+        // The median share is 40 of 216: sqrt(40 / 16) * 16 = 25.3.
+        assert_eq!(draws(&Balance::RepeatFactor(None)), [160, 25, 0, 40]);
+        // sqrt(1 / f) n = sqrt(216 n).
+        assert_eq!(draws(&Balance::RepeatFactor(Some(1.0))), [186, 59, 0, 93]);
+        assert_eq!(draws(&Balance::RepeatFactor(Some(0.01))), COUNTS);
     }
 
     #[test]
@@ -180,6 +228,14 @@ mod tests {
                 ..
             }
         ));
+        for threshold in [0.0, -1.0, 1.5, f64::NAN] {
+            let error = error(Balance::RepeatFactor(Some(threshold)));
+            assert!(error.to_string().contains("repeat-factor"), "{error}");
+        }
+        assert_eq!(
+            error(Balance::Schedule(Box::new(Schedule::progressive()))),
+            Error::NestedSchedule
+        );
         assert!(matches!(
             error(Balance::Weights(vec![1.0])),
             Error::WeightCount {

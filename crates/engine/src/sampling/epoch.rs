@@ -59,11 +59,6 @@ impl ClassShares {
         }
     }
 
-    /// Full batches in an epoch.
-    pub(super) fn steps(&self) -> u64 {
-        self.steps
-    }
-
     /// Arranges the remainder slots of one epoch, in an order of its own. Takes time linear in the number of classes.
     pub(super) fn lay_out(&self, seed: u64, epoch: u64) -> EpochLayout {
         let mut line = Vec::with_capacity(self.remainders.len());

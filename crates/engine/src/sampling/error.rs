@@ -10,7 +10,7 @@ pub enum Error {
     /// Every class with images has weight zero.
     #[error("cannot plan an epoch in which no class is drawn: every class with images has weight 0")]
     NothingDrawn,
-    /// `power`, `beta` or a weight is outside its range.
+    /// A parameter of a policy is outside its range.
     #[error("cannot balance by {parameter} {value}: it must be {range}")]
     OutOfRange {
         /// The parameter.
@@ -28,6 +28,22 @@ pub enum Error {
         /// Weights in the request.
         weights: usize,
     },
+    /// A schedule over all epochs of a stream whose number is not known.
+    #[error(
+        "a schedule changes the balance over the epochs of the stream, and their number is not known: set epochs (--epochs)"
+    )]
+    ScheduleWithoutEpochs,
+    /// A schedule over fewer than two epochs.
+    #[error(
+        "a schedule over {epochs} epoch: it needs at least 2, one for each of its policies (epochs; --epochs)"
+    )]
+    ScheduleTooShort {
+        /// Its epochs.
+        epochs: u64,
+    },
+    /// A policy of a schedule is a schedule itself.
+    #[error("a schedule changes from one policy to another, and neither can be a schedule itself")]
+    NestedSchedule,
     /// No batch would be full, and short batches are dropped.
     #[error(
         "cannot fill a batch of {batch_size} from an epoch of {images} images: use a batch size of at most {images}, or keep short batches"

@@ -10,6 +10,9 @@
 //! * **Per global batch**, the count of each class is the floor or the ceiling of its share: never off by as much as one image.
 //! * **Within a class**, in every epoch, each image is used once before any is used again; the images that an epoch uses once more than the
 //!   others rotate from epoch to epoch, so that at the end of any epoch the uses of two images of a class differ by at most one.
+//! * **A [`Schedule`]** changes the draws of each class by epoch. Each epoch's are the interpolation between its two policies, rounded up or down, and
+//!   all that is exact above is so for each epoch's own draws.
+//!
 //! # How
 //!
 //! The full batches of an epoch draw class `c` `F_c` times in `S` steps of `B` images. Each step takes `floor(F_c / S)` images of it;
@@ -24,7 +27,10 @@ mod epoch;
 mod error;
 mod permutation;
 mod plan;
+mod quotas;
 mod rotation;
+mod schedule;
+mod text;
 
 pub use self::{
     apportion::largest_remainder,
@@ -32,5 +38,7 @@ pub use self::{
     error::Error,
     permutation::Permutation,
     plan::{LastBatch, Order, Plan, PlanSpec, Slot},
+    quotas::{QuotaChange, Quotas},
     rotation::GoldenRotation,
+    schedule::Schedule,
 };

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{
-    Balance, Error, Permutation, apportion,
+    Balance, Error, Permutation, QuotaChange, Quotas, apportion,
     epoch::{ClassShares, EpochLayout, Quota},
 };
 use crate::random::{Purpose, key};
@@ -93,15 +93,63 @@ impl ClassDraw {
 #[derive(Debug)]
 pub struct Plan {
     spec: PlanSpec,
-    /// Draws per class in an epoch, over all batches.
+    /// Draws per class, over all batches.
+    quotas: Quotas,
+    /// Full batches in an epoch.
+    full_steps: u64,
+    /// Images in an epoch, over all batches.
+    images: u64,
+    /// The draws of the first epoch: of all epochs, unless a schedule changes them.
+    first: Arc<EpochDraws>,
+    /// All sample ids with their class, in order; empty unless the order is sequential.
+    sequence: Vec<(u32, u32)>,
+    /// The epoch that was used last.
+    last: Mutex<Option<Arc<PlannedEpoch>>>,
+}
+
+/// The draws per class of an epoch, divided into full batches and a short last one.
+#[derive(Debug)]
+struct EpochDraws {
     draws: Vec<u64>,
     shares: ClassShares,
     /// The short last batch, if there is one.
     tail: Vec<Quota>,
-    /// All sample ids with their class, in order; empty unless the order is sequential.
-    sequence: Vec<(u32, u32)>,
-    /// The layout of the epoch that was used last.
-    layout: Mutex<Option<(u64, Arc<EpochLayout>)>>,
+}
+
+impl EpochDraws {
+    fn new(draws: Vec<u64>, full_steps: u64, batch_size: u64) -> Self {
+        let in_full_batches = full_steps * batch_size;
+        let full = if draws.iter().sum::<u64>() == in_full_batches {
+            draws.clone()
+        } else {
+            largest_remainder(in_full_batches, &draws)
+        };
+        let mut tail = vec![];
+        for (class, (&draws, &first)) in draws.iter().zip(&full).enumerate() {
+            if draws > first {
+                tail.push(Quota {
+                    class: class as u32,
+                    first,
+                    count: draws - first,
+                });
+            }
+        }
+        Self {
+            shares: ClassShares::new(&full, full_steps),
+            draws,
+            tail,
+        }
+    }
+}
+
+/// An epoch: its draws, and their order.
+#[derive(Debug)]
+struct PlannedEpoch {
+    epoch: u64,
+    draws: Arc<EpochDraws>,
+    layout: EpochLayout,
+    /// Draws of each class in all epochs before.
+    before: Vec<u128>,
 }
 
 impl Plan {
@@ -117,7 +165,11 @@ impl Plan {
     pub fn new(spec: PlanSpec) -> Result<Self, Error> {
         assert!(spec.batch_size > 0, "a batch holds at least one image");
         let counts: Vec<u64> = spec.members.iter().map(|members| members.len() as u64).collect();
-        let wanted = spec.balance.draws(&counts, spec.images_per_epoch)?;
+        let (from, schedule) = match &spec.balance {
+            Balance::Schedule(schedule) => (&schedule.from, Some(schedule)),
+            policy => (policy, None),
+        };
+        let wanted = from.draws(&counts, spec.images_per_epoch)?;
         let images: u64 = wanted.iter().sum();
         let batch_size = u64::from(spec.batch_size);
         let sequence = if spec.order == Order::Sequential {
@@ -132,62 +184,56 @@ impl Plan {
         if steps == 0 && spec.last_batch == LastBatch::Drop {
             return Err(Error::EpochSmallerThanBatch { images, batch_size });
         }
-        let proportions: Vec<f64> = wanted.iter().map(|&draws| draws as f64).collect();
-        let in_full_batches = apportion::largest_remainder(steps * batch_size, &proportions);
-        let mut tail = vec![];
-        if spec.last_batch == LastBatch::Keep {
-            for (class, (&wanted, &first)) in wanted.iter().zip(&in_full_batches).enumerate() {
-                if wanted > first {
-                    tail.push(Quota {
-                        class: class as u32,
-                        first,
-                        count: wanted - first,
-                    });
-                }
-            }
-        }
-        let draws = if spec.last_batch == LastBatch::Keep {
-            wanted
-        } else {
-            in_full_batches.clone()
+        let drawn = |wanted: Vec<u64>| match spec.last_batch {
+            LastBatch::Keep => wanted,
+            LastBatch::Drop | LastBatch::Wrap => largest_remainder(steps * batch_size, &wanted),
         };
-        let shares = ClassShares::new(&in_full_batches, steps);
+        let change = schedule.map(|schedule| -> Result<QuotaChange, Error> {
+            let (first, last) = schedule.change()?;
+            let to = drawn(schedule.to.draws(&counts, Some(images))?);
+            Ok(QuotaChange { to, first, last })
+        });
+        let quotas = Quotas::new(drawn(wanted), change.transpose()?);
         Ok(Self {
+            full_steps: steps,
+            images: quotas.first().iter().sum(),
+            first: Arc::new(EpochDraws::new(quotas.first().to_vec(), steps, batch_size)),
+            quotas,
             spec,
-            draws,
-            shares,
-            tail,
             sequence,
-            layout: Mutex::new(None),
+            last: Mutex::new(None),
         })
     }
 
     /// Batches in an epoch.
     #[must_use]
     pub fn steps_per_epoch(&self) -> u64 {
-        self.shares.steps() + u64::from(!self.tail.is_empty())
+        self.full_steps + u64::from(!self.first.tail.is_empty())
     }
 
     /// Images in an epoch, over all batches.
     #[must_use]
     pub fn images_per_epoch(&self) -> u64 {
-        self.draws.iter().sum()
+        self.images
     }
 
-    /// Draws of each class in an epoch, in label order.
+    /// Draws of each class in an epoch, in label order; with a schedule, in its first epoch.
     #[must_use]
     pub fn draws_per_class(&self) -> &[u64] {
-        &self.draws
+        self.quotas.first()
+    }
+
+    /// Draws of each class in any epoch.
+    #[must_use]
+    pub fn quotas(&self) -> &Quotas {
+        &self.quotas
     }
 
     /// Images in batch `step` of any epoch.
     #[must_use]
     pub fn batch_len(&self, step: u64) -> u64 {
-        if step < self.shares.steps() {
-            u64::from(self.spec.batch_size)
-        } else {
-            self.tail.iter().map(|quota| quota.count).sum()
-        }
+        let batch_size = u64::from(self.spec.batch_size);
+        batch_size.min(self.images.saturating_sub(step.saturating_mul(batch_size)))
     }
 
     /// The whole global batch `step` of `epoch`, in order.
@@ -227,10 +273,11 @@ impl Plan {
             };
             return places.iter().copied().map(slot).collect();
         }
-        let quotas = if step < self.shares.steps() {
-            self.layout(epoch).quotas(&self.shares, step)
+        let planned = self.epoch(epoch);
+        let quotas = if step < self.full_steps {
+            planned.layout.quotas(&planned.draws.shares, step)
         } else {
-            self.tail.clone()
+            planned.draws.tail.clone()
         };
         let order = Permutation::new(
             self.batch_len(step),
@@ -244,7 +291,7 @@ impl Plan {
             let end = before + quota.count;
             let (of_class, others) = wanted.split_at(wanted.partition_point(|(draw, _)| *draw < end));
             let draws = of_class.iter().map(|(draw, _)| quota.first + draw - before);
-            for (drawn, &(_, index)) in self.draw(epoch, quota.class, draws).zip(of_class) {
+            for (drawn, &(_, index)) in self.draw(&planned, quota.class, draws).zip(of_class) {
                 slots[index] = Some(drawn.at(start + places[index]));
             }
             (wanted, before) = (others, end);
@@ -262,14 +309,16 @@ impl Plan {
     /// its sample in the epoch.
     fn draw(
         &self,
-        epoch: u64,
+        planned: &PlannedEpoch,
         class: u32,
         draws: impl Iterator<Item = u64>,
     ) -> impl Iterator<Item = ClassDraw> {
         let members = &self.spec.members[class as usize];
         let len = members.len() as u64;
-        let cycles = self.draws[class as usize] / len;
-        let partial = self.draws[class as usize] % len;
+        let (epoch, of_class) = (planned.epoch, planned.draws.draws[class as usize]);
+        let (cycles, partial) = (of_class / len, of_class % len);
+        // The images that earlier epochs drew once more than the others.
+        let start = (planned.before[class as usize] % u128::from(len)) as u64;
         let keyed = |purpose, coordinates: &[u64]| key(self.spec.seed, purpose, coordinates);
         let class_key = u64::from(class);
         let mut current: Option<(u64, Permutation, Option<Permutation>)> = None;
@@ -292,10 +341,7 @@ impl Plan {
             let (_, samples, within_partial) = current.as_ref().expect("set above");
             let index = match within_partial {
                 None => samples.at(place),
-                Some(order) => {
-                    let start = u128::from(epoch) * u128::from(partial) % u128::from(len);
-                    samples.at((start as u64 + order.at(place)) % len)
-                }
+                Some(order) => samples.at((start + order.at(place)) % len),
             };
             ClassDraw {
                 sample: members[index as usize],
@@ -305,17 +351,35 @@ impl Plan {
         })
     }
 
-    fn layout(&self, epoch: u64) -> Arc<EpochLayout> {
-        let mut last = self.layout.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*last {
-            Some((of, layout)) if *of == epoch => Arc::clone(layout),
-            _ => {
-                let layout = Arc::new(self.shares.lay_out(self.spec.seed, epoch));
-                *last = Some((epoch, Arc::clone(&layout)));
-                layout
-            }
+    fn epoch(&self, epoch: u64) -> Arc<PlannedEpoch> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(planned) = last.as_ref().filter(|planned| planned.epoch == epoch) {
+            return Arc::clone(planned);
         }
+        let draws = if self.quotas.change().is_none() {
+            Arc::clone(&self.first)
+        } else {
+            let draws = self.quotas.in_epoch(epoch);
+            Arc::new(EpochDraws::new(
+                draws,
+                self.full_steps,
+                self.spec.batch_size.into(),
+            ))
+        };
+        let planned = Arc::new(PlannedEpoch {
+            epoch,
+            layout: draws.shares.lay_out(self.spec.seed, epoch),
+            draws,
+            before: self.quotas.before_epoch(epoch),
+        });
+        *last = Some(Arc::clone(&planned));
+        planned
     }
+}
+
+fn largest_remainder(total: u64, draws: &[u64]) -> Vec<u64> {
+    let proportions: Vec<f64> = draws.iter().map(|&draws| draws as f64).collect();
+    apportion::largest_remainder(total, &proportions)
 }
 
 fn sequence(spec: &PlanSpec) -> Result<Vec<(u32, u32)>, Error> {

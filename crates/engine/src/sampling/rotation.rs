@@ -70,7 +70,7 @@ impl GoldenRotation {
 /// # Source
 ///
 /// Graham, Knuth, Patashnik, *Concrete Mathematics*, section 3.5 (sums of floors of arithmetic progressions).
-fn floor_sum(n: u64, m: u64, a: u64, b: u64) -> u128 {
+pub(super) fn floor_sum(n: u64, m: u64, a: u64, b: u64) -> u128 {
     let (mut n, mut m, mut a, mut b) = (u128::from(n), u128::from(m), u128::from(a), u128::from(b));
     let mut sum = 0;
     while n > 0 {

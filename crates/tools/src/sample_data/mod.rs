@@ -52,6 +52,22 @@ impl ClassSpec {
     }
 }
 
+/// A long-tailed set: `classes` classes, `class01` and so on, of exponentially fewer images, from `largest` to `largest / factor`, rounded.
+///
+/// # Source
+///
+/// Cui et al., *Class-Balanced Loss Based on Effective Number of Samples*, CVPR 2019 (long-tailed CIFAR; `factor` is the imbalance factor).
+#[must_use]
+pub fn long_tail(classes: u32, factor: f64, largest: usize) -> Vec<ClassSpec> {
+    let digits = classes.to_string().len();
+    let class = |index: u32| {
+        let along = f64::from(index) / f64::from(classes.saturating_sub(1).max(1));
+        let count = (largest as f64 * libm::pow(factor, -along)).round() as usize;
+        ClassSpec::new(format!("class{:0digits$}", index + 1), count)
+    };
+    (0..classes).map(class).collect()
+}
+
 /// What to generate.
 #[derive(Clone, Debug)]
 pub struct SampleDataOptions {

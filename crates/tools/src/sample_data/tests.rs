@@ -182,3 +182,23 @@ fn every_kind_and_variant_can_be_drawn() {
         }
     }
 }
+
+#[test]
+fn a_long_tail_falls_exponentially_to_the_factor() {
+    let classes = long_tail(50, 100.0, 500);
+    let counts: Vec<usize> = classes.iter().map(|class| class.count).collect();
+    assert_eq!((counts[0], counts[49], counts.len()), (500, 5, 50));
+    for (index, &count) in counts.iter().enumerate() {
+        let exact = 500.0 * (-(index as f64) / 49.0 * 100_f64.ln()).exp();
+        assert!(
+            (count as f64 - exact).abs() <= 0.5 + 1e-9,
+            "class {index}: {count} for {exact}"
+        );
+    }
+    assert_eq!((&*classes[0].name, &*classes[49].name), ("class01", "class50"));
+    let subjects = kind::assign(&classes.iter().map(|class| &class.name).collect::<Vec<_>>());
+    let mut numbers: Vec<u64> = subjects.iter().map(|subject| subject.number()).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert_eq!(numbers.len(), 50, "each class has a subject of its own");
+}

@@ -29,6 +29,8 @@ pub struct StatsOptions {
     pub batch_size: NonZeroU32,
     /// Balance policies to evaluate.
     pub policies: Vec<Policy>,
+    /// Epochs of a stream, over which a scheduled policy changes.
+    pub epochs: Option<NonZeroU32>,
     /// Whether to decode the training images; otherwise only headers are read.
     pub pixels: bool,
 }

@@ -37,6 +37,7 @@ fn options() -> StatsOptions {
         image_size: 16,
         batch_size: NonZeroU32::new(4).unwrap(),
         policies: Policy::defaults(),
+        epochs: None,
         pixels: true,
     }
 }
@@ -183,6 +184,45 @@ fn epochs_to_cover_is_exact() {
             .len()
     };
     assert_eq!((seen_after(2), seen_after(3)), (5 + 10, 18));
+}
+
+#[test]
+fn schedules_are_listed_by_runs_of_equal_epochs() {
+    let root = folder(&[("a", &[[0; 3]; 8]), ("b", &[[0; 3]; 2])]);
+    let dataset = read(&root);
+    let options = StatsOptions {
+        policies: ["natural>oversample@0.8", "progressive"]
+            .map(|name| name.parse().unwrap())
+            .to_vec(),
+        epochs: NonZeroU32::new(10),
+        pixels: false,
+        ..options()
+    };
+    let stats = stats(&dataset, &options, &|| {}).unwrap();
+    let draws = |policy: &PolicyStats| policy.classes.iter().map(|class| class.draws).collect::<Vec<_>>();
+    let found: Vec<_> = stats
+        .policies
+        .iter()
+        .map(|policy| (policy.epochs.unwrap(), draws(policy)))
+        .collect();
+    let expected = [
+        ((0, 7), vec![8, 2]),
+        ((8, 9), vec![5, 5]),
+        // 8 - u / 3 after u of 9 epochs, rounded down.
+        ((0, 0), vec![8, 2]),
+        ((1, 3), vec![7, 3]),
+        ((4, 6), vec![6, 4]),
+        ((7, 9), vec![5, 5]),
+    ];
+    assert_eq!(found, expected);
+    let text = text(&stats);
+    for line in [
+        "natural>oversample@0.8, epochs 0 to 7",
+        "progressive, epoch 0 ",
+        "progressive, epochs 7 to 9",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
 }
 
 #[test]

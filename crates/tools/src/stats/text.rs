@@ -68,6 +68,19 @@ fn channels(channels: &ChannelMeanStd) -> String {
     format!("--mean {} --std {}", list(channels.mean), list(channels.std))
 }
 
+/// Most runs of epochs of a schedule that are shown.
+const MOST_RUNS: usize = 6;
+
+/// The first and the last run of epochs of each schedule, and some in between.
+fn shown(policies: &[PolicyStats]) -> Vec<&PolicyStats> {
+    let schedules = policies.chunk_by(|one, next| one.epochs.is_some() && one.policy == next.policy);
+    let shown = schedules.flat_map(|runs| {
+        let count = runs.len().min(MOST_RUNS);
+        (0..count).map(move |place| &runs[place * (runs.len() - 1) / (count - 1).max(1)])
+    });
+    shown.collect()
+}
+
 /// A row for each policy, and one for each of its classes.
 fn policies(policies: &[PolicyStats]) -> String {
     let heading = [
@@ -80,14 +93,18 @@ fn policies(policies: &[PolicyStats]) -> String {
         "all seen after",
     ];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
-    for policy in policies {
+    for policy in shown(policies) {
         let epochs = match policy.epochs_to_cover {
             Some(1) => "1 epoch".to_owned(),
             Some(epochs) => format!("{epochs} epochs"),
             None => "never".to_owned(),
         };
         rows.push(vec![
-            policy.policy.clone(),
+            match policy.epochs {
+                None => policy.policy.clone(),
+                Some((first, last)) if first == last => format!("{}, epoch {first}", policy.policy),
+                Some((first, last)) => format!("{}, epochs {first} to {last}", policy.policy),
+            },
             "all".to_owned(),
             policy.images_per_epoch.to_string(),
             String::new(),

@@ -4,7 +4,7 @@ use equibatch_engine::{
     augment::{self, Augment, Numbers, Recipe},
     dataset::{Dataset, Fingerprint, Split},
     pipeline::{Canonical, Position, Shard, SpecHash, Start, StreamSpec, Stride},
-    sampling::{Balance, LastBatch, Order},
+    sampling::{Balance, LastBatch, Order, Schedule},
     tensor::{ElementType, Layout, Normalization},
 };
 use equibatch_proto::v1;
@@ -45,9 +45,21 @@ pub(in crate::service) enum Error {
     },
     /// `balance` without a policy.
     #[error(
-        "balance has no policy: leave it out, or set one of oversample, undersample, natural, power, weights, effective"
+        "balance has no policy: leave it out, or set one of oversample, undersample, natural, power, weights, effective, \
+         repeat_factor, schedule"
     )]
     NoPolicy,
+    /// `balance.schedule` without one of its policies.
+    #[error("balance.schedule has no {0}: set the policies that it changes from and to")]
+    ScheduleWithout(&'static str),
+    /// A policy of `balance.schedule` is a schedule.
+    #[error("balance.schedule.{0} is a schedule: expected another policy")]
+    NestedSchedule(&'static str),
+    /// A schedule over all epochs of a request that does not give their number.
+    #[error(
+        "balance.schedule is over all epochs of the stream: set epochs (--epochs), or balance.schedule.epochs"
+    )]
+    ScheduleWithoutEpochs,
     /// An invalid recipe.
     #[error(transparent)]
     Recipe(#[from] augment::Error),
@@ -102,6 +114,9 @@ pub(in crate::service) fn stream_spec(
         &mut spec.balance,
         request.balance.map(|given| balance(given, dataset)).transpose()?,
     );
+    if spec.balance.needs_epochs() && request.epochs.is_none() {
+        return Err(Error::ScheduleWithoutEpochs);
+    }
     set(&mut spec.order, order(request.order)?);
     set(&mut spec.last_batch, last_batch(request.last_batch)?);
     set(&mut spec.recipe, request.recipe.as_ref().map(recipe).transpose()?);
@@ -160,14 +175,16 @@ pub(super) fn optional_bytes<const N: usize>(
     bytes.try_into().map(Some).map_err(length)
 }
 
-fn balance(balance: v1::Balance, dataset: &Dataset) -> Result<Balance, Error> {
+fn balance(given: v1::Balance, dataset: &Dataset) -> Result<Balance, Error> {
     use v1::balance::Policy;
-    Ok(match balance.policy.ok_or(Error::NoPolicy)? {
+    Ok(match given.policy.ok_or(Error::NoPolicy)? {
         Policy::Oversample(_) => Balance::Oversample,
         Policy::Undersample(_) => Balance::Undersample,
         Policy::Natural(_) => Balance::Natural,
         Policy::Power(power) => Balance::Power(power.exponent),
         Policy::Effective(effective) => Balance::Effective(effective.beta),
+        Policy::RepeatFactor(factor) => Balance::RepeatFactor(factor.threshold),
+        Policy::Schedule(given) => Balance::Schedule(Box::new(schedule(*given, dataset)?)),
         Policy::Weights(named) => {
             if let Some(class) = named
                 .weights
@@ -183,6 +200,22 @@ fn balance(balance: v1::Balance, dataset: &Dataset) -> Result<Balance, Error> {
             let weight = |class| named.weights.get(class).copied().unwrap_or(0.0);
             Balance::Weights(dataset.classes.iter().map(weight).collect())
         }
+    })
+}
+
+fn schedule(given: v1::balance::Schedule, dataset: &Dataset) -> Result<Schedule, Error> {
+    let policy = |field, given: Option<Box<v1::Balance>>| {
+        let given = *given.ok_or(Error::ScheduleWithout(field))?;
+        match given.policy {
+            Some(v1::balance::Policy::Schedule(_)) => Err(Error::NestedSchedule(field)),
+            _ => balance(given, dataset),
+        }
+    };
+    Ok(Schedule {
+        from: policy("from", given.from)?,
+        to: policy("to", given.to)?,
+        at: given.at,
+        epochs: given.epochs.map(|range| range.first..range.end),
     })
 }
 

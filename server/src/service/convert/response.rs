@@ -3,6 +3,7 @@
 use equibatch_engine::{
     augment::Recipe,
     pipeline::{Batch, Description, Replacement},
+    sampling::QuotaChange,
     tensor::{ElementType, Layout},
 };
 use equibatch_proto::v1;
@@ -24,7 +25,8 @@ pub(in crate::service) fn description(
         classes: dataset.classes.clone(),
         steps_per_epoch: description.steps_per_epoch,
         images_per_epoch: description.images_per_epoch,
-        draws_per_class: description.draws_per_class.clone(),
+        draws_per_class: description.quotas.first().to_vec(),
+        draws_change: description.quotas.change().map(draws_change),
         shape: match spec.tensor.layout {
             Layout::Nchw => vec![images, 3, side, side],
             Layout::Nhwc => vec![images, side, side, 3],
@@ -48,6 +50,14 @@ pub(in crate::service) fn description(
         canonical_short_side: spec.canonical_short_side().unwrap_or(0),
         stream_id: description.id.0.to_be_bytes().to_vec().into(),
         memory,
+    }
+}
+
+fn draws_change(change: &QuotaChange) -> v1::DrawsChange {
+    v1::DrawsChange {
+        draws_per_class: change.to.clone(),
+        first_epoch: change.first as u32,
+        last_epoch: change.last as u32,
     }
 }
 

@@ -14,6 +14,9 @@ use crate::learn::{
 /// Most classes in the chart.
 const MOST: usize = 40;
 
+/// Most epochs in the table of the draws by epoch.
+const MOST_EPOCHS: u32 = 8;
+
 /// Bar chart of images and draws per class, in descending order of images; of many classes, the first and the last.
 ///
 /// # Errors
@@ -36,29 +39,69 @@ pub fn class_sampling(class_sampling: &ClassSampling) -> Result<Figure, canvas::
             "Training images and draws per epoch of each class.".to_owned(),
         )
     };
+    let counts = counts(class_sampling, 2);
     let group = |&class: &usize| BarGroup {
         name: class_sampling.classes[class].clone(),
-        values: [class_sampling.images[class], class_sampling.draws[class]]
-            .map(|count| (count as f64, count.to_string()))
-            .to_vec(),
+        values: counts
+            .iter()
+            .map(|(_, counts)| (counts[class] as f64, counts[class].to_string()))
+            .collect(),
     };
     let bars = Bars {
         axis: Axis::new("images").from_zero(),
-        kinds: ["training images", "draws per epoch"].map(str::to_owned).to_vec(),
+        kinds: counts.iter().map(|(kind, _)| kind.clone()).collect(),
         groups: shown.iter().map(group).collect(),
     };
     let each: Vec<String> = shown
         .iter()
         .map(|&class| {
-            let (images, draws) = (class_sampling.images[class], class_sampling.draws[class]);
+            let counts = counts
+                .iter()
+                .map(|(kind, counts)| format!("{} {kind}", counts[class]));
             format!(
-                "{} has {images} images and is drawn {draws} times",
-                class_sampling.classes[class]
+                "{}: {}",
+                class_sampling.classes[class],
+                counts.collect::<Vec<_>>().join(", ")
             )
         })
         .collect();
     let words = format!("Images and draws per epoch by class: {}.", each.join("; "));
     Figure::chart("exposure", &caption, &words, &bars)
+}
+
+/// The training images of each class, and its draws; if these change, in up to `most` epochs, the first and the last of the change among them.
+fn counts(class_sampling: &ClassSampling, most: u32) -> Vec<(String, Vec<u64>)> {
+    let draws = match &class_sampling.change {
+        None => vec![("draws per epoch".to_owned(), class_sampling.draws.clone())],
+        Some(change) => {
+            let length = change.last_epoch.saturating_sub(change.first_epoch);
+            let columns = length.min(most - 1).max(1);
+            let epochs = (0..=columns).map(|column| change.first_epoch + column * length / columns);
+            let in_epoch = |epoch: u32| {
+                let name = format!("draws in epoch {}", epoch + 1);
+                (name, change.draws_in_epoch(&class_sampling.draws, epoch.into()))
+            };
+            epochs.map(in_epoch).collect()
+        }
+    };
+    let images = ("training images".to_owned(), class_sampling.images.clone());
+    std::iter::once(images).chain(draws).collect()
+}
+
+/// A table of the draws of all classes by epoch; `None` if they are the same in all epochs.
+#[must_use]
+pub fn table_by_epoch(class_sampling: &ClassSampling) -> Option<Markup> {
+    class_sampling.change.as_ref()?;
+    let counts = counts(class_sampling, MOST_EPOCHS);
+    let names = counts.iter().map(|(name, _)| name.as_str());
+    let header: Vec<&str> = std::iter::once("class").chain(names).collect();
+    let mut table = Table::new("Draws of each class by epoch.", &header);
+    for class in ordered(class_sampling) {
+        let counts = counts.iter().map(|(_, counts)| counts[class].to_string());
+        let name = class_sampling.classes[class].clone();
+        table.row(std::iter::once(name).chain(counts).collect());
+    }
+    Some(html! { (table.markup()) })
 }
 
 /// A table of all classes.

@@ -61,7 +61,10 @@ pub fn page(record: &RunRecord) -> Result<(Page, Vec<Figure>), canvas::Error> {
             p { "Balance " code { (record.config.balance) } ": training images and draws per epoch of each class. Within a class, \
                  every image is drawn once before any is drawn again." }
             (figure)
-            (classes::table(class_sampling))
+            @match classes::table_by_epoch(class_sampling) {
+                Some(table) => (table),
+                None => (classes::table(class_sampling)),
+            }
         };
         page = page.with("classes", "Classes before and after balancing", body);
     }

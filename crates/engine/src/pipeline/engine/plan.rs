@@ -39,10 +39,11 @@ impl Engine {
     /// Validates a request and plans its epochs; reads no image.
     pub(in crate::pipeline) fn plan(
         &self,
-        spec: StreamSpec,
+        mut spec: StreamSpec,
         limits: &Limits,
     ) -> Result<PlannedStream, Error> {
         spec.validate(limits)?;
+        spec.balance = spec.balance.over(spec.epochs);
         let (index, served) = self.find(&spec.dataset, |_| true)?;
         let dataset = served.dataset();
         if let Some(expected) = spec.expected_fingerprint.filter(|f| *f != dataset.fingerprint) {
@@ -74,7 +75,7 @@ impl Engine {
             spec_hash: spec.hash(),
             steps_per_epoch: plan.steps_per_epoch(),
             images_per_epoch: plan.images_per_epoch(),
-            draws_per_class: plan.draws_per_class().to_vec(),
+            quotas: plan.quotas().clone(),
             served: Arc::clone(served),
             spec,
         };

@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::sampling::Schedule;
 
 fn members(counts: &[usize]) -> Arc<[Vec<u32>]> {
     let mut next = 0_u32;
@@ -156,7 +157,20 @@ fn policies() -> impl Strategy<Value = Balance> {
         Just(Balance::Natural),
         (0.0..=1.0).prop_map(Balance::Power),
         (0.0..0.9999).prop_map(Balance::Effective),
+        prop::option::of(0.001..=1.0).prop_map(Balance::RepeatFactor),
     ]
+}
+
+fn schedules() -> impl Strategy<Value = Balance> {
+    let at = prop::option::of(0.01..0.99);
+    (policies(), policies(), at, 0_u32..5, 2_u32..12).prop_map(|(from, to, at, first, count)| {
+        Balance::Schedule(Box::new(Schedule {
+            from,
+            to,
+            at,
+            epochs: Some(first..first + count),
+        }))
+    })
 }
 
 fn specs() -> impl Strategy<Value = PlanSpec> {
@@ -167,7 +181,7 @@ fn specs() -> impl Strategy<Value = PlanSpec> {
     ];
     (
         prop::collection::vec(0_usize..40, 1..12),
-        policies(),
+        prop_oneof![3 => policies(), 1 => schedules()],
         1_u32..50,
         last_batch,
         any::<u64>(),
@@ -198,16 +212,17 @@ proptest! {
     }
 
     #[test]
-    fn counts_are_exact_per_batch_and_per_epoch(spec in specs(), number in 0_u64..1_000_000) {
+    fn counts_are_exact_per_batch_and_per_epoch(spec in specs(), number in prop_oneof![0_u64..16, 0_u64..1_000_000]) {
         let classes = spec.members.len();
         let Ok(plan) = Plan::new(spec.clone()) else { return Ok(()) };
         let slots = epoch(&plan, number);
-        prop_assert_eq!(&class_counts(&slots, classes)[..], plan.draws_per_class());
+        let draws_per_class = plan.quotas().in_epoch(number);
+        prop_assert_eq!(&class_counts(&slots, classes), &draws_per_class);
         prop_assert_eq!(slots.len() as u64, plan.images_per_epoch());
         let images = plan.images_per_epoch() as f64;
         for (step, batch) in slots.chunks(spec.batch_size as usize).enumerate() {
             prop_assert_eq!(batch.len() as u64, plan.batch_len(step as u64));
-            for (count, draws) in class_counts(batch, classes).iter().zip(plan.draws_per_class()) {
+            for (count, draws) in class_counts(batch, classes).iter().zip(&draws_per_class) {
                 let share = *draws as f64 / images * batch.len() as f64;
                 prop_assert!((*count as f64 - share).abs() < 1.0 + 1e-9, "step {}: {} of {}", step, count, share);
             }
@@ -263,7 +278,7 @@ proptest! {
     fn over_epochs_uses_of_images_differ_by_at_most_one(spec in specs()) {
         let Ok(plan) = Plan::new(spec.clone()) else { return Ok(()) };
         let mut total: HashMap<u32, u64> = HashMap::new();
-        for number in 0..4 {
+        for number in 0..8 {
             for (sample, count) in uses(&epoch(&plan, number)) {
                 *total.entry(sample).or_default() += count;
             }
@@ -274,4 +289,69 @@ proptest! {
             }
         }
     }
+
+    /// Each epoch's draws from the definition: of an ordinary plan for either policy, and of fractions in between.
+    #[test]
+    fn schedules_draw_what_their_policies_predict_for_any_world_and_resumed_anywhere(
+        spec in specs(), schedule in schedules(), world in 1_usize..9, resumed: prop::sample::Index,
+    ) {
+        let Balance::Schedule(schedule) = schedule else { unreachable!() };
+        let policy = |balance: &Balance, images_per_epoch| {
+            Plan::new(PlanSpec { balance: balance.clone(), images_per_epoch, ..spec.clone() })
+        };
+        let Ok(from) = policy(&schedule.from, None) else { return Ok(()) };
+        let wanted: u64 = schedule.from.draws(&counts(&spec), None).unwrap().iter().sum();
+        let to = policy(&schedule.to, Some(wanted)).unwrap();
+        let scheduled = PlanSpec { balance: Balance::Schedule(schedule.clone()), ..spec.clone() };
+        let plan = Plan::new(scheduled.clone()).unwrap();
+        let epochs = schedule.epochs.clone().unwrap();
+        let last = u64::from(epochs.end) - 1;
+        let mut of_class = vec![0; spec.members.len()];
+        for number in 0..=last + 2 {
+            // 0 for the first policy, `steps` for the second.
+            let steps = last - u64::from(epochs.start);
+            let passed = number.clamp(u64::from(epochs.start), last) - u64::from(epochs.start);
+            let passed = match schedule.at {
+                None => passed,
+                Some(at) => {
+                    let of_first = ((at * (steps + 1) as f64).round() as u64).clamp(1, steps);
+                    if passed < of_first { 0 } else { steps }
+                }
+            };
+            let mut slots = vec![];
+            for step in 0..plan.steps_per_epoch() {
+                // As a server does that has just started, asked by each shard of a world.
+                let fresh = Plan::new(scheduled.clone()).unwrap();
+                let images = plan.batch_len(step) as usize;
+                let mut batch = vec![None; images];
+                for rank in 0..world {
+                    let places: Vec<u64> = (rank..images).step_by(world).map(|place| place as u64).collect();
+                    for (&place, slot) in places.iter().zip(fresh.slots(number, step, &places)) {
+                        batch[place as usize] = Some(slot);
+                    }
+                }
+                let batch: Vec<Slot> = batch.into_iter().map(Option::unwrap).collect();
+                if step as usize == resumed.index(plan.steps_per_epoch() as usize) {
+                    prop_assert_eq!(&plan.batch(number, step), &batch);
+                }
+                slots.extend(batch);
+            }
+            let found = class_counts(&slots, spec.members.len());
+            let (mut before, mut exact_before) = (0, 0);
+            for (class, &found) in found.iter().enumerate() {
+                let (a, b) = (from.draws_per_class()[class] as i64, to.draws_per_class()[class] as i64);
+                exact_before += (b - a) * passed as i64;
+                // Rounded down over the classes so far.
+                let sum = exact_before.div_euclid(steps as i64);
+                prop_assert_eq!(found as i64, a + sum - before, "class {} in epoch {}", class, number);
+                before = sum;
+                of_class[class] += u128::from(found);
+            }
+            prop_assert_eq!(&plan.quotas().before_epoch(number + 1), &of_class);
+        }
+    }
+}
+
+fn counts(spec: &PlanSpec) -> Vec<u64> {
+    spec.members.iter().map(|members| members.len() as u64).collect()
 }
