@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::plan::InitSource;
 use crate::{
-    config::{UsageError, check_precision},
+    config::{UsageError, check_head_steps, check_precision},
     learn::{
         architecture,
         checkpoint::{Checkpoint, ResumeState},
@@ -51,6 +51,7 @@ pub(super) fn prepare(
     if config.frozen == Frozen::BodyOfNewHead {
         config.frozen = Frozen::Body(architecture::has_new_head(&config)?);
     }
+    check_head_steps(&config)?;
     config.loss.weights = config.loss.class_weights.of(&description);
     let images = description
         .classes

@@ -5,6 +5,7 @@ mod config;
 mod error;
 mod folder;
 mod frozen;
+mod head_steps;
 
 #[cfg(test)]
 pub(crate) use self::config::tests::config as sample;
@@ -12,5 +13,6 @@ pub use self::{
     config::{Lineage, RunConfig},
     error::Error,
     folder::RunFolder,
-    frozen::{Frozen, expression},
+    frozen::{All, Frozen, expression},
+    head_steps::HeadSteps,
 };

@@ -99,7 +99,7 @@ impl RunRecord {
         let logged = self.steps.last().map(|line| line.step);
         let recorded = self.epochs.last().map(|record| record.steps);
         let done = logged.max(recorded).unwrap_or(0);
-        (done, self.config.total_steps())
+        (done, self.config.training_steps())
     }
 
     /// Steps that were skipped because a gradient was not finite.

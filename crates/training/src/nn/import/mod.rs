@@ -156,6 +156,27 @@ impl OnnxModel {
         initial(&self.model, self.resized(classes).as_slice(), model, seed)
     }
 
+    /// New values for the last layer of a model built by [`OnnxModel::build`], initialized like PyTorch's `nn.Linear`; empty if it is not linear.
+    ///
+    /// # Determinism
+    /// A pure function of the file, the model and the seed.
+    #[must_use]
+    pub fn new_last_layer(&self, model: &Builder<'_>, seed: u64) -> BTreeMap<String, Tensor> {
+        let Some(layer) = self.classifier_head.linear() else {
+            return BTreeMap::new();
+        };
+        let parameters = model.parameters().iter();
+        let own = parameters.filter(|own| own.name == layer.weight || Some(&own.name) == layer.bias.as_ref());
+        let drawn = own.map(|own| {
+            let shape = model.graph.shape(own.value);
+            (
+                own.name.clone(),
+                init::uniform(&own.name, shape, layer.inputs, seed),
+            )
+        });
+        drawn.collect()
+    }
+
     /// The last layer with another number of outputs, if it can be replaced.
     fn resized(&self, outputs: usize) -> Option<Resized> {
         let layer = self.classifier_head.linear()?.clone();
