@@ -36,9 +36,21 @@ ARMS = [
     Arm("smoothed", "--balance oversample --label-smoothing 0.1"),
     Arm("adjusted", "--balance natural --logit-adjust 1"),
     Arm("natural+prior", "--balance natural", evaluate="--prior uniform"),
+    # Of body `stages` only: the balance is that of each stage.
+    Arm("crt", "--experiment crt"),
+    Arm("lws", "--experiment lws"),
+    Arm("tau-norm", "--experiment tau-norm"),
 ]
-# What of the network is trained, with the rate of each.
-BODIES = {"frozen": "--freeze=but-norms --max-lr 3e-3", "all-frozen": "--freeze=all --max-lr 3e-3", "all": "--freeze=false --max-lr ..1e-3"}
+# What of the network is trained, with the rate of each. Of `head`, the images of four epochs are seen once each.
+BODIES = {
+    "frozen": "--freeze=but-norms --max-lr 3e-3",
+    "all-frozen": "--freeze=all --max-lr 3e-3",
+    "all": "--freeze=false --max-lr ..1e-3",
+    "all-reestimated": "--freeze=false --max-lr ..1e-3 --reestimate-norms",
+    "head": "--freeze=all --max-lr 3e-3 --head-steps auto",
+    "stages": "--max-lr ..1e-3",
+}
+EPOCHS = {"head": 4}
 
 
 @dataclasses.dataclass
@@ -90,24 +102,27 @@ def training(options, data, arm, body, seed):
     """The arguments of `client train`, but for server and folder."""
     model = options.photographs / "lite0.onnx"
     of_network = f"--model {model} --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5 --size {data.size} {BODIES[body]}"
-    of_steps = f"--batch-size {BATCH} --images-per-epoch {BATCH * data.steps} --epochs 1 --seed {seed} --no-tensorboard"
+    of_steps = f"--batch-size {BATCH} --images-per-epoch {BATCH * data.steps} --epochs {EPOCHS.get(body, 1)} --seed {seed} --no-tensorboard"
     return f"{of_network} {of_steps} {arm.train}".split()
 
 
 def run(options, data, arm, body, seed):
     """One line of results."""
-    out = options.runs / f"{data.name}-{arm.name}-{body}-{seed}"
-    shutil.rmtree(out, ignore_errors=True)
+    out = folder = options.runs / f"{data.name}-{arm.name}-{body}-{seed}".replace(", ", "-").replace(" ", "-")
+    shutil.rmtree(folder, ignore_errors=True)
     arguments = training(options, data, arm, body, seed)
     began = time.monotonic()
     with Server(options, data, seed, arm.serve) as server:
         client(options, "train", "--server", server.address, *arguments, "--out", out)
         trained = time.monotonic() - began
+        # The last stage of an experiment.
+        if (plan := out / "experiment.json").exists():
+            out = out / json.loads(plan.read_text())[-1]["name"]
         printed = client(options, "evaluate", "--server", server.address, "--split", "test", "--json", *arm.evaluate.split(), out)
     result = json.loads(printed)["models"][out.name]
     epoch = json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])
     if not options.keep:
-        shutil.rmtree(out)
+        shutil.rmtree(folder)
     return {
         "data": data.name, "arm": arm.name, "body": body, "seed": seed, "steps": data.steps, "size": data.size,
         "balanced_accuracy": result["balanced_accuracy"], "accuracy": result["accuracy"], "auroc": result.get("auroc"),
@@ -173,7 +188,7 @@ def add_options(parser):
     parser.add_argument("--runs", type=pathlib.Path, default="runs/real")
     parser.add_argument("--data", default="birds-5,birds-20,elpv")
     parser.add_argument("--arms", default="natural,oversample,weighted")
-    parser.add_argument("--bodies", default="frozen", help="comma-separated: frozen, all")
+    parser.add_argument("--bodies", default="frozen", help="comma-separated: " + ", ".join(BODIES))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, help="instead of those of each data set")
     parser.add_argument("--size", type=int, help="height and width of the images, a multiple of 32, instead of those of each data set")

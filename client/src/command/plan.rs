@@ -128,6 +128,7 @@ pub(crate) fn initial_config(setup: &TrainingSetup) -> Result<(InitSource, RunCo
                 policy,
                 reset_head,
                 head_steps,
+                head_fit,
                 reestimate_norms,
                 ..
             } = RunConfig::default();
@@ -137,6 +138,7 @@ pub(crate) fn initial_config(setup: &TrainingSetup) -> Result<(InitSource, RunCo
                 policy,
                 reset_head,
                 head_steps,
+                head_fit,
                 reestimate_norms,
                 ..Checkpoint::load(path)?.progress.config
             }

@@ -14,7 +14,7 @@ use crate::{
         init::InitFrom,
         learner::Learner,
         prior::ClassShares,
-        run::{Frozen, RunConfig},
+        run::{Frozen, HeadFit, RunConfig},
     },
     weights::{Hub, LoadReport},
 };
@@ -52,6 +52,10 @@ pub(super) fn prepare(
         config.frozen = Frozen::Body(architecture::has_new_head(&config)?);
     }
     check_head_steps(&config)?;
+    if config.head_fit == HeadFit::TauNorm && description.images(Split::Valid) == 0 {
+        let reason = "--head-fit tau-norm: tau is chosen on validation images, but the dataset has none";
+        return Err(UsageError(reason.to_owned()).into());
+    }
     config.loss.weights = config.loss.class_weights.of(&description);
     let images = description
         .classes

@@ -8,7 +8,7 @@ use equibatch_training::{
 };
 
 use super::usage_error::UsageError;
-use crate::learn::run::{Frozen, RunConfig};
+use crate::learn::run::{Frozen, HeadFit, RunConfig};
 
 /// Checks that the device supports the precision.
 ///
@@ -31,7 +31,12 @@ pub fn check_precision(precision: Precision, device: Device) -> Result<(), Usage
 /// [`UsageError`] if the features would change in training, or with a reduced precision.
 pub fn check_head_steps(config: &RunConfig) -> Result<(), UsageError> {
     let Some(steps) = config.head_steps else {
-        return Ok(());
+        let reason = "--head-fit needs --head-steps: it is fitted to features that are kept".to_owned();
+        return if config.head_fit == HeadFit::All {
+            Ok(())
+        } else {
+            Err(UsageError(reason))
+        };
     };
     let reason = if !matches!(config.frozen, Frozen::All(_)) {
         "needs --freeze=all: features of the body can be kept only if neither its weights nor its batch norms change".to_owned()

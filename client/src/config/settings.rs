@@ -20,6 +20,7 @@ pub fn apply_args(args: &Train, config: &mut RunConfig) {
         config.epochs = EPOCHS_OF_FEATURES;
     }
     config.head_steps = args.head_steps.or(config.head_steps);
+    put(&mut config.head_fit, args.head_fit.as_ref());
     config.reset_head |= args.reset_head;
     config.reestimate_norms |= args.reestimate_norms;
     put(&mut config.epochs, args.epochs.as_ref());

@@ -13,7 +13,7 @@ use crate::learn::{
 };
 use equibatch_stream::Mixed;
 use equibatch_training::{
-    program::{self, Images, ModelSpec, Optimizer, Precision, TrainSpec},
+    program::{self, Images, LastLayer, ModelSpec, Optimizer, Precision, TrainSpec},
     runtime::{DeviceState, Function, Runtime, SessionOptions, Tensor},
     schedule::OneCycle,
     trainer::{Stepper, stepper::model_of},
@@ -66,8 +66,20 @@ impl Learner {
     ///
     /// [`Error::Program`] if the network does not end in a head, [`Error::Runtime`] if the device fails.
     pub fn head(&self, steps: u64) -> Result<HeadLearner, Error> {
+        self.part(ModelSpec::Head(Box::new(self.model.clone())), steps)
+    }
+
+    /// A factor for the logits of each class, to be trained on logits for `steps` steps of one cycle.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Runtime`] if the device fails.
+    pub fn class_scales(&self, steps: u64) -> Result<HeadLearner, Error> {
+        self.part(ModelSpec::ClassScales(self.progress.config.classes.len()), steps)
+    }
+
+    fn part(&self, model: ModelSpec, steps: u64) -> Result<HeadLearner, Error> {
         let config = &self.progress.config;
-        let model = ModelSpec::Head(Box::new(self.model.clone()));
         let spec = TrainSpec {
             model: model.clone(),
             batch_size: config.images_per_step() as usize,
@@ -76,9 +88,11 @@ impl Learner {
             ..spec::of(config, &self.options)?
         };
         let stepper = Stepper::new(&self.runtime, (&spec, 1), &self.options, None)?;
-        let mut state = self.stepper.read(&self.state)?;
+        let mut state = program::initial_state(&model, config.seed)?;
         let own = &stepper.signature().state;
-        state.retain(|name, _| own.iter().any(|pair| pair.name == *name));
+        let trained = self.stepper.read(&self.state)?.into_iter();
+        state.extend(trained.filter(|(name, _)| own.iter().any(|pair| pair.name == *name)));
+        stepper.init_optimizer(&mut state);
         Ok(HeadLearner {
             runtime: self.runtime.clone(),
             options: self.options.clone(),
@@ -89,6 +103,17 @@ impl Learner {
             state: stepper.upload(state)?,
             stepper,
             progress: self.progress.clone(),
+        })
+    }
+
+    /// The linear layer that computes the logits.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] if another layer does.
+    pub fn last_layer(&self) -> Result<LastLayer, Error> {
+        program::last_layer(&self.model).ok_or_else(|| Error::Setting {
+            reason: "--head-fit: the last layer of the network is not linear".to_owned(),
         })
     }
 
@@ -144,13 +169,13 @@ impl HeadLearner {
         })
     }
 
-    /// The head for inference: computes logits of features, first of its outputs.
+    /// A head with the given state for inference: computes logits of features, first of its outputs.
     ///
     /// # Errors
     ///
     /// [`Error::Program`] if it cannot be compiled, [`Error::Runtime`] if the device fails.
-    pub fn function(&self) -> Result<Function, Error> {
-        let program = program::inference(&self.model, &model_of(self.state()?), &[])?;
+    pub fn function(&self, state: BTreeMap<String, Tensor>) -> Result<Function, Error> {
+        let program = program::inference(&self.model, &model_of(state), &[])?;
         Ok(Function::new(&self.runtime, "the head", &program, &self.options)?)
     }
 

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Frozen, HeadSteps};
+use super::{Frozen, HeadFit, HeadSteps};
 use crate::{
     learn::{fit::policy::Policy, prior::ClassShares, targets::Loss},
     weights::Source,
@@ -39,6 +39,9 @@ pub struct RunConfig {
     /// Steps of the head on features of the frozen body, which are computed once for the images of all epochs. Absent: each step computes its own.
     #[serde(default)]
     pub head_steps: Option<HeadSteps>,
+    /// What of the head is fitted to these features.
+    #[serde(default)]
+    pub head_fit: HeadFit,
     /// Whether running statistics of batch norms are estimated again before each evaluation.
     #[serde(default)]
     pub reestimate_norms: bool,
@@ -151,6 +154,7 @@ impl Default for RunConfig {
             frozen: Frozen::default(),
             reset_head: false,
             head_steps: None,
+            head_fit: HeadFit::All,
             reestimate_norms: false,
             epochs: 10,
             steps_per_epoch: 0,
@@ -194,6 +198,9 @@ impl RunConfig {
     /// Number of steps that update parameters: those of the head, if it is trained on features that are kept.
     #[must_use]
     pub fn training_steps(&self) -> u64 {
+        if self.head_fit == HeadFit::TauNorm {
+            return 0;
+        }
         let batches = self.total_steps();
         self.head_steps.map_or(batches, |steps| steps.count(batches))
     }

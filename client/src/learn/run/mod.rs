@@ -5,6 +5,7 @@ mod config;
 mod error;
 mod folder;
 mod frozen;
+mod head_fit;
 mod head_steps;
 
 #[cfg(test)]
@@ -14,5 +15,6 @@ pub use self::{
     error::Error,
     folder::RunFolder,
     frozen::{All, Frozen, expression},
+    head_fit::HeadFit,
     head_steps::HeadSteps,
 };

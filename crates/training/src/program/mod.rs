@@ -42,7 +42,9 @@ pub use crate::graph::export::{OPSET, OPSETS};
 pub use crate::graph::import;
 pub use crate::graph::{ElementType, Shape, Tensor};
 pub use crate::nn::import::OnnxGraph;
-pub use crate::nn::{Backbone, Dropout, Head, LayerGroup, OnnxModel, Parameter, Pixels, UnknownHead};
+pub use crate::nn::{
+    Backbone, Dropout, Head, LastLayer, LayerGroup, OnnxModel, Parameter, Pixels, UnknownHead,
+};
 pub use crate::optim::{AdamW, Optimizer, Sgd};
 
 use crate::graph::Graph;
@@ -66,7 +68,9 @@ pub struct Program {
 /// [`Error::Spec`] if the model is invalid.
 pub fn initial_state(model: &ModelSpec, seed: u64) -> Result<BTreeMap<String, Tensor>, Error> {
     match model {
-        ModelSpec::ResNet(_) => with_model(model, |builder| init::state(builder, seed)),
+        ModelSpec::ResNet(_) | ModelSpec::ClassScales(_) => {
+            with_model(model, |builder| init::state(builder, seed))
+        }
         ModelSpec::Classifier(Classifier { network, .. }) => {
             with_model(model, |builder| network.state(builder, seed))
         }
@@ -92,6 +96,17 @@ pub fn new_head(model: &ModelSpec, seed: u64) -> Result<BTreeMap<String, Tensor>
             with_model(model, |builder| network.new_last_layer(builder, seed))
         }
         _ => initial_state(&ModelSpec::Head(Box::new(model.clone())), seed),
+    }
+}
+
+/// The linear layer that computes a classifier's logits; `None` if another layer does.
+#[must_use]
+pub fn last_layer(model: &ModelSpec) -> Option<LastLayer> {
+    match model {
+        ModelSpec::ResNet(ResNet { head, .. }) => Some(head.last_layer()),
+        ModelSpec::Classifier(Classifier { network, .. }) => network.last_layer(),
+        ModelSpec::Head(whole) => last_layer(whole),
+        ModelSpec::Graph(_) | ModelSpec::ClassScales(_) => None,
     }
 }
 

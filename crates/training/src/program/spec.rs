@@ -22,6 +22,14 @@ pub enum ModelSpec {
     /// # Shapes
     /// `features: f32[N, …] → logits: f32[N, classes]`.
     Head(Box<ModelSpec>),
+    /// A factor for each class of the given number, `class.scales`, on logits.
+    ///
+    /// # Shapes
+    /// `features: f32[N, classes] → logits: f32[N, classes]`.
+    ///
+    /// # Source
+    /// Learnable weight scaling of Kang et al., Decoupling Representation and Classifier for Long-Tailed Recognition, ICLR 2020.
+    ClassScales(usize),
 }
 
 /// A ResNet.
@@ -105,6 +113,7 @@ impl ModelSpec {
             }) => (classes, image_size),
             Self::Graph(_) => return Ok(()),
             Self::Head(whole) => return whole.check(),
+            Self::ClassScales(classes) => return at_least("classes", (*classes, 2), "at least 2"),
         };
         at_least("classes", (classes, 2), "at least 2")?;
         at_least("image size", (image_size, 32), "at least 32 pixels")?;
@@ -127,6 +136,9 @@ impl ModelSpec {
                 Ok(vec![("images".to_owned(), tensor_type)])
             }
             Self::Graph(graph) => Ok(graph.inputs(batch)?),
+            Self::ClassScales(classes) => {
+                Ok(vec![("features".to_owned(), TensorType::f32([batch, *classes]))])
+            }
             Self::Head(whole) => Ok(vec![("features".to_owned(), head::features_type(whole, batch)?)]),
         }
     }
@@ -154,6 +166,7 @@ impl ModelSpec {
                 network.build(builder, normal, *classes)?
             }
             Self::Graph(graph) => return Ok(graph.build(builder, inputs)?),
+            Self::ClassScales(_) => builder.class_scales(inputs[0])?,
             Self::Head(whole) => head::build(whole, builder, inputs[0])?,
         };
         Ok(vec![("logits".to_owned(), logits)])

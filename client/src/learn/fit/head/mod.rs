@@ -1,5 +1,7 @@
 //! Training of a head on the features of a frozen body, which are computed once and kept.
 
+mod last_layer;
+
 use std::{
     collections::BTreeMap,
     sync::atomic::Ordering,
@@ -10,18 +12,24 @@ use std::{
 use super::{Error, Fit, FitOutcome, Observer, StepEvent, epoch::EpochSums, images};
 use crate::learn::{
     checkpoint::ResumeState,
-    learner::{FeatureBatch, HeadLearner},
+    learner::{self, FeatureBatch, HeadLearner},
     metrics::{argmax, cross_entropy},
-    run::HeadSteps,
+    run::{HeadFit, HeadSteps},
 };
 use equibatch_stream::{Batch, BatchRequest, BottleneckReport, Split};
-use equibatch_training::runtime::{Function, Tensor};
+use equibatch_training::{
+    program::LastLayer,
+    runtime::{Function, Tensor},
+};
 
 /// Most memory for features, in bytes.
 const MOST_BYTES: u64 = 8 << 30;
 /// Evaluations on the validation images over all steps, and how many without improvement end training.
 const EVALUATIONS: u64 = 40;
 const PATIENCE: u64 = 10;
+
+/// Tensors of a head by name.
+type State = BTreeMap<String, Tensor>;
 
 /// Features of the images of all epochs.
 struct Features {
@@ -40,7 +48,7 @@ struct Score {
 }
 
 impl Fit<'_> {
-    /// Computes features, trains the head on them, and evaluates and saves the model. An interrupted run starts anew when it is resumed.
+    /// Computes features, fits the head to them, and evaluates and saves the model. An interrupted run starts anew when it is resumed.
     pub(super) fn run_head(
         mut self,
         steps: HeadSteps,
@@ -50,21 +58,66 @@ impl Fit<'_> {
         let Some(features) = self.features(&mut body, observer)? else {
             return Ok(FitOutcome::Interrupted);
         };
-        let valid = if self.has_valid && steps == HeadSteps::Auto {
+        let Features {
+            batches,
+            mut progress,
+            verdict,
+        } = features;
+        let fit = progress.config.head_fit;
+        let valid = if self.has_valid && (steps == HeadSteps::Auto || fit == HeadFit::TauNorm) {
             self.valid_features(&mut body)?
         } else {
             vec![]
         };
         drop(body);
-        let total = self.learner.progress().config.training_steps();
+        let total = progress.config.training_steps();
         let mut head = self.learner.head(total)?;
-        let mut progress = features.progress;
-        let mut best: Option<(Score, BTreeMap<String, Tensor>)> = None;
+        let fitted = match fit {
+            HeadFit::All => self.fit_steps(&mut head, (&batches, &valid), &mut progress, observer)?,
+            HeadFit::Scales => {
+                let mut function = head.function(head.state()?)?;
+                let [batches, valid] = [&batches, &valid].map(|of| outputs(&mut function, of));
+                let mut scales = self.learner.class_scales(total)?;
+                let fitted = self.fit_steps(&mut scales, (&batches?, &valid?), &mut progress, observer)?;
+                let layer = self.learner.last_layer()?;
+                let before = head.state()?;
+                fitted.map(|scales| last_layer::scaled(before, &layer, scales))
+            }
+            HeadFit::TauNorm => {
+                let layer = self.learner.last_layer()?;
+                let state = self.choose_tau(&head, &layer, &valid)?;
+                let rows = rows(&mut head.function(state.clone())?, &batches)?;
+                let losses = rows.iter().map(|(logits, label)| cross_entropy(logits, *label));
+                progress
+                    .smoothed_loss
+                    .add(losses.sum::<f64>() / rows.len().max(1) as f64);
+                Some(state)
+            }
+        };
+        let Some(state) = fitted else {
+            return Ok(FitOutcome::Interrupted);
+        };
+        self.learner.put_head(state, progress)?;
+        observer.epoch(&self.finish_epoch(verdict)?);
+        Ok(FitOutcome::Finished)
+    }
+
+    /// Trains on the features of `batches`, repeatedly, and returns the state that is best on `valid`, or the last one if that is empty; `None` if the
+    /// stop flag was set meanwhile.
+    fn fit_steps(
+        &self,
+        head: &mut HeadLearner,
+        (batches, valid): (&[FeatureBatch], &[FeatureBatch]),
+        progress: &mut ResumeState,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<State>, Error> {
+        let total = progress.config.training_steps();
+        let mut best: Option<(Score, State)> = None;
         let mut since_best = 0;
         let interval = (total / EVALUATIONS).max(1);
-        for (step, batch) in (0..total).zip(features.batches.iter().cycle()) {
+        for (step, batch) in (0..total).zip(batches.iter().cycle()) {
             if self.stop.load(Ordering::Relaxed) {
-                return Ok(FitOutcome::Interrupted);
+                return Ok(None);
             }
             let started = Instant::now();
             let report = head.step(batch, step)?;
@@ -72,7 +125,7 @@ impl Fit<'_> {
             progress.epoch.learning_rate = report.learning_rate;
             progress.epoch.took += started.elapsed();
             observer.step(&StepEvent {
-                epoch: step / features.batches.len() as u64,
+                epoch: step / batches.len() as u64,
                 steps: step + 1,
                 total_steps: total,
                 images: batch.labels.len(),
@@ -84,23 +137,42 @@ impl Fit<'_> {
             if valid.is_empty() || !(step + 1).is_multiple_of(interval) {
                 continue;
             }
-            let score = score(&head, &valid, progress.config.classes.len())?;
+            let state = head.state()?;
+            let score = Score::of(&rows(&mut head.function(state.clone())?, valid)?);
             since_best += 1;
             if best.as_ref().is_none_or(|(best, _)| score > *best) {
-                best = Some((score, head.state()?));
+                best = Some((score, state));
                 since_best = 0;
             }
             if since_best == PATIENCE {
                 break;
             }
         }
-        let state = match best {
+        Ok(Some(match best {
             Some((_, state)) => state,
             None => head.state()?,
-        };
-        self.learner.put_head(state, progress)?;
-        observer.epoch(&self.finish_epoch(features.verdict)?);
-        Ok(FitOutcome::Finished)
+        }))
+    }
+
+    /// The head whose weights of each class are divided by their norm to the power of the τ that is best on `valid`.
+    fn choose_tau(
+        &self,
+        head: &HeadLearner,
+        layer: &LastLayer,
+        valid: &[FeatureBatch],
+    ) -> Result<State, Error> {
+        let mut best: Option<(Score, State)> = None;
+        for tau in (0..=20).map(|tenths| f64::from(tenths) / 10.0) {
+            let state = last_layer::normalised(head.state()?, layer, tau);
+            let score = Score::of(&rows(&mut head.function(state.clone())?, valid)?);
+            if best.as_ref().is_none_or(|(best, _)| score > *best) {
+                best = Some((score, state));
+            }
+        }
+        Ok(match best {
+            Some((_, state)) => state,
+            None => head.state()?,
+        })
     }
 
     /// The features of the images of all epochs; `None` if the stop flag was set meanwhile.
@@ -169,7 +241,7 @@ impl Fit<'_> {
 /// The features of a batch.
 fn kept(body: &mut Function, batch: &Batch) -> Result<FeatureBatch, Error> {
     let features = body.run(&batch.tensor, batch.labels.len());
-    let features = features.map_err(crate::learn::learner::Error::from)?;
+    let features = features.map_err(learner::Error::from)?;
     let features = features.into_iter().flatten();
     Ok(FeatureBatch {
         features: features.flat_map(f32::to_le_bytes).collect(),
@@ -188,40 +260,53 @@ fn check_size(bytes: u64) -> Result<(), Error> {
         bytes.div_ceil(1 << 30),
         MOST_BYTES >> 30
     );
-    Err(crate::learn::learner::Error::Setting { reason }.into())
+    Err(learner::Error::Setting { reason }.into())
 }
 
-/// The score of a head on validation images.
-fn score(head: &HeadLearner, valid: &[FeatureBatch], classes: usize) -> Result<Score, Error> {
-    let mut function = head.function()?;
-    let mut rows = vec![];
-    for batch in valid {
+/// The first output of a function of features, as features.
+fn outputs(function: &mut Function, batches: &[FeatureBatch]) -> Result<Vec<FeatureBatch>, Error> {
+    let of = |batch: &FeatureBatch| {
         let outputs = function.run(&batch.features, batch.labels.len());
-        let outputs = outputs.map_err(crate::learn::learner::Error::from)?;
-        rows.extend(outputs.into_iter().next().unwrap_or_default());
+        let outputs = outputs.map_err(learner::Error::from)?;
+        let first = outputs.into_iter().next().unwrap_or_default().into_iter();
+        Ok(FeatureBatch {
+            features: first.flat_map(f32::to_le_bytes).collect(),
+            ..batch.clone()
+        })
+    };
+    batches.iter().map(of).collect()
+}
+
+/// Logits of a head and label of each image.
+fn rows(head: &mut Function, batches: &[FeatureBatch]) -> Result<Vec<(Vec<f32>, usize)>, Error> {
+    let mut rows = vec![];
+    for batch in batches {
+        let outputs = head.run(&batch.features, batch.labels.len());
+        let logits = outputs
+            .map_err(learner::Error::from)?
+            .into_iter()
+            .next()
+            .unwrap_or_default();
+        let classes = (logits.len() / batch.labels.len().max(1)).max(1);
+        let labels = batch.labels.iter().map(|&label| label as usize);
+        rows.extend(logits.chunks_exact(classes).map(<[f32]>::to_vec).zip(labels));
     }
-    let labels = valid.iter().flat_map(|batch| &batch.labels);
-    Ok(Score::of(
-        rows.chunks_exact(classes).zip(labels.copied()),
-        classes,
-    ))
+    Ok(rows)
 }
 
 impl Score {
-    /// Of logits with their labels.
-    fn of<'a>(rows: impl Iterator<Item = (&'a [f32], u32)>, classes: usize) -> Self {
+    /// Of logits and label of each image.
+    fn of(rows: &[(Vec<f32>, usize)]) -> Self {
         // Images, hits and sum of the cross entropy by class.
-        let mut sums = vec![(0.0, 0.0, 0.0); classes];
+        let mut sums: BTreeMap<usize, (f64, f64, f64)> = BTreeMap::new();
         for (logits, label) in rows {
-            let label = label as usize;
-            let (images, hits, loss) = &mut sums[label];
+            let (images, hits, loss) = sums.entry(*label).or_default();
             *images += 1.0;
-            *hits += f64::from(u8::from(argmax(logits) == label));
-            *loss += cross_entropy(logits, label);
+            *hits += f64::from(u8::from(argmax(logits) == *label));
+            *loss += cross_entropy(logits, *label);
         }
-        sums.retain(|(images, ..)| *images > 0.0);
         let mean =
-            |of: fn(&(f64, f64, f64)) -> f64| sums.iter().map(of).sum::<f64>() / sums.len().max(1) as f64;
+            |of: fn(&(f64, f64, f64)) -> f64| sums.values().map(of).sum::<f64>() / sums.len().max(1) as f64;
         Self {
             balanced_accuracy: mean(|(images, hits, _)| hits / images),
             balanced_loss: -mean(|(images, _, loss)| loss / images),
@@ -235,8 +320,10 @@ mod tests {
 
     #[test]
     fn a_score_weighs_classes_equally_and_compares_losses_of_equal_accuracies() {
-        let score =
-            |rows: &[([f32; 2], u32)]| Score::of(rows.iter().map(|(row, label)| (&row[..], *label)), 2);
+        let score = |rows: &[([f32; 2], usize)]| {
+            let rows = rows.iter().map(|(logits, label)| (logits.to_vec(), *label));
+            Score::of(&rows.collect::<Vec<_>>())
+        };
         let rare_missed = score(&[([1.0, 0.0], 0), ([1.0, 0.0], 0), ([1.0, 0.0], 1)]);
         let rare_found = score(&[([0.0, 1.0], 0), ([1.0, 0.0], 0), ([0.0, 1.0], 1)]);
         assert_eq!(rare_missed.balanced_accuracy, 0.5);
