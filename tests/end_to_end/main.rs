@@ -11,6 +11,7 @@ mod docs;
 mod exported_run;
 mod failover;
 mod fuzz;
+mod kept_features;
 mod killed;
 mod loss_options;
 mod network;

@@ -37,9 +37,21 @@ ARMS = [
     Arm("smoothed", "--balance oversample --label-smoothing 0.1"),
     Arm("adjusted", "--balance natural --logit-adjust 1"),
     Arm("natural+prior", "--balance natural", evaluate="--prior uniform"),
+    # Of body `stages` only: the balance is that of each stage.
+    Arm("crt", "--experiment crt"),
+    Arm("lws", "--experiment lws"),
+    Arm("tau-norm", "--experiment tau-norm"),
 ]
-# What of the network is trained, with the rate of each.
-BODIES = {"frozen": "--freeze=but-norms --max-lr 3e-3", "all-frozen": "--freeze=all --max-lr 3e-3", "all": "--freeze=false --max-lr ..1e-3"}
+# What of the network is trained, with the rate of each. Of `head`, the images of four epochs are seen once each.
+BODIES = {
+    "frozen": "--freeze=but-norms --max-lr 3e-3",
+    "all-frozen": "--freeze=all --max-lr 3e-3",
+    "all": "--freeze=false --max-lr ..1e-3",
+    "all-reestimated": "--freeze=false --max-lr ..1e-3 --reestimate-norms",
+    "head": "--freeze=all --max-lr 3e-3 --head-steps auto",
+    "stages": "--max-lr ..1e-3",
+}
+EPOCHS = {"head": 4}
 
 
 @dataclasses.dataclass
@@ -93,24 +105,27 @@ def training(options, network, data, arm, body, seed):
     """The arguments of `client train`, but for server and folder."""
     model = options.photographs / f"{network}.onnx"
     of_network = f"--model {model} --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5 --size {data.size} {BODIES[body]}"
-    of_steps = f"--batch-size {BATCH} --images-per-epoch {BATCH * data.steps} --epochs 1 --seed {seed} --no-tensorboard"
+    of_steps = f"--batch-size {BATCH} --images-per-epoch {BATCH * data.steps} --epochs {EPOCHS.get(body, 1)} --seed {seed} --no-tensorboard"
     return f"{of_network} {of_steps} {arm.train}".split()
 
 
 def run(options, network, data, arm, body, seed):
     """One line of results."""
-    out = options.runs / f"{network}-{data.name}-{arm.name}-{body}-{seed}"
-    shutil.rmtree(out, ignore_errors=True)
+    out = folder = options.runs / f"{network}-{data.name}-{arm.name}-{body}-{seed}".replace(", ", "-").replace(" ", "-")
+    shutil.rmtree(folder, ignore_errors=True)
     arguments = training(options, network, data, arm, body, seed)
     began = time.monotonic()
     with Server(options, data, seed, arm.serve) as server:
         client(options, "train", "--server", server.address, *arguments, "--out", out)
         trained = time.monotonic() - began
+        # The last stage of an experiment.
+        if (plan := out / "experiment.json").exists():
+            out = out / json.loads(plan.read_text())[-1]["name"]
         printed = client(options, "evaluate", "--server", server.address, "--split", data.split, "--json", *arm.evaluate.split(), out)
     result = json.loads(printed)["models"][out.name]
     epoch = json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])
     if not options.keep:
-        shutil.rmtree(out)
+        shutil.rmtree(folder)
     return {
         "network": network, "data": data.name, "arm": arm.name, "body": body, "seed": seed, "steps": data.steps, "size": data.size,
         "balanced_accuracy": result["balanced_accuracy"], "accuracy": result["accuracy"], "auroc": result.get("auroc"),

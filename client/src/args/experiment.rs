@@ -11,9 +11,15 @@ use toml::{Spanned, de::DeValue};
 
 use super::{Arguments, Command, Train};
 
-/// Name of the built-in experiment.
+/// Name of the built-in experiment whose stages `--stage` names without `--experiment`.
 pub const REFERENCE: &str = "reference";
-const REFERENCE_TEXT: &str = include_str!("reference.toml");
+/// The built-in experiments by name.
+const BUILT_IN: [(&str, &str); 4] = [
+    (REFERENCE, include_str!("reference.toml")),
+    ("crt", include_str!("crt.toml")),
+    ("lws", include_str!("lws.toml")),
+    ("tau-norm", include_str!("tau-norm.toml")),
+];
 /// Key of the array of stages.
 const STAGES: &str = "stage";
 /// Key of a stage's name.
@@ -49,16 +55,17 @@ pub struct Stage {
     pub train: Box<Train>,
 }
 
-/// Reads the stages of the file at `path`, or of the built-in experiment.
+/// Reads the stages of the file at `path`, or of the built-in experiment of that name.
 ///
 /// # Errors
 ///
 /// If the file cannot be read, or a key or value is invalid; the error names line and key.
 pub fn read(path: &Path) -> Result<Vec<Stage>, Error> {
-    if path == Path::new(REFERENCE) && !path.exists() {
-        return stages(path, REFERENCE_TEXT);
+    let built_in = BUILT_IN.iter().find(|(name, _)| path == Path::new(name));
+    match built_in.filter(|_| !path.exists()) {
+        Some((_, text)) => stages(path, text),
+        None => stages(path, &toml_flags::read(path)?),
     }
-    stages(path, &toml_flags::read(path)?)
 }
 
 fn stages(path: &Path, text: &str) -> Result<Vec<Stage>, Error> {
@@ -148,7 +155,7 @@ fn is_folder_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learn::run::Frozen;
+    use crate::learn::run::{All, Frozen, HeadFit, HeadSteps};
 
     fn read(text: &str) -> Result<Vec<Stage>, String> {
         stages(Path::new("e.toml"), text).map_err(|error| error.to_string())
@@ -252,5 +259,37 @@ mod tests {
             (Some(2), Some("1e-5..1e-2".to_owned()), frozen(false))
         );
         assert!(stages[1].train.find_lr);
+    }
+
+    /// Each ends with a head that is fitted to kept features of a body trained on natural batches.
+    #[test]
+    fn decoupled_experiments_are_built_in() {
+        for (name, resets, fit, balance) in [
+            ("crt", true, None, "oversample"),
+            ("lws", false, Some(HeadFit::Scales), "oversample"),
+            ("tau-norm", false, Some(HeadFit::TauNorm), "natural"),
+        ] {
+            let stages = super::read(Path::new(name)).expect(name);
+            let [first, second] = [&stages[0].train, &stages[1].train];
+            let balances =
+                [first, second].map(|train| train.setup.images.balance.as_ref().map(ToString::to_string));
+            assert_eq!(
+                balances,
+                ["natural", balance].map(|name| Some(name.to_owned())),
+                "{name}"
+            );
+            assert_eq!(first.setup.network.frozen(), Some(Frozen::Body(false)), "{name}");
+            assert_eq!(
+                second.setup.network.frozen(),
+                Some(Frozen::All(All::All)),
+                "{name}"
+            );
+            assert_eq!(
+                (first.head_steps, second.head_steps),
+                (None, Some(HeadSteps::Auto)),
+                "{name}"
+            );
+            assert_eq!((second.reset_head, second.head_fit), (resets, fit), "{name}");
+        }
     }
 }

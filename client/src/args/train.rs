@@ -5,6 +5,8 @@ use std::{num::NonZeroUsize, path::PathBuf};
 use clap::{Arg, Args};
 use equibatch_cli::value::{at_least, non_zero};
 
+use crate::learn::run::{HeadFit, HeadSteps};
+
 use super::{CheckpointArgs, DisplayArgs, Execution, Server, TrainingSetup};
 use equibatch_training::{runtime::Operators, schedule::LearningRates};
 
@@ -32,13 +34,35 @@ pub struct Train {
     /// Metrics to display.
     #[command(flatten)]
     pub shown: DisplayArgs,
-    /// Number of epochs. [default: 10]
+    /// Number of epochs. [default: 10; with --head-steps 4]
     #[arg(long, value_name = "N", value_parser = at_least(1_u32))]
     pub epochs: Option<u32>,
     /// Peak learning rate of the one-cycle schedule: 3e-3 for all layers; ..3e-3 for the head and a tenth of it for the body; 1e-5..1e-2
     /// spread geometrically over the layer groups. `found` stands for the valley suggested by --find-lr. [default: 3e-3]
     #[arg(long, visible_alias = "lr", value_name = "RATE", value_parser = LearningRates::checked)]
     pub max_lr: Option<String>,
+    /// With --freeze=all: compute the features of the frozen body once for the images of all epochs, each with its own augmentation, keep them, and
+    /// train the head on them for N steps of one cycle, or with auto until it has converged, at most 2000 steps or one pass. Then the head that
+    /// does best on the validation images is kept, by balanced accuracy, of equal ones by mean loss of the classes. Seconds instead of minutes.
+    /// [default: each step computes its features]
+    #[arg(long, value_name = "N|auto")]
+    pub head_steps: Option<HeadSteps>,
+    /// With --head-steps: what of the head is fitted, to balanced batches: all of it; the scales of its classes (learnable weight scaling, LWS);
+    /// or, in no steps, the tau of tau-normalisation, on the validation images. [default: all]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "all|scales|tau-norm",
+        hide_possible_values = true
+    )]
+    pub head_fit: Option<HeadFit>,
+    /// With --load, or in a stage after the first: start with a new head, drawn at random, on the body of the checkpoint.
+    #[arg(long)]
+    pub reset_head: bool,
+    /// Estimate the running statistics of the batch norms that are trained again before each evaluation, as means over batches of training
+    /// images in their natural class frequencies and without augmentation, of at most 200 batches. For balanced streams.
+    #[arg(long)]
+    pub reestimate_norms: bool,
     /// Run the learning rate range test of `client find-lr` before training, and save the plot in the run's folder.
     #[arg(long)]
     pub find_lr: bool,
@@ -49,9 +73,10 @@ pub struct Train {
     #[arg(long, value_name = "N", default_value = "3", value_parser = non_zero)]
     pub prefetch: NonZeroUsize,
     /// Train the stages of a TOML file in sequence: one table `[[stage]]` each, whose keys are flags of this command. Keys above the
-    /// stages apply to all stages, and the command line overrides both. `reference` is built in: 4 epochs with a frozen body, then 2
-    /// epochs of all layers. Each stage has a subfolder of --out.
-    #[arg(long, value_name = "FILE|reference", conflicts_with = "resume")]
+    /// stages apply to all stages, and the command line overrides both. Built in are `reference` (4 epochs with a frozen body, then 2 epochs of
+    /// all layers) and, for rare classes, a body trained on natural batches and then: `crt`, a new head on balanced batches; `lws`, trained
+    /// scales of the head's classes; `tau-norm`, weights divided by a power of their norm. Each stage has a subfolder of --out.
+    #[arg(long, value_name = "FILE|NAME", conflicts_with = "resume")]
     pub experiment: Option<PathBuf>,
     /// Train only the stage with this name or number, from 1, as a single run; --load starts it from another run. Without --experiment, a
     /// stage of `reference`.
@@ -101,7 +126,10 @@ const OFTEN: [(&str, &str); 11] = [
         "save_best",
         "Keep the best epoch by loss, error_rate, macro_f1, ...",
     ),
-    ("experiment", "Train the stages of a file, or `reference`"),
+    (
+        "experiment",
+        "Train the stages of a file, or `reference`, `crt`, ...",
+    ),
     ("resume", "Continue a run from its checkpoint"),
     ("server", "Address of the server, or several, comma-separated"),
     ("tls_ca", "CA certificates to verify the server by, for https"),

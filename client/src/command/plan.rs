@@ -126,12 +126,20 @@ pub(crate) fn initial_config(setup: &TrainingSetup) -> Result<(InitSource, RunCo
                 epochs,
                 max_lr,
                 policy,
+                reset_head,
+                head_steps,
+                head_fit,
+                reestimate_norms,
                 ..
             } = RunConfig::default();
             RunConfig {
                 epochs,
                 max_lr,
                 policy,
+                reset_head,
+                head_steps,
+                head_fit,
+                reestimate_norms,
                 ..Checkpoint::load(path)?.progress.config
             }
         }

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::plan::InitSource;
 use crate::{
-    config::{UsageError, check_precision},
+    config::{UsageError, check_head_steps, check_precision},
     learn::{
         architecture,
         checkpoint::{Checkpoint, ResumeState},
@@ -14,7 +14,7 @@ use crate::{
         init::InitFrom,
         learner::Learner,
         prior::ClassShares,
-        run::{Frozen, RunConfig},
+        run::{Frozen, HeadFit, RunConfig},
     },
     weights::{Hub, LoadReport},
 };
@@ -51,6 +51,11 @@ pub(super) fn prepare(
     let last_epoch = (u64::from(config.lineage.epochs) + u64::from(config.epochs)).saturating_sub(1);
     if config.frozen == Frozen::BodyOfNewHead {
         config.frozen = Frozen::body(architecture::has_new_head(&config)?);
+    }
+    check_head_steps(&config)?;
+    if config.head_fit == HeadFit::TauNorm && description.images(Split::Valid) == 0 {
+        let reason = "--head-fit tau-norm: tau is chosen on validation images, but the dataset has none";
+        return Err(UsageError(reason.to_owned()).into());
     }
     config.loss.weights = config.loss.class_weights.of(&description);
     let images = description

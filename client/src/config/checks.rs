@@ -8,7 +8,7 @@ use equibatch_training::{
 };
 
 use super::usage_error::UsageError;
-use crate::learn::run::RunConfig;
+use crate::learn::run::{Frozen, HeadFit, RunConfig};
 
 /// Checks that the device supports the precision.
 ///
@@ -22,6 +22,30 @@ pub fn check_precision(precision: Precision, device: Device) -> Result<(), Usage
     Err(UsageError(format!(
         "--precision {precision} needs --device cuda: on a CPU, only f32 is supported"
     )))
+}
+
+/// Checks that the body is frozen if the head is trained on features that are kept.
+///
+/// # Errors
+///
+/// [`UsageError`] if the features would change in training, or with a reduced precision.
+pub fn check_head_steps(config: &RunConfig) -> Result<(), UsageError> {
+    let Some(steps) = config.head_steps else {
+        let reason = "--head-fit needs --head-steps: it is fitted to features that are kept".to_owned();
+        return if config.head_fit == HeadFit::All {
+            Ok(())
+        } else {
+            Err(UsageError(reason))
+        };
+    };
+    let reason = if !matches!(config.frozen, Frozen::All(_)) {
+        "needs --freeze=all: features of the body can be kept only if neither its weights nor its batch norms change".to_owned()
+    } else if config.precision != Precision::F32 {
+        format!("needs --precision f32, not {}", config.precision)
+    } else {
+        return Ok(());
+    };
+    Err(UsageError(format!("--head-steps {steps} {reason}")))
 }
 
 /// Checks the head of a built-in network.

@@ -11,8 +11,18 @@ use crate::{
     },
 };
 
+/// Default number of epochs with --head-steps: views of an image, each with another augmentation.
+const EPOCHS_OF_FEATURES: u32 = 4;
+
 /// Overrides `config` with the given arguments. The initial weights are not part of it.
 pub fn apply_args(args: &Train, config: &mut RunConfig) {
+    if args.head_steps.is_some() && config.head_steps.is_none() {
+        config.epochs = EPOCHS_OF_FEATURES;
+    }
+    config.head_steps = args.head_steps.or(config.head_steps);
+    put(&mut config.head_fit, args.head_fit.as_ref());
+    config.reset_head |= args.reset_head;
+    config.reestimate_norms |= args.reestimate_norms;
     put(&mut config.epochs, args.epochs.as_ref());
     put(&mut config.max_lr, args.max_lr.as_ref());
     let CheckpointArgs {

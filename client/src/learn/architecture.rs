@@ -70,7 +70,7 @@ fn with_head(network: OnnxModel, config: &RunConfig) -> Result<OnnxModel, Error>
 pub fn has_new_head(config: &RunConfig) -> Result<bool, Error> {
     let logits = match spec(config)? {
         ModelSpec::Classifier(Classifier { network, .. }) => network.logits(),
-        ModelSpec::ResNet(_) | ModelSpec::Graph(_) => None,
+        ModelSpec::ResNet(_) | ModelSpec::Graph(_) | ModelSpec::Head(_) | ModelSpec::ClassScales(_) => None,
     };
     Ok(logits.is_some_and(|logits| logits != config.classes.len()))
 }

@@ -104,7 +104,10 @@ fn from_checkpoint(mut config: RunConfig, checkpoint: Checkpoint) -> Result<Init
     }
     // Weight averages cover one stage only; they start anew in the next.
     drop_averages(&mut state);
-    let goes_on = ended.frozen == config.frozen && ended.head == config.head;
+    if config.reset_head {
+        state.extend(program::new_head(&architecture::spec(&config)?, config.seed)?);
+    }
+    let goes_on = ended.frozen == config.frozen && ended.head == config.head && !config.reset_head;
     if !goes_on {
         state.retain(|name, _| !is_moment(name));
     }
@@ -203,6 +206,31 @@ mod tests {
         assert_eq!(initial.config.lineage.steps, 40);
         assert!(!initial.state.contains_key("first_moment.bn1.weight"));
         assert!(initial.state.contains_key("bn1.weight"));
+    }
+
+    #[test]
+    fn a_new_head_replaces_that_of_the_checkpoint() {
+        let mut before = ended(40);
+        before
+            .tensors
+            .values_mut()
+            .for_each(|tensor| tensor.data.fill(0.5));
+        let config = RunConfig {
+            reset_head: true,
+            ..small()
+        };
+        let initial = from_checkpoint(before, config).expect("the same network");
+        let is_kept = |name: &str| initial.state[name].data.iter().all(|&number| number == 0.5);
+        for (name, expected) in [
+            ("bn1.weight", true),
+            ("layer4.1.conv2.weight", true),
+            ("head.4.weight", false),
+            ("head.6.running_mean", false),
+            ("head.8.bias", false),
+        ] {
+            assert_eq!(is_kept(name), expected, "{name}");
+        }
+        assert_eq!(initial.config.lineage.optimizer_steps, 0);
     }
 
     #[test]

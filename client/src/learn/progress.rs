@@ -90,6 +90,14 @@ impl Observer for ProgressReporter {
         self.line(&format!("batches come by {ways}"));
     }
 
+    fn features(&mut self, done: usize, total: usize) {
+        self.bar.set_prefix("features");
+        self.bar.set_message(format!("of image {done} of {total}"));
+        if done == total {
+            self.line(&format!("features of {total} images are kept"));
+        }
+    }
+
     fn step(&mut self, step: &StepEvent) {
         let seconds = step.took.as_secs_f64();
         self.images_per_second.add(step.images as f64, seconds);

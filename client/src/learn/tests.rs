@@ -1,6 +1,7 @@
 //! Training on ONNX Runtime, without a server.
 
 mod half;
+mod head;
 mod staging;
 
 use std::num::NonZeroUsize;

@@ -31,8 +31,11 @@ pub(super) fn start_message(run: &RunFolder, config: &RunConfig, description: &D
         Frozen::Matching(text) => format!(", with parameters matching {text} frozen,"),
         Frozen::Body(false) | Frozen::BodyOfNewHead => String::new(),
     };
+    let head = config.head_steps.map_or_else(String::new, |steps| {
+        format!(", whose features are kept for {steps} steps of the head")
+    });
     format!(
-        "{}{trained} on {}: {} for training, {} for validation; balance {}, {} of {} per epoch, {} at {}; results in {}",
+        "{}{trained} on {}: {} for training, {} for validation; balance {}, {} of {} per epoch, {} at {}{head}; results in {}",
         config.arch,
         config.dataset,
         images(&counts),

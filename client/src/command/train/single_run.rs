@@ -205,7 +205,8 @@ impl Trainer {
         self.output
             .print_line(&start_message(run, &progress.config, description));
         let columns = columns(settings.shown, &progress.config)?;
-        let bar = ProgressReporter::new(progress.config.total_steps(), progress.steps, columns)
+        let keeps_features = progress.config.head_steps.is_some();
+        let bar = ProgressReporter::new(progress.config.training_steps(), progress.steps, columns)
             .with_output(self.output);
         let curves = match settings.shown.no_tensorboard {
             true => None,
@@ -222,7 +223,7 @@ impl Trainer {
             stop: &self.stop,
         };
         let outcome = fit.run(&mut observer)?;
-        if let Some(share) = observer.0.inner().wait_share() {
+        if let Some(share) = observer.0.inner().wait_share().filter(|_| !keeps_features) {
             let share = percent(Some(share));
             self.output
                 .print_line(&format!("\nwaited for batches {share} of the time"));

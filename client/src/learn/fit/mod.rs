@@ -7,9 +7,12 @@
 //! - [`images`]: the batch stream.
 //! - [`policy`]: which checkpoints are kept and when to stop early, as a function of metrics.
 //! - `epoch`: sums over an epoch.
+//! - `head`: trains a head on features that are computed once; `norms`: estimates running statistics again.
 
 pub(super) mod epoch;
+mod head;
 pub mod images;
+mod norms;
 pub mod observer;
 pub mod policy;
 
@@ -115,6 +118,9 @@ impl Fit<'_> {
         if self.is_finished() {
             return Ok(FitOutcome::Finished);
         }
+        if let Some(steps) = self.learner.progress().config.head_steps {
+            return self.run_head(steps, observer);
+        }
         let progress = self.learner.progress();
         let epochs = progress.config.epochs;
         let mut stream = images::open(self.servers, progress, epochs, self.prefetch)?;
@@ -147,14 +153,17 @@ impl Fit<'_> {
             }
         }
         if !self.is_finished() {
-            let source = stream::Error::Lost {
-                address: self.servers.address().to_owned(),
-                at: format!("after {}", self.after()),
-                reason: "the server ended the stream early".to_owned(),
-            };
-            return Err(self.stopped(source)?);
+            return Err(self.stopped(self.ended_early())?);
         }
         Ok(FitOutcome::Finished)
+    }
+
+    fn ended_early(&self) -> stream::Error {
+        stream::Error::Lost {
+            address: self.servers.address().to_owned(),
+            at: format!("after {}", self.after()),
+            reason: "the server ended the stream early".to_owned(),
+        }
     }
 
     fn interrupted(&self) -> Result<FitOutcome, Error> {
@@ -183,6 +192,9 @@ impl Fit<'_> {
     /// Evaluates, records and saves the epoch. If the evaluation fails because of the server, the steps are saved and the epoch is
     /// evaluated on resume. The checkpoint is written last, so that a run killed before repeats all of this identically.
     fn finish_epoch(&mut self, verdict: Option<BottleneckReport>) -> Result<EpochRecord, Error> {
+        if self.learner.progress().config.reestimate_norms {
+            self.reestimate_norms()?;
+        }
         let model = self.learner.model()?;
         let evaluated = if self.has_valid {
             self.evaluate_model(&model).map(Some)

@@ -10,6 +10,8 @@ use crate::learn::{learner::StepReport, metrics::Metrics};
 pub trait Observer {
     /// The stream is open; `ways` describes its transports.
     fn stream_opened(&mut self, _ways: &str) {}
+    /// Features of `done` of `total` images are kept.
+    fn features(&mut self, _done: usize, _total: usize) {}
     /// A step was completed.
     fn step(&mut self, step: &StepEvent);
     /// An epoch was completed, evaluated and saved.
@@ -85,6 +87,11 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
         self.1.stream_opened(ways);
     }
 
+    fn features(&mut self, done: usize, total: usize) {
+        self.0.features(done, total);
+        self.1.features(done, total);
+    }
+
     fn step(&mut self, step: &StepEvent) {
         self.0.step(step);
         self.1.step(step);
@@ -101,6 +108,12 @@ impl<A: Observer> Observer for Option<A> {
     fn stream_opened(&mut self, ways: &str) {
         if let Some(observer) = self {
             observer.stream_opened(ways);
+        }
+    }
+
+    fn features(&mut self, done: usize, total: usize) {
+        if let Some(observer) = self {
+            observer.features(done, total);
         }
     }
 

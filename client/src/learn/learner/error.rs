@@ -47,6 +47,16 @@ pub enum Error {
         /// Position token of the batch.
         batch: Box<Position>,
     },
+    /// The loss or a gradient of the head is infinite or NaN.
+    #[error(
+        "the loss or a gradient of the head became infinite or NaN at step {step} of the head (loss {loss}); try a lower --max-lr or --clip-norm 1"
+    )]
+    HeadDiverged {
+        /// The loss.
+        loss: f64,
+        /// Step, from 1.
+        step: u64,
+    },
     /// Gradients overflowed half precision at the minimum loss scale.
     #[error(
         "the gradients were not finite at epoch {epoch} step {step} even at the minimum loss scale of 1/16384 (loss {loss}); try \

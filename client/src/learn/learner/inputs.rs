@@ -2,34 +2,58 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
+
 use crate::learn::checkpoint::ResumeState;
-use equibatch_stream::Batch;
+use equibatch_stream::{Batch, Mixed};
 use equibatch_training::trainer::{StepInputs, Stepper};
 
 /// Name of the images among the inputs.
 pub(super) const IMAGES: &str = "images";
 
-/// Inputs of the step on `batch`, after `steps` steps of the run.
+/// Samples of a step.
+pub(super) struct Samples<'a> {
+    /// Name of the input, and its little-endian elements.
+    pub(super) input: (&'static str, &'a [u8]),
+    /// Their labels.
+    pub(super) labels: &'a [u32],
+    /// The mixed parts of the labels.
+    pub(super) mixed: Option<&'a [Mixed]>,
+    /// Elements of the next step, if they are staged.
+    pub(super) next: Option<&'a Bytes>,
+}
+
+impl<'a> Samples<'a> {
+    /// The images of `batch`, and ahead those of `next`.
+    pub(super) fn images((batch, next): (&'a Batch, Option<&'a Batch>)) -> Self {
+        Self {
+            input: (IMAGES, &batch.tensor),
+            labels: &batch.labels,
+            mixed: batch.mixed.as_deref(),
+            next: next.map(|next| &next.tensor),
+        }
+    }
+}
+
+/// Inputs of the step on `samples`, after `steps` steps of the run.
 pub(super) fn of<'a>(
     progress: &ResumeState,
     stepper: &Stepper,
-    (batch, next): (&'a Batch, Option<&'a Batch>),
+    samples: &Samples<'a>,
     (steps, hyper, rates): (u64, &[(&'static str, f64)], &[f64]),
 ) -> StepInputs<'a> {
     let config = &progress.config;
     let average = |decay| average_decay(decay, progress.optimizer_steps(steps));
     let (seed, step) = (config.seed, config.lineage.steps + steps);
-    let mut targets = vec![0.0; batch.labels.len() * config.classes.len()];
-    config
-        .loss
-        .targets(&batch.labels, batch.mixed.as_deref(), &mut targets);
+    let mut targets = vec![0.0; samples.labels.len() * config.classes.len()];
+    config.loss.targets(samples.labels, samples.mixed, &mut targets);
     let targets: Vec<u8> = targets.iter().flat_map(|target| target.to_le_bytes()).collect();
     StepInputs {
         batch: vec![
-            (IMAGES, Cow::Borrowed(&*batch.tensor)),
+            (samples.input.0, Cow::Borrowed(samples.input.1)),
             ("targets", Cow::Owned(targets)),
         ],
-        next: next.map(|next| &next.tensor),
+        next: samples.next,
         masks: stepper.masks(seed, step),
         scalars: scalars(hyper, rates, config.ema.map(average)),
         loss_scale: progress.loss_scale_in_use(),

@@ -2,17 +2,26 @@
 //!
 //! # Layout
 //!
-//! - [`Learner`]: creation or resumption, steps, checkpoints.
+//! - [`Learner`]: creation or resumption, steps, checkpoints; `norms`: estimates its running statistics again.
+//! - [`HeadLearner`]: the head of a frozen body, trained on features.
 //! - `spec`: from a configuration to the specification of a step; `inputs`: inputs of a step.
 
 mod error;
+mod head;
 mod inputs;
+mod norms;
 mod spec;
 mod step_report;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-pub use self::{error::Error, step_report::StepReport};
+use self::inputs::Samples;
+pub use self::{
+    error::Error,
+    head::{FeatureBatch, HeadLearner},
+    norms::NormEstimator,
+    step_report::StepReport,
+};
 use super::{
     card::ModelCard,
     checkpoint::{Checkpoint, ResumeState},
@@ -271,7 +280,7 @@ impl Learner {
         let inputs = inputs::of(
             &self.progress,
             &self.stepper,
-            (batch, next),
+            &Samples::images((batch, next)),
             (steps, &hyper, &rates),
         );
         let stepped = self.stepper.step(&mut self.state, &inputs)?;

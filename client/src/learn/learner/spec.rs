@@ -46,7 +46,7 @@ pub(super) fn of(config: &RunConfig, options: &SessionOptions) -> Result<TrainSp
         precision: config.precision,
         ..TrainSpec::new(model, config.batch_size as usize)
     };
-    let spec = if config.freeze_norms || matches!(config.frozen, Frozen::All(_)) {
+    let spec = if config.has_fixed_norms() {
         spec.freeze_norms()
     } else {
         spec
@@ -84,7 +84,7 @@ fn freeze(mut spec: TrainSpec, frozen: &Frozen) -> Result<TrainSpec, Error> {
 }
 
 /// The image input of the training step.
-fn images(config: &RunConfig) -> Images {
+pub(super) fn images(config: &RunConfig) -> Images {
     match config.wire {
         BatchDtype::F32 => Images::F32,
         BatchDtype::F16 => Images::F16,

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::Frozen;
+use super::{Frozen, HeadFit, HeadSteps};
 use crate::{
     learn::{fit::policy::Policy, prior::ClassShares, targets::Loss},
     weights::Source,
@@ -33,6 +33,18 @@ pub struct RunConfig {
     /// Frozen parameters.
     #[serde(default)]
     pub frozen: Frozen,
+    /// Whether a run that starts from a checkpoint draws a new head.
+    #[serde(default)]
+    pub reset_head: bool,
+    /// Steps of the head on features of the frozen body, which are computed once for the images of all epochs. Absent: each step computes its own.
+    #[serde(default)]
+    pub head_steps: Option<HeadSteps>,
+    /// What of the head is fitted to these features.
+    #[serde(default)]
+    pub head_fit: HeadFit,
+    /// Whether running statistics of batch norms are estimated again before each evaluation.
+    #[serde(default)]
+    pub reestimate_norms: bool,
     /// Number of epochs.
     pub epochs: u32,
     /// Steps per epoch.
@@ -140,6 +152,10 @@ impl Default for RunConfig {
             head: fastai(),
             lineage: Lineage::default(),
             frozen: Frozen::default(),
+            reset_head: false,
+            head_steps: None,
+            head_fit: HeadFit::All,
+            reestimate_norms: false,
             epochs: 10,
             steps_per_epoch: 0,
             max_lr: "3e-3".to_owned(),
@@ -171,6 +187,22 @@ impl RunConfig {
     #[must_use]
     pub fn total_steps(&self) -> u64 {
         self.steps_per_epoch * u64::from(self.epochs)
+    }
+
+    /// Whether the batch norms of the body use their running statistics in training.
+    #[must_use]
+    pub fn has_fixed_norms(&self) -> bool {
+        self.freeze_norms || matches!(self.frozen, Frozen::All(_))
+    }
+
+    /// Number of steps that update parameters: those of the head, if it is trained on features that are kept.
+    #[must_use]
+    pub fn training_steps(&self) -> u64 {
+        if self.head_fit == HeadFit::TauNorm {
+            return 0;
+        }
+        let batches = self.total_steps();
+        self.head_steps.map_or(batches, |steps| steps.count(batches))
     }
 
     /// Images per optimizer step: the batch size requested from the server.

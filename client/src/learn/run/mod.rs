@@ -5,6 +5,8 @@ mod config;
 mod error;
 mod folder;
 mod frozen;
+mod head_fit;
+mod head_steps;
 
 #[cfg(test)]
 pub(crate) use self::config::tests::config as sample;
@@ -12,5 +14,7 @@ pub use self::{
     config::{Lineage, RunConfig},
     error::Error,
     folder::RunFolder,
-    frozen::{Frozen, expression},
+    frozen::{All, Frozen, expression},
+    head_fit::HeadFit,
+    head_steps::HeadSteps,
 };

@@ -105,6 +105,10 @@ impl<O: Observer> Observer for StepLog<O> {
         self.inner.stream_opened(ways);
     }
 
+    fn features(&mut self, done: usize, total: usize) {
+        self.inner.features(done, total);
+    }
+
     fn step(&mut self, step: &StepEvent) {
         let line = StepLine {
             step: step.steps,

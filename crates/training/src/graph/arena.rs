@@ -182,6 +182,46 @@ impl Graph {
         Ok(to)
     }
 
+    /// Copies the values in `wanted` and all that they depend on into the graph `to`. `copies` maps values to those that take their place there; it
+    /// is extended by all copied values.
+    ///
+    /// # Errors
+    /// [`Error::DuplicateName`] if `to` has an input or parameter of that name.
+    pub(crate) fn copy_into(
+        &self,
+        to: &mut Self,
+        wanted: &[Value],
+        copies: &mut HashMap<Value, Value>,
+    ) -> Result<(), Error> {
+        let mut is_needed = vec![false; self.values.len()];
+        wanted.iter().for_each(|value| is_needed[value.index()] = true);
+        for value in self.values().rev() {
+            if let (true, false, Origin::Node(id, _)) = (
+                is_needed[value.index()],
+                copies.contains_key(&value),
+                self.origin(value),
+            ) {
+                let inputs = self.node(*id).inputs.iter();
+                inputs.for_each(|input| is_needed[input.index()] = true);
+            }
+        }
+        for value in self.values() {
+            if !is_needed[value.index()] || copies.contains_key(&value) {
+                continue;
+            }
+            if let Some(leaf) = to.leaf_of(self, value)? {
+                copies.insert(value, leaf);
+            }
+            if let Origin::Node(id, _) = self.origin(value) {
+                let node = self.node(*id);
+                let inputs: Vec<Value> = node.inputs.iter().map(|input| copies[input]).collect();
+                let outputs = to.scoped(&node.scope, |to| to.push(node.op.clone(), &inputs))?;
+                copies.extend(node.outputs().zip(outputs));
+            }
+        }
+        Ok(())
+    }
+
     fn record(&mut self, tensor_type: TensorType, origin: Origin) -> Value {
         let value = Value(index(self.values.len()));
         self.values.push(Record { tensor_type, origin });

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use super::{Dropout, LayerGroup, Parameter, ParameterKind, Statistic};
 use crate::graph::{Error, Graph, Shape, Value};
 
@@ -8,6 +10,8 @@ pub enum Mode {
     Train,
     /// Batch norm uses running statistics; dropout is the identity.
     Inference,
+    /// Batch norm uses batch statistics, and the running ones become those of the batch; dropout is the identity.
+    Statistics,
 }
 
 /// Builds a model: a graph, its parameters, running statistics and dropout masks.
@@ -43,6 +47,13 @@ impl<'g> Builder<'g> {
         }
     }
 
+    /// An empty model in another graph. Its body, if it has one, is not trained.
+    pub(crate) fn of_same_mode<'other>(&self, graph: &'other mut Graph) -> Builder<'other> {
+        let mut other = Builder::new(graph, self.mode);
+        other.norm_mode = Mode::Inference;
+        other
+    }
+
     /// Trainable parameters, in layer order.
     #[must_use]
     pub fn parameters(&self) -> &[Parameter] {
@@ -59,6 +70,31 @@ impl<'g> Builder<'g> {
     #[must_use]
     pub fn dropouts(&self) -> &[Dropout] {
         &self.dropouts
+    }
+
+    /// Adds the head of another builder's model, whose values were copied into this graph.
+    pub(crate) fn adopt_head(&mut self, whole: &Builder<'_>, copies: &HashMap<Value, Value>) {
+        let copied = |value: Value| copies[&value];
+        let parameters = whole
+            .parameters
+            .iter()
+            .filter(|own| own.group == LayerGroup::Head);
+        self.parameters.extend(parameters.map(|own| Parameter {
+            value: copied(own.value),
+            ..own.clone()
+        }));
+        let statistics = whole
+            .statistics
+            .iter()
+            .filter(|own| own.group == LayerGroup::Head);
+        self.statistics.extend(statistics.map(|own| Statistic {
+            value: copied(own.value),
+            next: own.next.map(copied),
+            staged: own.staged.map(copied),
+            ..own.clone()
+        }));
+        let dropouts = whole.dropouts.iter().filter(|own| own.group == LayerGroup::Head);
+        self.dropouts.extend(dropouts.cloned());
     }
 
     /// Declares the parameter `layer.field` in the current layer group.

@@ -1,4 +1,4 @@
-use super::{Builder, Mode};
+use super::{Builder, LayerGroup, Mode};
 use crate::graph::{Error, Shape, TensorType, Value};
 
 /// A dropout mask that is an input of the training step: the step is a pure function of its inputs, and resumed runs are bit-identical.
@@ -10,12 +10,14 @@ pub struct Dropout {
     pub shape: Shape,
     /// Probability that an element is zero; other elements are `1 / (1 − probability)`.
     pub probability: f32,
+    /// Layer group of its layer.
+    pub group: LayerGroup,
 }
 
 impl Builder<'_> {
-    /// `x · mask` in training, `x` in inference.
+    /// `x · mask` in training, otherwise `x`.
     pub(super) fn dropout(&mut self, name: &str, x: Value, probability: f32) -> Result<Value, Error> {
-        if self.mode == Mode::Inference || probability == 0.0 {
+        if self.mode != Mode::Train || probability == 0.0 {
             return Ok(x);
         }
         let shape = self.graph.shape(x).clone();
@@ -25,6 +27,7 @@ impl Builder<'_> {
             name: input,
             shape,
             probability,
+            group: self.group,
         });
         self.layer(name, |g| g.mul(x, mask))
     }

@@ -34,6 +34,17 @@ impl Default for Head {
     }
 }
 
+/// The linear layer that computes a classifier's logits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastLayer {
+    /// Name of the weight, `f32[classes, in]` or `f32[in, classes]`.
+    pub weight: String,
+    /// The weight's axis of the classes.
+    pub axis: usize,
+    /// Name of the bias.
+    pub bias: Option<String>,
+}
+
 /// Unknown name of a head.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown head `{0}`: expected fastai or plain")]
@@ -61,6 +72,20 @@ impl fmt::Display for Head {
 }
 
 impl Head {
+    /// Its last layer.
+    #[must_use]
+    pub fn last_layer(&self) -> LastLayer {
+        let name = match self {
+            Self::Fastai { .. } => "head.8",
+            Self::Plain => "fc",
+        };
+        LastLayer {
+            weight: format!("{name}.weight"),
+            axis: 0,
+            bias: Some(format!("{name}.bias")),
+        }
+    }
+
     /// Builds the head and returns the logits.
     ///
     /// # Shapes

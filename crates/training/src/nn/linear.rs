@@ -1,4 +1,4 @@
-use super::{Builder, ParameterKind};
+use super::{Builder, LayerGroup, ParameterKind};
 use crate::graph::op::Gemm;
 use crate::graph::{Error, Value};
 
@@ -20,6 +20,17 @@ impl Builder<'_> {
     pub(super) fn plain_linear(&mut self, name: &str, x: Value, outputs: usize) -> Result<Value, Error> {
         let inputs = self.graph.shape(x)[1];
         self.linear_of(name, x, outputs, [ParameterKind::Uniform { inputs }; 2])
+    }
+
+    /// `x · s`, with a factor for each column that is 1 at first.
+    ///
+    /// # Shapes
+    /// `x: f32[N, C] → f32[N, C]`.
+    pub(crate) fn class_scales(&mut self, x: Value) -> Result<Value, Error> {
+        self.group = LayerGroup::Head;
+        let columns = self.graph.shape(x)[1];
+        let scales = self.parameter("class", "scales", ParameterKind::NormWeight, [columns])?;
+        self.layer("class", |g| g.mul(x, scales))
     }
 
     fn linear_of(

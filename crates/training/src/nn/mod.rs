@@ -23,7 +23,7 @@ mod resnet;
 
 pub use builder::{Builder, Mode};
 pub use dropout::Dropout;
-pub use head::{Head, UnknownHead};
+pub use head::{Head, LastLayer, UnknownHead};
 pub use import::OnnxModel;
 pub use loss::{add_offsets, loss};
 pub use norm::Statistic;

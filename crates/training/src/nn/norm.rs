@@ -95,11 +95,14 @@ impl Builder<'_> {
                 })?;
                 (y, None)
             }
-            Mode::Train => {
+            Mode::Train | Mode::Statistics => {
                 let [y, batch_mean, batch_variance] =
                     self.layer(name, |g| g.batch_norm(x, scale, bias, attributes))?;
                 let per_channel = self.graph.shape(x).elements() / channels;
-                let momentum = settings.momentum;
+                let momentum = match mode {
+                    Mode::Statistics => 1.0,
+                    _ => settings.momentum,
+                };
                 let mut start = [mean, variance];
                 if let Some(is_accumulating) = self.is_accumulating {
                     for (position, statistic) in [mean_name, variance_name].into_iter().enumerate() {

@@ -30,6 +30,7 @@ mod tests {
             name: "head.3.mask".to_owned(),
             shape: [100, 100].into(),
             probability,
+            group: crate::nn::LayerGroup::Head,
         };
         let mut mask = vec![f32::NAN; 10_000];
         draw(&dropout, coordinates, &mut mask);

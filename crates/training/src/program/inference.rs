@@ -32,8 +32,23 @@ fn compile(
     metadata: &[(String, String)],
     batch: usize,
 ) -> Result<Program, Error> {
-    let [graph, resized] = [batch, batch + 1].map(|batch| build_graph(model, state, batch));
-    let (graph, resized) = (graph?, lower::lower_inference(&resized?)?);
+    let graphs = [
+        build_graph(model, state, batch)?,
+        build_graph(model, state, batch + 1)?,
+    ];
+    let inputs = model.inputs(batch, Images::F32)?;
+    let inputs: Vec<&str> = inputs.iter().map(|(name, _)| &**name).collect();
+    dynamic_batch(graphs, &inputs, state, metadata)
+}
+
+/// Exports a graph that was built for two batch sizes, with the parameters as initializers.
+pub(super) fn dynamic_batch(
+    [graph, resized]: [Graph; 2],
+    inputs: &[&str],
+    state: &BTreeMap<String, Tensor>,
+    metadata: &[(String, String)],
+) -> Result<Program, Error> {
+    let resized = lower::lower_inference(&resized)?;
     let options = ExportOptions {
         name: "inference",
         fixed: Some(state),
@@ -44,8 +59,9 @@ fn compile(
         metadata,
         ..ExportOptions::default()
     };
-    let inputs = model.inputs(batch, Images::F32)?.into_iter();
-    let inputs = inputs.filter_map(|(name, _)| Some(info(&graph, &name, graph.named(&name)?)));
+    let inputs = inputs
+        .iter()
+        .filter_map(|name| Some(info(&graph, name, graph.named(name)?)));
     let outputs = graph.outputs().iter();
     let signature = Signature {
         inputs: inputs.collect(),

@@ -7,9 +7,11 @@ mod error;
 mod forward_backward;
 mod grad_cam;
 mod groups;
+mod head;
 mod images;
 mod inference;
 mod loss;
+mod norm_statistics;
 mod precision;
 mod signature;
 mod spec;
@@ -25,9 +27,11 @@ pub use deploy::{DeploySpec, deploy};
 pub use error::Error;
 pub use grad_cam::{add_grad_cam, grad_cam};
 pub use groups::{LearningRate, ParameterGroup};
+pub use head::features;
 pub use images::Images;
 pub use inference::inference;
 pub use loss::{Loss, LossBuilder};
+pub use norm_statistics::norm_statistics;
 pub use precision::{Precision, UnknownPrecision};
 pub use signature::{ClassInput, Role, Signature, StatePair, ValueInfo};
 pub use spec::{Classifier, ModelSpec, ResNet, TrainSpec};
@@ -38,7 +42,9 @@ pub use crate::graph::export::{OPSET, OPSETS};
 pub use crate::graph::import;
 pub use crate::graph::{ElementType, Shape, Tensor};
 pub use crate::nn::import::OnnxGraph;
-pub use crate::nn::{Backbone, Dropout, Head, LayerGroup, OnnxModel, Parameter, Pixels, UnknownHead};
+pub use crate::nn::{
+    Backbone, Dropout, Head, LastLayer, LayerGroup, OnnxModel, Parameter, Pixels, UnknownHead,
+};
 pub use crate::optim::{AdamW, Optimizer, Sgd};
 
 use crate::graph::Graph;
@@ -61,11 +67,47 @@ pub struct Program {
 /// # Errors
 /// [`Error::Spec`] if the model is invalid.
 pub fn initial_state(model: &ModelSpec, seed: u64) -> Result<BTreeMap<String, Tensor>, Error> {
-    with_model(model, |builder| match model {
-        ModelSpec::ResNet(_) => init::state(builder, seed),
-        ModelSpec::Classifier(Classifier { network, .. }) => network.state(builder, seed),
-        ModelSpec::Graph(graph) => graph.state(builder, seed),
-    })
+    match model {
+        ModelSpec::ResNet(_) | ModelSpec::ClassScales(_) => {
+            with_model(model, |builder| init::state(builder, seed))
+        }
+        ModelSpec::Classifier(Classifier { network, .. }) => {
+            with_model(model, |builder| network.state(builder, seed))
+        }
+        ModelSpec::Graph(graph) => with_model(model, |builder| graph.state(builder, seed)),
+        ModelSpec::Head(whole) => {
+            let names = state_shapes(model)?;
+            let state = initial_state(whole, seed)?.into_iter();
+            Ok(state.filter(|(name, _)| names.contains_key(name)).collect())
+        }
+    }
+}
+
+/// Random values for the head of a ResNet, or for the last layer of a classifier from a file, by name.
+///
+/// # Determinism
+/// A pure function of its arguments.
+///
+/// # Errors
+/// [`Error::Spec`] if the model is invalid.
+pub fn new_head(model: &ModelSpec, seed: u64) -> Result<BTreeMap<String, Tensor>, Error> {
+    match model {
+        ModelSpec::Classifier(Classifier { network, .. }) => {
+            with_model(model, |builder| network.new_last_layer(builder, seed))
+        }
+        _ => initial_state(&ModelSpec::Head(Box::new(model.clone())), seed),
+    }
+}
+
+/// The linear layer that computes a classifier's logits; `None` if another layer does.
+#[must_use]
+pub fn last_layer(model: &ModelSpec) -> Option<LastLayer> {
+    match model {
+        ModelSpec::ResNet(ResNet { head, .. }) => Some(head.last_layer()),
+        ModelSpec::Classifier(Classifier { network, .. }) => network.last_layer(),
+        ModelSpec::Head(whole) => last_layer(whole),
+        ModelSpec::Graph(_) | ModelSpec::ClassScales(_) => None,
+    }
 }
 
 /// Names and shapes of a model's parameters and running statistics.

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::groups::{ParameterGroup, Trained, trained};
+use super::head;
 use super::{Error, Images, Loss, Precision};
 use crate::graph::{Graph, TensorType, Value};
 use crate::nn::import::OnnxGraph;
@@ -16,6 +17,19 @@ pub enum ModelSpec {
     Classifier(Classifier),
     /// A network from an ONNX file, with any inputs and outputs.
     Graph(Arc<OnnxGraph>),
+    /// The head of a ResNet or classifier, on the features of its body (see [`features`](super::features)).
+    ///
+    /// # Shapes
+    /// `features: f32[N, …] → logits: f32[N, classes]`.
+    Head(Box<ModelSpec>),
+    /// A factor for each class of the given number, `class.scales`, on logits.
+    ///
+    /// # Shapes
+    /// `features: f32[N, classes] → logits: f32[N, classes]`.
+    ///
+    /// # Source
+    /// Learnable weight scaling of Kang et al., Decoupling Representation and Classifier for Long-Tailed Recognition, ICLR 2020.
+    ClassScales(usize),
 }
 
 /// A ResNet.
@@ -98,6 +112,8 @@ impl ModelSpec {
                 classes, image_size, ..
             }) => (classes, image_size),
             Self::Graph(_) => return Ok(()),
+            Self::Head(whole) => return whole.check(),
+            Self::ClassScales(classes) => return at_least("classes", (*classes, 2), "at least 2"),
         };
         at_least("classes", (classes, 2), "at least 2")?;
         at_least("image size", (image_size, 32), "at least 32 pixels")?;
@@ -120,6 +136,10 @@ impl ModelSpec {
                 Ok(vec![("images".to_owned(), tensor_type)])
             }
             Self::Graph(graph) => Ok(graph.inputs(batch)?),
+            Self::ClassScales(classes) => {
+                Ok(vec![("features".to_owned(), TensorType::f32([batch, *classes]))])
+            }
+            Self::Head(whole) => Ok(vec![("features".to_owned(), head::features_type(whole, batch)?)]),
         }
     }
 
@@ -146,13 +166,28 @@ impl ModelSpec {
                 network.build(builder, normal, *classes)?
             }
             Self::Graph(graph) => return Ok(graph.build(builder, inputs)?),
+            Self::ClassScales(_) => builder.class_scales(inputs[0])?,
+            Self::Head(whole) => head::build(whole, builder, inputs[0])?,
         };
         Ok(vec![("logits".to_owned(), logits)])
     }
 
-    /// Whether the network computes `logits` of `images`.
+    /// Whether the network computes `logits` for `targets`.
     pub(super) fn is_classifier(&self) -> bool {
         !matches!(self, Self::Graph(_))
+    }
+
+    /// Adds the network with its inputs and returns its outputs by name.
+    pub(super) fn build_whole(
+        &self,
+        builder: &mut Builder<'_>,
+        batch: usize,
+        images: Images,
+    ) -> Result<Vec<(String, Value)>, Error> {
+        let inputs = self.inputs(batch, images)?.into_iter();
+        let inputs = inputs.map(|(name, tensor_type)| builder.graph.input(&name, tensor_type));
+        let inputs: Vec<Value> = inputs.collect::<Result<_, _>>()?;
+        self.build(builder, &inputs, images)
     }
 
     /// Builds the network in a graph of its own, for inference on `batch` float samples; returns its outputs and what `inspect` does.
@@ -163,11 +198,8 @@ impl ModelSpec {
         inspect: impl FnOnce(&Builder<'_>) -> T,
     ) -> Result<(Vec<(String, Value)>, T), Error> {
         self.check()?;
-        let inputs = self.inputs(batch, Images::F32)?.into_iter();
-        let inputs = inputs.map(|(name, tensor_type)| graph.input(&name, tensor_type));
-        let inputs: Vec<Value> = inputs.collect::<Result<_, _>>()?;
         let mut builder = Builder::new(graph, Mode::Inference);
-        let outputs = self.build(&mut builder, &inputs, Images::F32)?;
+        let outputs = self.build_whole(&mut builder, batch, Images::F32)?;
         let inspected = inspect(&builder);
         Ok((outputs, inspected))
     }

@@ -10,6 +10,7 @@
 //! - `profile`: run time by operator.
 //! - [`state`]: parameters, moments and running statistics on the device, double-buffered.
 //! - [`classifier`]: inference of a classification model.
+//! - `function`: a program without state.
 //! - [`grad_cam`]: Grad-CAM heatmaps.
 //! - [`staging`]: whether inputs are prefetched to the device while a step runs.
 //! - [`step`]: runs a program step by step.
@@ -18,6 +19,7 @@ pub mod classifier;
 pub mod device;
 mod element;
 mod error;
+mod function;
 pub mod grad_cam;
 pub mod library;
 pub mod operators;
@@ -32,6 +34,7 @@ pub mod step;
 pub use classifier::{Classifier, ImageInput};
 pub use device::Device;
 pub use error::Error;
+pub use function::Function;
 pub use grad_cam::{GradCam, Heatmap};
 pub use operators::Operators;
 pub use profile::OperatorTime;

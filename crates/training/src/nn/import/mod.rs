@@ -43,7 +43,7 @@ pub use self::error::Error;
 pub use self::graph::OnnxGraph;
 use self::importer::{Importer, Target};
 pub use self::supported::SUPPORTED;
-use super::{Builder, init};
+use super::{Builder, LastLayer, init};
 use crate::graph::import::{HostTensor, Model};
 use crate::graph::{ElementType, Tensor, Value};
 
@@ -154,6 +154,38 @@ impl OnnxModel {
     pub fn state(&self, model: &Builder<'_>, seed: u64) -> BTreeMap<String, Tensor> {
         let classes = self.logits().unwrap_or_default();
         initial(&self.model, self.resized(classes).as_slice(), model, seed)
+    }
+
+    /// The file's last layer, if it is linear.
+    #[must_use]
+    pub fn last_layer(&self) -> Option<LastLayer> {
+        let layer = self.classifier_head.linear()?;
+        Some(LastLayer {
+            weight: layer.weight.clone(),
+            axis: layer.axis,
+            bias: layer.bias.clone(),
+        })
+    }
+
+    /// New values for the last layer of a model built by [`OnnxModel::build`], initialized like PyTorch's `nn.Linear`; empty if it is not linear.
+    ///
+    /// # Determinism
+    /// A pure function of the file, the model and the seed.
+    #[must_use]
+    pub fn new_last_layer(&self, model: &Builder<'_>, seed: u64) -> BTreeMap<String, Tensor> {
+        let Some(layer) = self.classifier_head.linear() else {
+            return BTreeMap::new();
+        };
+        let parameters = model.parameters().iter();
+        let own = parameters.filter(|own| own.name == layer.weight || Some(&own.name) == layer.bias.as_ref());
+        let drawn = own.map(|own| {
+            let shape = model.graph.shape(own.value);
+            (
+                own.name.clone(),
+                init::uniform(&own.name, shape, layer.inputs, seed),
+            )
+        });
+        drawn.collect()
     }
 
     /// The last layer with another number of outputs, if it can be replaced.
