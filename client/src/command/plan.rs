@@ -11,6 +11,7 @@ use crate::{
     learn::{
         checkpoint,
         checkpoint::Checkpoint,
+        init::HeadInit,
         run::{Frozen, RunConfig},
     },
     weights::Source,
@@ -122,17 +123,14 @@ pub(crate) fn initial_config(setup: &TrainingSetup) -> Result<(InitSource, RunCo
     let mut config = match &origin {
         InitSource::Weights(_) => default_config(&[setup]),
         InitSource::Checkpoint(path) => {
-            let RunConfig {
-                epochs,
-                max_lr,
-                policy,
-                ..
-            } = RunConfig::default();
+            let RunConfig { epochs, policy, .. } = RunConfig::default();
+            let ended = Checkpoint::load(path)?.progress.config;
             RunConfig {
                 epochs,
-                max_lr,
+                max_lr: ended.optimizer.name.default_max_lr().to_owned(),
                 policy,
-                ..Checkpoint::load(path)?.progress.config
+                head_init: HeadInit::default(),
+                ..ended
             }
         }
     };

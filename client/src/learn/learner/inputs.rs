@@ -8,6 +8,10 @@ use equibatch_training::trainer::{StepInputs, Stepper};
 
 /// Name of the images among the inputs.
 pub(super) const IMAGES: &str = "images";
+/// Name of the targets.
+pub(super) const TARGETS: &str = "targets";
+/// Name of the margins, if the loss has some.
+pub(super) const MARGINS: &str = "margins";
 
 /// Inputs of the step on `batch`, after `steps` steps of the run.
 pub(super) fn of<'a>(
@@ -20,15 +24,17 @@ pub(super) fn of<'a>(
     let average = |decay| average_decay(decay, progress.optimizer_steps(steps));
     let (seed, step) = (config.seed, config.lineage.steps + steps);
     let mut targets = vec![0.0; batch.labels.len() * config.classes.len()];
-    config
-        .loss
-        .targets(&batch.labels, batch.mixed.as_deref(), &mut targets);
-    let targets: Vec<u8> = targets.iter().flat_map(|target| target.to_le_bytes()).collect();
+    let loss = config.loss.in_epoch(steps / config.steps_per_epoch.max(1) + 1);
+    loss.targets(&batch.labels, batch.mixed.as_deref(), &mut targets);
+    let bytes = |numbers: Vec<f32>| numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+    let margins = loss.label_margins(&batch.labels);
+    let margins = margins.map(|margins| (MARGINS, Cow::Owned(bytes(margins))));
+    let required = [
+        (IMAGES, Cow::Borrowed(&*batch.tensor)),
+        (TARGETS, Cow::Owned(bytes(targets))),
+    ];
     StepInputs {
-        batch: vec![
-            (IMAGES, Cow::Borrowed(&*batch.tensor)),
-            ("targets", Cow::Owned(targets)),
-        ],
+        batch: required.into_iter().chain(margins).collect(),
         next: next.map(|next| &next.tensor),
         masks: stepper.masks(seed, step),
         scalars: scalars(hyper, rates, config.ema.map(average)),
