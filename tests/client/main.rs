@@ -9,6 +9,7 @@ mod export;
 mod golden;
 mod golden_options;
 mod grad_cam;
+mod imbalance_losses;
 mod losses;
 mod metrics;
 mod onnx;

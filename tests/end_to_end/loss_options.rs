@@ -90,6 +90,83 @@ fn a_run_with_every_option_ends_with_the_same_bits_when_it_is_killed_and_resumed
     }
 }
 
+/// LDAM with deferred class weights, by SGD.
+const MARGINS: &str = "--balance natural --head cosine --ldam --class-weights power:0.5 --class-weights-from 3 --label-smoothing 0.2..0.1 \
+                       --optimizer sgd --momentum 0.8 --nesterov --weight-decay 1e-3 --norm-weight-decay 0 --bias-weight-decay 0 \
+                       --schedule step:2 --warmup-epochs 1 --epochs 4 --recipe fastai --out";
+
+#[test]
+fn a_run_with_margins_and_sgd_is_resumed_with_the_same_bits_and_exported() {
+    let images = pictures();
+    let server = ServerProcess::start(images.root(), &["--threads", "1"]);
+    let folder = tempfile::tempdir().unwrap();
+    let [unbroken, killed] = ["unbroken", "killed"].map(|name| folder.path().join(name));
+    let run = |run: &Path| client(&train(&server.address, &arguments(MARGINS, &[text(run)])));
+    let output = run(&unbroken);
+    assert!(output.status.success(), "{output:?}");
+    kill_after(
+        "1 ",
+        &train(&server.address, &arguments(MARGINS, &[text(&killed)])),
+    );
+    let resume = resume(&server.address, &killed);
+    let output = client(&resume);
+    assert!(output.status.success(), "{output:?}");
+    assert_same_run(&unbroken, &killed);
+
+    let config: Value = serde_json::from_slice(&fs::read(unbroken.join("config.json")).unwrap()).unwrap();
+    let number = |value: &Value| value.as_f64().unwrap();
+    // 8 and 16 images: 30 / 2 for the rarest class, and 2^(-1/4) of it; ε is 0.1 and 0.2.
+    for (name, expected) in [
+        ("margins", [15.0, 15.0 * 0.5_f64.powf(0.25)]),
+        ("class_smoothing", [0.1, 0.2]),
+        (
+            "weights",
+            [2.0 - 2.0 / (1.0 + 2.0_f64.sqrt()), 2.0 / (1.0 + 2.0_f64.sqrt())],
+        ),
+    ] {
+        for (found, expected) in config["loss"][name].as_array().unwrap().iter().zip(expected) {
+            assert!((number(found) - expected).abs() < 1e-6, "{name}: {config}");
+        }
+    }
+    assert_eq!(config["optimizer"]["name"], "sgd");
+    for change in [
+        ["--ldam=0.2", "--epochs=4"],
+        ["--betas", "0.9,0.99"],
+        ["--schedule", "cosine"],
+        ["--class-weights-from", "2"],
+    ] {
+        let output = client(&[&resume[..], &change].concat());
+        assert_eq!(output.status.code(), Some(65), "{change:?}: {output:?}");
+    }
+    let exported = folder.path().join("exported.onnx");
+    let output = client(&arguments(
+        "export --fold --prior uniform",
+        &[text(&unbroken), "--out", text(&exported)],
+    ));
+    assert!(output.status.success(), "{output:?}");
+
+    for (refused, words) in [
+        ("--ldam --epochs 1", "--ldam needs --head cosine"),
+        ("--ldam --head cosine --recipe mixup", "without mixup and cutmix"),
+        (
+            "--optimizer sgd --betas 0.9,0.99",
+            "--betas needs --optimizer adamw",
+        ),
+        ("--warmup-epochs 1 --epochs 4", "--schedule cosine"),
+        ("--class-weights-from 2", "needs --class-weights"),
+    ] {
+        let run = folder.path().join("refused");
+        let output = client(&train(
+            &server.address,
+            &arguments(refused, &["--out", text(&run)]),
+        ));
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(64), "{refused}: {errors}");
+        assert!(errors.contains(words), "{refused}: {errors}");
+        assert!(!run.exists(), "no run folder is created");
+    }
+}
+
 #[test]
 fn class_weights_with_a_balanced_stream_give_a_warning() {
     let images = pictures();

@@ -18,6 +18,66 @@ fn changed(before: &BTreeMap<String, Tensor>, after: &BTreeMap<String, Tensor>) 
     (convolutions.len(), others.len())
 }
 
+/// The learning rate is so small that the last layer is as it began.
+#[test]
+fn a_new_head_starts_from_class_means() {
+    let setup = Setup::new();
+    let weights = setup.path("file.safetensors");
+    fs::write(&weights, weights_file(3)).expect("written");
+    let weights = setup.text("file.safetensors");
+    let started = |name: &str, more: &[&str]| {
+        let run = setup.text(name);
+        let usual = [
+            "--weights",
+            &weights,
+            "--head-init",
+            "class-means",
+            "--freeze=all",
+            "--epochs=1",
+            "--max-lr=1e-12",
+            "--out",
+            &run,
+        ];
+        let (code, out, errors) = setup.train(&[&SMALL[..], &usual[..], more].concat());
+        let tensors =
+            (code == Some(0)).then(|| checkpoint(&setup.path(name).join("checkpoint.safetensors")).tensors);
+        (tensors, format!("{out}{errors}"))
+    };
+    let [one, other] = ["1", "2"].map(|seed| {
+        let (tensors, said) = started(seed, &["--head", "plain", "--seed", seed]);
+        tensors.expect(&said)
+    });
+    let difference = one["fc.weight"].data.iter().zip(&other["fc.weight"].data);
+    let difference = difference
+        .map(|(one, other)| (one - other).abs())
+        .fold(0.0, f32::max);
+    let largest = one["fc.weight"]
+        .data
+        .iter()
+        .fold(0.0, |most: f32, number| most.max(number.abs()));
+    // It depends on the images, and not on the seed.
+    assert!(
+        difference < 1e-4 * largest && largest > 0.0,
+        "{difference} {largest}"
+    );
+    // b = -α‖μ‖² / 2 and w = αμ, with the same α for both classes.
+    let features = one["fc.weight"].shape[1];
+    let ratios: Vec<f32> = (0..2)
+        .map(|class| {
+            let own = &one["fc.weight"].data[class * features..][..features];
+            one["fc.bias"].data[class] / own.iter().map(|number| number * number).sum::<f32>()
+        })
+        .collect();
+    assert!(
+        ratios[0] < 0.0 && (ratios[0] / ratios[1] - 1.0).abs() < 1e-3,
+        "{ratios:?}"
+    );
+    let (cosine, said) = started("cosine", &["--head", "cosine"]);
+    assert!(cosine.expect(&said).contains_key("fc.weight"));
+    let (refused, said) = started("refused", &[]);
+    assert!(refused.is_none() && said.contains("--head plain"), "{said}");
+}
+
 #[test]
 fn a_body_from_the_hub_stays_frozen_until_it_is_unfrozen() {
     let setup = Setup::new();

@@ -7,6 +7,8 @@ pub mod experiment;
 mod export;
 mod find_lr;
 mod loss;
+mod number;
+mod optimizer;
 mod predict;
 mod prior;
 mod report;
@@ -32,7 +34,8 @@ use equibatch_training::{
 pub use evaluate::Evaluate;
 pub use export::{Export, PixelOrder, Preprocess};
 pub use find_lr::FindLr;
-pub use loss::{DisplayArgs, LossArgs};
+pub use loss::{DisplayArgs, LossArgs, Smoothing};
+pub use optimizer::OptimizerArgs;
 pub use predict::Predict;
 pub use prior::PriorArgs;
 pub use report::Report;

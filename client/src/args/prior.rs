@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::number::tau;
 use crate::learn::prior::Prior;
 
 /// The class frequencies where a model is used.
@@ -13,11 +14,6 @@ pub struct PriorArgs {
     #[arg(long, value_name = "PRIOR")]
     pub prior: Option<Prior>,
     /// Factor of what --prior adds (Menon et al., 2021), from 0 to 10.
-    #[arg(long, value_name = "X", default_value_t = 1.0, requires = "prior", value_parser = tau)]
+    #[arg(long, value_name = "X", default_value_t = 1.0, requires = "prior", value_parser = tau::<f64>)]
     pub tau: f64,
-}
-
-fn tau(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|number| (0.0..=10.0).contains(number));
-    number.ok_or_else(|| "expected a number from 0 to 10".to_owned())
 }

@@ -5,10 +5,11 @@ use std::{ops::RangeInclusive, path::PathBuf};
 use clap::{Args, builder::FalseyValueParser};
 use equibatch_cli::value::at_least;
 
-use super::LossArgs;
+use super::{LossArgs, OptimizerArgs};
 use crate::{
     learn::{
         architecture,
+        init::HeadInit,
         network::NetworkFile,
         run::{Frozen, expression},
     },
@@ -28,6 +29,9 @@ pub struct TrainingSetup {
     /// Loss and steps.
     #[command(flatten, next_help_heading = "Loss and steps")]
     pub objective: LossArgs,
+    /// Optimizer and weight decay.
+    #[command(flatten, next_help_heading = "Optimizer")]
+    pub optimizer: OptimizerArgs,
 }
 
 /// Dataset, batches and augmentation.
@@ -80,11 +84,15 @@ pub struct Network {
     /// resnet34@16 (instead of 64), for quick trials. [default: resnet34]
     #[arg(long, value_name = "NAME", value_parser = |name: &str| architecture::backbone(name).map(|_| name.to_owned()))]
     pub arch: Option<String>,
-    /// Classifier head: fastai (concatenated average and max pooling, two linear layers with batch norm and dropout) or plain (average
-    /// pooling and one linear layer, torchvision's fc). With --model, a regular expression that matches the parameter names of the file's
-    /// head. [default: fastai; with --model, the linear layers after the pooling]
+    /// Classifier head: fastai (concatenated average and max pooling, two linear layers with batch norm and dropout), plain (average
+    /// pooling and one linear layer, torchvision's fc), or cosine:SCALE (plain without bias: SCALE, 30 if omitted, times the cosine of features and
+    /// weights). With --model, cosine:SCALE, or a regular expression that matches the parameter names of the file's head. [default: fastai; with --model, the linear layers after the pooling]
     #[arg(long, value_name = "NAME|REGEX", value_parser = |text: &str| expression(text).map(|_| text.to_owned()))]
     pub head: Option<String>,
+    /// Start of the last layer: random, or class-means (the nearest class mean of the body's features, from one pass over the training images
+    /// without augmentation), with --head plain or cosine, or --model. [default: random, unless loaded]
+    #[arg(long, value_name = "HOW")]
+    pub head_init: Option<HeadInit>,
     /// Train the network of this ONNX file, from its weights, instead of --arch. It must take images f32[N, 3, S, S] and have one output;
     /// operators without a gradient are reported with their nodes. The last linear layer is reinitialised if its number of classes
     /// differs. The file must remain in place as long as the run may be resumed.
@@ -110,9 +118,6 @@ pub struct Network {
     /// Freeze the norms of the body, whatever else is trained: batch norms use their running statistics, as in PyTorch's eval mode.
     #[arg(long)]
     pub freeze_norms: bool,
-    /// Decoupled weight decay (AdamW), at least 0. [default: 0.01]
-    #[arg(long, value_name = "X", value_parser = decay)]
-    pub weight_decay: Option<f32>,
     /// Use only cached files of the Hugging Face hub, without network access.
     #[arg(long, env = "HF_HUB_OFFLINE", value_parser = FalseyValueParser::new())]
     pub offline: bool,
@@ -146,14 +151,6 @@ impl Network {
             progress: std::io::IsTerminal::is_terminal(&std::io::stderr()),
         }
     }
-}
-
-fn decay(text: &str) -> Result<f32, String> {
-    let number = text
-        .parse()
-        .ok()
-        .filter(|number: &f32| *number >= 0.0 && number.is_finite());
-    number.ok_or_else(|| "expected a number of at least 0".to_owned())
 }
 
 /// Parses three comma-separated numbers within `range`.

@@ -5,9 +5,11 @@ use std::{num::NonZeroUsize, path::PathBuf};
 use clap::{Arg, Args};
 use equibatch_cli::value::{at_least, non_zero};
 
-use crate::learn::run::{HeadFit, HeadSteps};
-
-use super::{CheckpointArgs, DisplayArgs, Execution, Server, TrainingSetup};
+use super::{CheckpointArgs, DisplayArgs, Execution, Server, TrainingSetup, number::non_negative};
+use crate::learn::{
+    optimizer::ScheduleName,
+    run::{HeadFit, HeadSteps},
+};
 use equibatch_training::{runtime::Operators, schedule::LearningRates};
 
 /// `client train`.
@@ -37,8 +39,9 @@ pub struct Train {
     /// Number of epochs. [default: 10; with --head-steps 4]
     #[arg(long, value_name = "N", value_parser = at_least(1_u32))]
     pub epochs: Option<u32>,
-    /// Peak learning rate of the one-cycle schedule: 3e-3 for all layers; ..3e-3 for the head and a tenth of it for the body; 1e-5..1e-2
-    /// spread geometrically over the layer groups. `found` stands for the valley suggested by --find-lr. [default: 3e-3]
+    /// Peak learning rate of the schedule: 3e-3 for all layers; ..3e-3 for the head and a tenth of it for the body; 1e-5..1e-2
+    /// spread geometrically over the layer groups. `found` stands for the valley suggested by --find-lr. [default: 3e-3; with
+    /// --optimizer sgd 1e-2]
     #[arg(long, visible_alias = "lr", value_name = "RATE", value_parser = LearningRates::checked)]
     pub max_lr: Option<String>,
     /// With --freeze=all: compute the features of the frozen body once for the images of all epochs, each with its own augmentation, keep them, and
@@ -63,6 +66,15 @@ pub struct Train {
     /// images in their natural class frequencies and without augmentation, of at most 200 batches. For balanced streams.
     #[arg(long)]
     pub reestimate_norms: bool,
+    /// Learning rate schedule: one-cycle (fastai's: up for 30 % of the steps and down by cosines, momentum inversely), cosine (half a cosine to 0),
+    /// constant, or step:EPOCHS:GAMMA (multiplied by GAMMA after every EPOCHS epochs, counted
+    /// from the end of the warm-up; GAMMA is 0.1 if omitted). [default: one-cycle]
+    #[arg(long, value_name = "NAME")]
+    pub schedule: Option<ScheduleName>,
+    /// Epochs, or a part of one, in which the learning rate first rises linearly from 1/100; with --schedule cosine, constant or step.
+    /// [default: 0]
+    #[arg(long, value_name = "N", value_parser = non_negative::<f64>)]
+    pub warmup_epochs: Option<f64>,
     /// Run the learning rate range test of `client find-lr` before training, and save the plot in the run's folder.
     #[arg(long)]
     pub find_lr: bool,

@@ -78,7 +78,10 @@ fn config(args: &Bench) -> RunConfig {
         dataset: "noise".to_owned(),
         classes: vec!["0".to_owned(), "1".to_owned()],
         arch: args.model.as_ref().map_or(&args.arch, |file| &file.path).clone(),
-        network_hash: args.model.as_ref().map_or_else(String::new, |file| file.hash.clone()),
+        network_hash: args
+            .model
+            .as_ref()
+            .map_or_else(String::new, |file| file.hash.clone()),
         head: args.model.as_ref().map_or(default.head, |_| AUTO_HEAD.to_owned()),
         epochs: 1,
         steps_per_epoch: u64::from(args.steps) + 1,

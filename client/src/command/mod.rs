@@ -7,6 +7,7 @@ mod evaluate;
 mod exit;
 mod export;
 mod find_lr;
+mod head_init;
 mod plan;
 mod predict;
 mod prepare;

@@ -11,6 +11,7 @@ use crate::{
     learn::{
         checkpoint,
         checkpoint::Checkpoint,
+        init::HeadInit,
         run::{Frozen, RunConfig},
     },
     weights::Source,
@@ -124,7 +125,6 @@ pub(crate) fn initial_config(setup: &TrainingSetup) -> Result<(InitSource, RunCo
         InitSource::Checkpoint(path) => {
             let RunConfig {
                 epochs,
-                max_lr,
                 policy,
                 reset_head,
                 head_steps,
@@ -132,15 +132,17 @@ pub(crate) fn initial_config(setup: &TrainingSetup) -> Result<(InitSource, RunCo
                 reestimate_norms,
                 ..
             } = RunConfig::default();
+            let ended = Checkpoint::load(path)?.progress.config;
             RunConfig {
                 epochs,
-                max_lr,
+                max_lr: ended.optimizer.name.default_max_lr().to_owned(),
                 policy,
                 reset_head,
                 head_steps,
                 head_fit,
                 reestimate_norms,
-                ..Checkpoint::load(path)?.progress.config
+                head_init: HeadInit::default(),
+                ..ended
             }
         }
     };

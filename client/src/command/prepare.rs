@@ -3,15 +3,16 @@
 use std::path::Path;
 
 use anyhow::Result;
+use equibatch_engine::augment::Recipe;
 
-use super::plan::InitSource;
+use super::{head_init, plan::InitSource};
 use crate::{
-    config::{UsageError, check_head_steps, check_precision},
+    config::{UsageError, check_head_steps, check_loss_and_optimizer, check_precision},
     learn::{
         architecture,
         checkpoint::{Checkpoint, ResumeState},
         class_weights::ClassWeights,
-        init::InitFrom,
+        init::{HeadInit, InitFrom},
         learner::Learner,
         prior::ClassShares,
         run::{Frozen, HeadFit, RunConfig},
@@ -45,6 +46,7 @@ pub(super) fn prepare(
     mut config: RunConfig,
 ) -> Result<Prepared> {
     check_precision(config.precision, context.options.device)?;
+    check_loss_and_optimizer(&config)?;
     let beta = config.loss.class_weights.beta();
     let description = context.servers.describe_with(&config.dataset, beta)?;
     let stream = ask_for_images(&context.servers, &mut config)?;
@@ -62,6 +64,9 @@ pub(super) fn prepare(
         .classes
         .iter()
         .map(|class| class.images(Split::Train.name()));
+    let scale = architecture::cosine_scale(&config.head).unwrap_or(1.0);
+    config.loss.resolve(&images.clone().collect::<Vec<_>>(), scale);
+    check_mixing(&config)?;
     config.class_shares = ClassShares::of(
         images.collect(),
         &stream.draws_in_epoch(last_epoch),
@@ -84,7 +89,11 @@ pub(super) fn prepare(
             .read(&context.hub)?
             .map_or(InitFrom::Nothing, InitFrom::Weights),
     };
-    let initial = init_from.init(config)?;
+    let mut initial = init_from.init(config)?;
+    if initial.config.head_init == HeadInit::ClassMeans {
+        let device = (&context.runtime, &context.options);
+        head_init::from_class_means(&context.servers, device, &mut initial)?;
+    }
     let load_report = initial.load_report.clone();
     Ok(Prepared {
         learner: Learner::from_initial(&context.runtime, initial, &context.options)?,
@@ -109,6 +118,18 @@ fn warn_of_changes(path: &Path, changes: Option<String>) {
             path.display()
         );
     }
+}
+
+/// Checks that the loss has no margins if images are mixed: two labels have two margins.
+fn check_mixing(config: &RunConfig) -> Result<()> {
+    if config.loss.margins.is_empty() || !config.recipe.parse::<Recipe>()?.mixes() {
+        return Ok(());
+    }
+    let message = format!(
+        "--ldam cannot be used with mixed images, which have two labels (--recipe {}): use a recipe without mixup and cutmix",
+        config.recipe
+    );
+    Err(UsageError(message).into())
 }
 
 /// Warns if both sampling and loss are balanced, which over-corrects for rare classes.

@@ -8,7 +8,10 @@ use equibatch_training::{
 };
 
 use super::usage_error::UsageError;
-use crate::learn::run::{Frozen, HeadFit, RunConfig};
+use crate::learn::{
+    architecture::cosine_scale,
+    run::{Frozen, HeadFit, RunConfig},
+};
 
 /// Checks that the device supports the precision.
 ///
@@ -59,6 +62,18 @@ pub fn check_head(config: &RunConfig) -> Result<(), UsageError> {
         head.map_err(|error| UsageError(format!("--head: {error}")))?;
     }
     Ok(())
+}
+
+/// Checks the settings of loss and optimizer.
+///
+/// # Errors
+///
+/// [`UsageError`] if they cannot be used together.
+pub fn check_loss_and_optimizer(config: &RunConfig) -> Result<(), UsageError> {
+    let has_cosines = cosine_scale(&config.head).is_some();
+    let conflict = config.optimizer.conflict(config.epochs);
+    let conflict = conflict.or_else(|| config.loss.conflict(config.epochs, has_cosines));
+    conflict.map_or(Ok(()), |reason| Err(UsageError(reason)))
 }
 
 /// The first folder of `runs/NAME`, `runs/NAME-2`, ... that does not exist.

@@ -3,7 +3,7 @@
 use equibatch_training::runtime::{Operators, SessionOptions};
 
 use crate::{
-    args::{CheckpointArgs, Execution, Train, TrainingSetup},
+    args::{CheckpointArgs, Execution, OptimizerArgs, Smoothing, Train, TrainingSetup},
     learn::{
         architecture::AUTO_HEAD,
         network::{NetworkFile, Normalization},
@@ -24,7 +24,8 @@ pub fn apply_args(args: &Train, config: &mut RunConfig) {
     config.reset_head |= args.reset_head;
     config.reestimate_norms |= args.reestimate_norms;
     put(&mut config.epochs, args.epochs.as_ref());
-    put(&mut config.max_lr, args.max_lr.as_ref());
+    put(&mut config.optimizer.schedule, args.schedule.as_ref());
+    put(&mut config.optimizer.warmup_epochs, args.warmup_epochs.as_ref());
     let CheckpointArgs {
         save_best,
         early_stopping,
@@ -39,6 +40,8 @@ pub fn apply_args(args: &Train, config: &mut RunConfig) {
     put(&mut config.policy.keep_checkpoints, keep_checkpoints.as_ref());
     config.policy.checkpoint_every = checkpoint_every.or(config.policy.checkpoint_every);
     apply_setup_args(&args.setup, config);
+    // After the optimizer, which has a default of its own.
+    put(&mut config.max_lr, args.max_lr.as_ref());
 }
 
 /// The part of [`apply_args`] that all training commands share.
@@ -47,6 +50,7 @@ pub fn apply_setup_args(args: &TrainingSetup, config: &mut RunConfig) {
         images,
         network,
         objective,
+        optimizer,
     } = args;
     put(&mut config.dataset, images.dataset.as_ref());
     put(&mut config.batch_size, images.batch_size.as_ref());
@@ -60,6 +64,7 @@ pub fn apply_setup_args(args: &TrainingSetup, config: &mut RunConfig) {
     put(&mut config.seed, images.seed.as_ref());
     put(&mut config.arch, network.arch.as_ref());
     put(&mut config.head, network.head.as_ref());
+    put(&mut config.head_init, network.head_init.as_ref());
     if let Some(NetworkFile {
         path,
         hash,
@@ -76,18 +81,39 @@ pub fn apply_setup_args(args: &TrainingSetup, config: &mut RunConfig) {
     } else if network.arch.is_some() {
         config.network_hash.clear();
     }
-    put(&mut config.weight_decay, network.weight_decay.as_ref());
     put(&mut config.frozen, network.frozen().as_ref());
     config.freeze_norms = network.freeze_norms || config.freeze_norms && !network.unfreeze;
     let loss = &mut config.loss;
-    put(&mut loss.label_smoothing, objective.label_smoothing.as_ref());
+    if let Some(Smoothing { head, tail }) = objective.label_smoothing {
+        (loss.label_smoothing, loss.tail_smoothing) = (head, tail);
+    }
     put(&mut loss.class_weights, objective.class_weights.as_ref());
+    put(&mut loss.weights_from, objective.class_weights_from.as_ref());
+    put(&mut loss.ldam, objective.ldam.as_ref());
     put(&mut loss.focal, objective.focal.as_ref());
     put(&mut loss.logit_adjust, objective.logit_adjust.as_ref());
     put(&mut config.accumulate, objective.accumulate.as_ref());
     config.clip_norm = objective.clip_norm.or(config.clip_norm);
     config.ema = objective.ema.or(config.ema);
     put(&mut config.precision, objective.precision.as_ref());
+    apply_optimizer_args(optimizer, config);
+}
+
+/// Another optimizer than that of `config` starts from its own defaults.
+fn apply_optimizer_args(args: &OptimizerArgs, config: &mut RunConfig) {
+    let optimizer = &mut config.optimizer;
+    if let Some(name) = args.optimizer.filter(|&name| name != optimizer.name) {
+        optimizer.name = name;
+        (optimizer.momentum, optimizer.nesterov, optimizer.betas) = (None, false, None);
+        name.default_max_lr().clone_into(&mut config.max_lr);
+        config.weight_decay = name.default_weight_decay();
+    }
+    put(&mut config.weight_decay, args.weight_decay.as_ref());
+    optimizer.momentum = args.momentum.or(optimizer.momentum);
+    optimizer.nesterov |= args.nesterov;
+    optimizer.betas = args.betas.or(optimizer.betas);
+    optimizer.norm_weight_decay = args.norm_weight_decay.or(optimizer.norm_weight_decay);
+    optimizer.bias_weight_decay = args.bias_weight_decay.or(optimizer.bias_weight_decay);
 }
 
 fn put<T: Clone>(value: &mut T, typed: Option<&T>) {

@@ -155,7 +155,7 @@ fn invalid_values_are_refused_by_the_parser() {
     }
 }
 
-/// Built-in networks have two heads; the head of an imported network is a regular expression.
+/// Built-in networks have three heads; the head of an imported network is a regular expression.
 #[test]
 fn a_head_fits_its_network() {
     let named = |hash: &str| RunConfig {
@@ -164,7 +164,10 @@ fn a_head_fits_its_network() {
         ..config()
     };
     let message = check_head(&named("")).expect_err("refused").to_string();
-    assert_eq!(message, "--head: unknown head `wide`: expected fastai or plain");
+    assert_eq!(
+        message,
+        "--head: unknown head `wide`: expected fastai, plain, cosine or cosine:SCALE with SCALE above 0"
+    );
     assert!(check_head(&named("00ff")).is_ok() && check_head(&config()).is_ok());
 }
 

@@ -57,6 +57,10 @@ fn with_head(network: OnnxModel, config: &RunConfig) -> Result<OnnxModel, Error>
     let setting = |reason: String| Error::Setting {
         reason: format!("--head {head}: {reason}"),
     };
+    if let Some(scale) = cosine_scale(head) {
+        let cosine = network.with_cosine_head(scale);
+        return cosine.ok_or_else(|| setting(format!("the last layer of {arch} is not linear")));
+    }
     let expression = expression(head).map_err(setting)?;
     let named = network.with_head(|name| expression.is_match(name));
     named.ok_or_else(|| setting(format!("no tensor name of {arch} matches")))
@@ -105,6 +109,65 @@ pub fn head(name: &str) -> Result<Head, Error> {
     name.parse().map_err(|error: UnknownHead| Error::Setting {
         reason: error.to_string(),
     })
+}
+
+/// The linear layer that computes the logits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastLayer {
+    /// Name of its weight, `[classes, features]` or `[features, classes]`.
+    pub weight: String,
+    /// The weight's axis of classes.
+    pub axis: usize,
+    /// Number of its inputs.
+    pub features: usize,
+    /// Name of its bias.
+    pub bias: Option<String>,
+}
+
+/// The linear layer that computes the logits of a run's network: its tensors are those whose shape depends on the number of classes.
+///
+/// # Errors
+///
+/// Those of [`spec`], and [`Error::Network`] if the last layer is not linear.
+pub fn last_layer(config: &RunConfig) -> Result<LastLayer, Error> {
+    let shapes = |classes: usize| -> Result<_, Error> {
+        let classes = vec![String::new(); classes];
+        let config = RunConfig {
+            classes,
+            ..config.clone()
+        };
+        Ok(program::state_shapes(&spec(&config)?)?)
+    };
+    let classes = config.classes.len();
+    let (these, more) = (shapes(classes)?, shapes(classes + 1)?);
+    let differing = || {
+        these
+            .iter()
+            .filter(|(name, shape)| more.get(*name) != Some(*shape))
+    };
+    let weight = differing().find(|(_, shape)| shape.len() == 2 && !shape.contains(&1));
+    let (weight, shape) = weight.ok_or_else(|| Error::Setting {
+        reason: format!("the last layer of {} is not linear", config.arch),
+    })?;
+    let axis = usize::from(more[weight][0] == shape[0]);
+    Ok(LastLayer {
+        weight: weight.clone(),
+        axis,
+        features: shape[1 - axis],
+        bias: differing()
+            .map(|(name, _)| name)
+            .find(|name| *name != weight)
+            .cloned(),
+    })
+}
+
+/// The factor of the cosines that are the logits of a head of this name, which any network may have; `None` if they are others.
+#[must_use]
+pub fn cosine_scale(head: &str) -> Option<f32> {
+    match head.parse() {
+        Ok(Head::Cosine { scale }) => Some(scale),
+        _ => None,
+    }
 }
 
 /// Name of the architecture whose backbone has exactly the names and shapes of `tensors`, heads excluded; `None` if no architecture

@@ -1,6 +1,8 @@
 //! Initial state of a run: random, pretrained weights, or the checkpoint of another run.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, str::FromStr};
+
+use serde::{Deserialize, Serialize};
 
 use super::{
     architecture,
@@ -23,6 +25,29 @@ pub enum InitFrom {
     Weights(Weights),
     /// All weights of another run, and its optimizer state if the same parameters are trained.
     Checkpoint(Box<Checkpoint>),
+}
+
+/// How the last layer begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeadInit {
+    /// With the initial state's values: random ones if it is new.
+    #[default]
+    Random,
+    /// From the class means of its inputs.
+    ClassMeans,
+}
+
+impl FromStr for HeadInit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "random" => Ok(Self::Random),
+            "class-means" => Ok(Self::ClassMeans),
+            _ => Err("expected random or class-means".to_owned()),
+        }
+    }
 }
 
 /// State of a run before its first step.
@@ -75,7 +100,8 @@ fn with_weights(mut config: RunConfig, weights: Weights) -> Result<InitialState,
     })
 }
 
-/// Continues from the end of another run. The optimizer starts anew if other parameters are trained than before, as in fastai.
+/// Continues from the end of another run. The optimizer starts anew if it is another one, or if other parameters are trained than
+/// before, as in fastai.
 fn from_checkpoint(mut config: RunConfig, checkpoint: Checkpoint) -> Result<InitialState, Error> {
     let Checkpoint {
         progress,
@@ -107,7 +133,11 @@ fn from_checkpoint(mut config: RunConfig, checkpoint: Checkpoint) -> Result<Init
     if config.reset_head {
         state.extend(program::new_head(&architecture::spec(&config)?, config.seed)?);
     }
-    let goes_on = ended.frozen == config.frozen && ended.head == config.head && !config.reset_head;
+    let slots = |config: &RunConfig| config.optimizer.build(config.weight_decay).slots();
+    let goes_on = ended.frozen == config.frozen
+        && ended.head == config.head
+        && !config.reset_head
+        && slots(ended) == slots(&config);
     if !goes_on {
         state.retain(|name, _| !is_moment(name));
     }
@@ -134,6 +164,7 @@ mod tests {
     use super::*;
     use crate::learn::{
         checkpoint::ResumeState,
+        optimizer::OptimizerName,
         run::{Frozen, sample as config},
     };
 
@@ -231,6 +262,15 @@ mod tests {
             assert_eq!(is_kept(name), expected, "{name}");
         }
         assert_eq!(initial.config.lineage.optimizer_steps, 0);
+    }
+
+    #[test]
+    fn another_optimizer_starts_anew() {
+        let mut sgd = small();
+        sgd.optimizer.name = OptimizerName::Sgd;
+        let initial = from_checkpoint(ended(40), sgd).expect("the same network");
+        assert_eq!(initial.config.lineage.optimizer_steps, 0);
+        assert!(!initial.state.contains_key("first_moment.bn1.weight"));
     }
 
     #[test]

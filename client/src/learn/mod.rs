@@ -2,9 +2,9 @@
 //!
 //! # Layout
 //!
-//! - [`init`]: initial state of a run; [`architecture`]: networks by name.
+//! - [`init`]: initial state of a run, [`class_means`] of a head; [`architecture`]: networks by name.
 //! - [`learner`]: a model in training, step by step; [`grad_scaler`]: loss scaling.
-//! - [`targets`], [`class_weights`]: loss targets; [`prior`]: class frequencies in training and in use.
+//! - [`optimizer`]: optimizer and schedule; [`targets`], [`class_weights`]: loss targets; [`prior`]: class frequencies in training and in use.
 //! - [`finder`]: the learning-rate finder.
 //! - [`fit`]: the training loop.
 //! - [`evaluate`]: evaluation on a split; [`tta`]: test-time augmentation; [`predictions`]: saved logits; [`compare`]: comparison of runs.
@@ -19,6 +19,7 @@
 pub mod architecture;
 pub mod card;
 pub mod checkpoint;
+pub mod class_means;
 pub mod class_weights;
 pub mod compare;
 pub mod evaluate;
@@ -32,6 +33,7 @@ pub mod learner;
 pub mod membership;
 pub mod metrics;
 pub mod network;
+pub mod optimizer;
 pub mod pixels;
 pub mod predict;
 pub mod predictions;

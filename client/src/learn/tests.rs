@@ -16,6 +16,7 @@ use super::{
     init::InitFrom,
     learner::{Error, Learner},
     metrics::argmax,
+    optimizer::{OptimizerConfig, OptimizerName, ScheduleName},
     run::{Frozen, RunConfig, sample as config},
 };
 use equibatch_stream::{Batch, Position};
@@ -131,6 +132,79 @@ fn a_resumed_run_equals_an_uninterrupted_run_bit_for_bit() {
         .map(|(name, _)| name);
     assert_eq!(differing.collect::<Vec<_>>(), Vec::<&String>::new());
     assert!(whole.to_bytes() == second.to_bytes(), "the files differ");
+}
+
+/// A step of SGD is `p − lr (g + wd p)`, so the decay is what two runs with and without it differ by.
+#[test]
+fn norms_and_biases_may_have_a_weight_decay_of_their_own() {
+    let runtime = runtime();
+    let rate = 0.125_f32;
+    let after = |weight_decay: f32, norms: Option<f32>, biases: Option<f32>| {
+        let mut config = RunConfig {
+            weight_decay,
+            max_lr: rate.to_string(),
+            ..small(1)
+        };
+        config.optimizer = OptimizerConfig {
+            name: OptimizerName::Sgd,
+            schedule: ScheduleName::Constant,
+            norm_weight_decay: norms,
+            bias_weight_decay: biases,
+            ..OptimizerConfig::default()
+        };
+        let mut learner = Learner::new(&runtime, &config, &options()).expect("a learner");
+        let before = learner.checkpoint().expect("a checkpoint").tensors;
+        learner.step(&batch(0)).expect("a step");
+        (before, learner.checkpoint().expect("a checkpoint").tensors)
+    };
+    let (before, plain) = after(0.0, None, None);
+    let (_, decayed) = after(0.5, Some(0.25), Some(0.0));
+    for (name, decay) in [
+        ("layer1.0.conv1.weight", 0.5),
+        ("head.4.weight", 0.5),
+        ("bn1.weight", 0.25),
+        ("head.2.weight", 0.25),
+        ("bn1.bias", 0.0),
+        ("head.8.bias", 0.0),
+    ] {
+        let numbers = before[name].data.iter().zip(&plain[name].data);
+        for ((before, plain), decayed) in numbers.zip(&decayed[name].data) {
+            let expected = plain - rate * decay * before;
+            assert!((decayed - expected).abs() < 1e-6, "{name}: {decayed}, {expected}");
+        }
+    }
+    assert!(plain.contains_key("momentum_buffer.bn1.weight"));
+}
+
+/// A cosine head with margins and deferred weights: its logits are at most its scale, and margins make the loss larger.
+#[test]
+fn a_cosine_head_is_trained_with_margins_and_deferred_weights() {
+    let runtime = runtime();
+    let of = |ldam: f32| {
+        let mut config = RunConfig {
+            head: "cosine:8".to_owned(),
+            ..small(3)
+        };
+        config.loss.ldam = ldam;
+        config.loss.resolve(&[4, 12], 8.0);
+        config.loss.weights = vec![1.5, 0.5];
+        config.loss.weights_from = 2;
+        Learner::new(&runtime, &config, &options()).expect("a learner")
+    };
+    let [mut plain, mut learner] = [0.0, 0.5].map(of);
+    let without = plain.step(&batch(0)).expect("a step").loss;
+    let with: Vec<f64> = (0..3)
+        .map(|step| learner.step(&batch(step)).expect("a step").loss)
+        .collect();
+    assert!(with[0] > without + 1.0, "{with:?} {without}");
+    let checkpoint = learner.checkpoint().expect("a checkpoint");
+    assert!(!checkpoint.tensors.contains_key("fc.bias"));
+    let model = learner.model().expect("a model");
+    let mut classifier = learner.classifier(&model).expect("a classifier");
+    let logits = classifier
+        .logits(&batch(0).tensor, IMAGES as usize, SIZE as usize)
+        .expect("logits");
+    assert!(logits.iter().all(|logit| logit.abs() <= 8.001), "{logits:?}");
 }
 
 #[test]

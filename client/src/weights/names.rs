@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use equibatch_training::program::AdamW;
+use equibatch_training::program::{AdamW, Sgd};
 
 /// Prefixes that wrapper modules add.
 const WRAPPERS: [&str; 4] = ["module.", "model.", "backbone.", "_orig_mod."];
@@ -29,7 +29,7 @@ pub(super) fn canonical<T>(tensors: BTreeMap<String, T>) -> BTreeMap<String, T> 
 #[must_use]
 pub fn is_moment(name: &str) -> bool {
     let (slot, _) = name.split_once('.').unwrap_or_default();
-    AdamW::SLOTS.contains(&slot)
+    AdamW::SLOTS.contains(&slot) || Sgd::SLOTS.contains(&slot)
 }
 
 fn renamed(name: &str) -> String {
@@ -82,6 +82,7 @@ mod tests {
             "bn1.weight",
             "module.first_moment.bn1.weight",
             "second_moment.bn1.weight",
+            "momentum_buffer.bn1.weight",
         ];
         let kept = canonical(names.map(|name| (name.to_owned(), ())).into());
         assert_eq!(kept.into_keys().collect::<Vec<_>>(), ["bn1.weight"]);

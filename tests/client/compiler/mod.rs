@@ -9,5 +9,5 @@ mod freezing;
 mod fused;
 mod large_mean;
 mod operators;
-mod optimizers;
+pub(crate) mod optimizers;
 mod rules;

@@ -15,6 +15,14 @@ const LEARNING_RATE: f64 = 0.1;
 
 /// A parameter after each step on [`GRADIENTS`].
 fn steps(optimizer: &dyn Optimizer) -> Vec<Vec<f64>> {
+    trajectory(optimizer, &GRADIENTS.map(|gradient| (LEARNING_RATE, gradient)))
+}
+
+/// A parameter, at first [`START`], after each step with a learning rate and a gradient.
+pub(crate) fn trajectory(
+    optimizer: &dyn Optimizer,
+    rates_and_gradients: &[(f64, [f64; 2])],
+) -> Vec<Vec<f64>> {
     let mut graph = Graph::new();
     let g = &mut graph;
     let scalar = |g: &mut Graph, name: &str| g.input(name, TensorType::f32([])).expect("an input");
@@ -46,9 +54,9 @@ fn steps(optimizer: &dyn Optimizer) -> Vec<Vec<f64>> {
         .map(|slot| ((*slot).to_owned(), Array::zeros(&[2])))
         .collect();
     leaves.insert("parameter".to_owned(), Array::new(&[2], START.to_vec()));
-    leaves.insert("learning_rate".to_owned(), Array::new(&[], vec![LEARNING_RATE]));
     let mut steps = vec![];
-    for (step, gradient) in (1..).zip(GRADIENTS) {
+    for (step, &(rate, gradient)) in (1..).zip(rates_and_gradients) {
+        leaves.insert("learning_rate".to_owned(), Array::new(&[], vec![rate]));
         leaves.insert("gradient".to_owned(), Array::new(&[2], gradient.to_vec()));
         for (name, value) in optimizer.hyperparameters(step, None) {
             leaves.insert(name.to_owned(), Array::new(&[], vec![value]));

@@ -5,7 +5,8 @@ use equibatch_training::{
     graph::{Graph, fuse::fuse},
     nn::LayerGroup,
     program::{
-        Classifier, ModelSpec, OnnxModel, Role, Signature, TrainSpec, inference, initial_state, train_graph,
+        Classifier, DeploySpec, Images, ModelSpec, OPSET, OnnxModel, Role, Signature, TrainSpec, deploy,
+        import, inference, initial_state, train_graph,
     },
 };
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
@@ -184,6 +185,80 @@ fn another_number_of_classes_reinitialises_the_last_layer() {
             .unwrap()
             .1;
         assert_eq!(**graph.shape(logits), [2, 5]);
+    }
+}
+
+/// The logits are those of the linear layer without bias, divided by the lengths of features and weights; so they are in a file that is read again.
+#[test]
+fn the_last_layer_may_compute_cosines() {
+    let of = |network: OnnxModel| {
+        ModelSpec::Classifier(Classifier {
+            network: Arc::new(network),
+            classes: CLASSES,
+            image_size: 32,
+        })
+    };
+    for name in NETWORKS {
+        let golden = fixture(&format!("networks/{name}.safetensors"));
+        let run =
+            |model: &[u8]| onnx_runtime::run_model(model, "images", &golden["images"], "logits").unwrap();
+        let network = network::read(&file(name)).unwrap();
+        let plain = of(network.clone());
+        let cosine = of(network.with_cosine_head(10.0).unwrap());
+        let mut linear_state = initial_state(&plain, 0).unwrap();
+        let state = initial_state(&cosine, 0).unwrap();
+        let missing = linear_state.keys().find(|name| !state.contains_key(*name));
+        let bias = missing.unwrap().clone();
+        assert_eq!(linear_state.len(), state.len() + 1, "{name}");
+        linear_state.get_mut(&bias).unwrap().data.fill(0.0);
+        let products = run(&inference(&plain, &linear_state, &[]).unwrap().model);
+        let model = inference(&cosine, &state, &[]).unwrap().model;
+        let logits = run(&model);
+        assert!(
+            logits.largest() <= 10.001 && logits.largest() > 0.01,
+            "{name}: {logits:?}"
+        );
+        let weight = &state[&bias.replace("bias", "weight")];
+        let outputs_first = weight.shape[0] == CLASSES;
+        let length = |class: usize| -> f64 {
+            let own = weight
+                .data
+                .iter()
+                .enumerate()
+                .filter(|(place, _)| match outputs_first {
+                    true => place / weight.shape[1] == class,
+                    false => place % CLASSES == class,
+                });
+            own.map(|(_, number)| f64::from(*number).powi(2))
+                .sum::<f64>()
+                .sqrt()
+        };
+        for (logits, products) in logits.data.chunks(CLASSES).zip(products.data.chunks(CLASSES)) {
+            // The same factor of every class: the scale over the length of the features.
+            let largest = (0..CLASSES).max_by(|&a, &b| products[a].abs().total_cmp(&products[b].abs()));
+            let largest = largest.unwrap();
+            let factor = logits[largest] * length(largest) / products[largest];
+            for class in 0..CLASSES {
+                let expected = factor * products[class] / length(class);
+                let off = (logits[class] - expected).abs();
+                assert!(off < 1e-3, "{name}: {} is not {expected}", logits[class]);
+            }
+        }
+        let again = import::read(&model, &|_| unreachable!("it is one file")).unwrap();
+        let spec = DeploySpec {
+            classes: CLASSES,
+            image_size: 32,
+            fuse_bn: true,
+            images: Images::F32,
+            offsets: &[],
+            opset: OPSET,
+            metadata: &[],
+        };
+        let deployed = deploy(&OnnxModel::new(again).unwrap(), &spec).unwrap();
+        let off = run(&deployed.model).distance(&logits);
+        assert!(off < 1e-4, "{name}: off by {off:e}");
+        let (graph, _) = train_graph(&TrainSpec::new(cosine, BATCH)).unwrap();
+        assert!(graph.named(&bias).is_none(), "{name}");
     }
 }
 

@@ -12,7 +12,7 @@ pub(super) use self::single_run::Trainer;
 use super::{Exit, plan::RunPlan, prepare::TrainContext, signals};
 use crate::{
     args::{Train, experiment as file},
-    config::{self, UsageError, check_head, check_precision, training_options},
+    config::{self, UsageError, check_head, check_loss_and_optimizer, check_precision, training_options},
     learn::progress::Output,
 };
 use equibatch_training::runtime::Runtime;
@@ -42,6 +42,7 @@ pub(super) fn run(args: &Train) -> Result<Exit> {
     for plan in &plans {
         check_precision(plan.config.precision, args.execution.device)?;
         check_head(&plan.config)?;
+        check_loss_and_optimizer(&plan.config)?;
     }
     // Loaded first, so that a missing library is reported before anything is downloaded.
     let context = TrainContext {

@@ -29,7 +29,9 @@ impl fmt::Display for Arm {
         match self.class_weights {
             ClassWeights::None => self.balance.fmt(f),
             ClassWeights::Inverse => f.write_str(WEIGHTED),
-            weights @ ClassWeights::Effective(_) => write!(f, "{WEIGHTED}:{weights}"),
+            weights @ (ClassWeights::Effective(_) | ClassWeights::Power(_)) => {
+                write!(f, "{WEIGHTED}:{weights}")
+            }
         }
     }
 }

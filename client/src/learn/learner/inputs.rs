@@ -10,6 +10,10 @@ use equibatch_training::trainer::{StepInputs, Stepper};
 
 /// Name of the images among the inputs.
 pub(super) const IMAGES: &str = "images";
+/// Name of the targets.
+pub(super) const TARGETS: &str = "targets";
+/// Name of the margins, if the loss has some.
+pub(super) const MARGINS: &str = "margins";
 
 /// Samples of a step.
 pub(super) struct Samples<'a> {
@@ -46,13 +50,17 @@ pub(super) fn of<'a>(
     let average = |decay| average_decay(decay, progress.optimizer_steps(steps));
     let (seed, step) = (config.seed, config.lineage.steps + steps);
     let mut targets = vec![0.0; samples.labels.len() * config.classes.len()];
-    config.loss.targets(samples.labels, samples.mixed, &mut targets);
-    let targets: Vec<u8> = targets.iter().flat_map(|target| target.to_le_bytes()).collect();
+    let loss = config.loss.in_epoch(steps / config.steps_per_epoch.max(1) + 1);
+    loss.targets(samples.labels, samples.mixed, &mut targets);
+    let bytes = |numbers: Vec<f32>| numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+    let margins = loss.label_margins(samples.labels);
+    let margins = margins.map(|margins| (MARGINS, Cow::Owned(bytes(margins))));
+    let required = [
+        (samples.input.0, Cow::Borrowed(samples.input.1)),
+        (TARGETS, Cow::Owned(bytes(targets))),
+    ];
     StepInputs {
-        batch: vec![
-            (samples.input.0, Cow::Borrowed(samples.input.1)),
-            ("targets", Cow::Owned(targets)),
-        ],
+        batch: required.into_iter().chain(margins).collect(),
         next: samples.next,
         masks: stepper.masks(seed, step),
         scalars: scalars(hyper, rates, config.ema.map(average)),

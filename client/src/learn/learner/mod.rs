@@ -35,7 +35,7 @@ use equibatch_stream::Batch;
 use equibatch_training::{
     program::{self, ModelSpec, Optimizer, Precision},
     runtime::{Classifier, DeviceState, OperatorTime, Runtime, SessionOptions, Tensor},
-    schedule::OneCycle,
+    schedule::Schedule,
     trainer::{Stepper, stepper::model_of},
 };
 
@@ -47,7 +47,7 @@ pub struct Learner {
     model: ModelSpec,
     optimizer: Arc<dyn Optimizer>,
     rates: Vec<f64>,
-    cycle: OneCycle,
+    schedule: Schedule,
     stepper: Stepper,
     state: DeviceState,
     progress: ResumeState,
@@ -106,6 +106,7 @@ impl Learner {
         let config = &progress.config;
         let spec = spec::of(config, options)?;
         let rates = spec::peak_rates(&config.max_lr)?;
+        let schedule = config.optimizer.schedule(config.steps_per_epoch, config.epochs);
         let training = SessionOptions {
             tf32: config.precision.takes_tf32(),
             ..options.clone()
@@ -129,7 +130,7 @@ impl Learner {
             model: spec.model,
             optimizer: spec.optimizer,
             rates,
-            cycle: OneCycle::new(config.total_steps()),
+            schedule,
             stepper,
             state,
             progress,
@@ -197,10 +198,13 @@ impl Learner {
     ///
     /// Those of [`Learner::step`], and [`Error::Runtime`] if the images cannot be copied.
     pub fn step_ahead(&mut self, batch: &Batch, next: Option<&Batch>) -> Result<StepReport, Error> {
-        let setting = self.cycle.at(self.progress.steps);
+        let steps = self.progress.steps;
+        let factor = self.schedule.at(steps);
+        let cycles = self.progress.config.optimizer.cycles_momentum();
+        let momentum = self.schedule.momentum(steps).filter(|_| cycles);
         let was_at_minimum = self.progress.loss_scale.is_at_minimum();
-        let rates = self.rates.iter().map(|rate| rate * setting.rate).collect();
-        let report = self.run((batch, next), self.progress.steps, (setting.momentum, rates))?;
+        let rates = self.rates.iter().map(|rate| rate * factor).collect();
+        let report = self.run((batch, next), steps, (momentum, rates))?;
         let (epoch, step) = self.place_of(batch);
         let is_scaled = report.loss_scale.is_some();
         let is_lost = if report.is_skipped {
@@ -234,7 +238,7 @@ impl Learner {
         Ok(report)
     }
 
-    /// Trains on one batch with the same learning rate for all layers and momentum 0.9, for the learning-rate finder; `step` is the number
+    /// Trains on one batch with the same learning rate for all layers and the optimizer's own momentum, for the learning-rate finder; `step` is the number
     /// of the batch, from 0; `next` is as in [`Learner::step_ahead`]. Neither the schedule nor [`Learner::progress`] advances, except the
     /// loss scale. Returns the loss, or NaN if a gradient is not finite and the loss is not scaled.
     ///
@@ -247,9 +251,8 @@ impl Learner {
         learning_rate: f64,
         step: u64,
     ) -> Result<f64, Error> {
-        const MOMENTUM: f64 = 0.9;
         let rates = vec![learning_rate; self.rates.len()];
-        let report = self.run((batch, next), self.progress.steps + step, (MOMENTUM, rates))?;
+        let report = self.run((batch, next), self.progress.steps + step, (None, rates))?;
         // With loss scaling, a later step may succeed; without, training would fail here.
         let is_lost = report.is_skipped && report.loss_scale.is_none();
         Ok(if is_lost { f64::NAN } else { report.loss })
@@ -266,17 +269,17 @@ impl Learner {
         Ok(())
     }
 
-    /// Runs one optimizer step after `steps` steps of this run, with this momentum and these learning rates.
+    /// Runs one optimizer step after `steps` steps of this run, with these learning rates and, if the schedule sets it, this momentum.
     fn run(
         &mut self,
         (batch, next): (&Batch, Option<&Batch>),
         steps: u64,
-        (momentum, rates): (f64, Vec<f64>),
+        (momentum, rates): (Option<f64>, Vec<f64>),
     ) -> Result<StepReport, Error> {
         let loss_scale = self.progress.loss_scale_in_use();
         let config = &self.progress.config;
         let t = config.lineage.optimizer_steps + self.progress.optimizer_steps(steps) + 1;
-        let hyper = self.optimizer.hyperparameters(t, Some(momentum));
+        let hyper = self.optimizer.hyperparameters(t, momentum);
         let inputs = inputs::of(
             &self.progress,
             &self.stepper,
@@ -295,7 +298,8 @@ impl Learner {
             learning_rate: rates.iter().copied().fold(0.0, f64::max),
             gradient_norm: stepped.gradient_norm,
             rates: std::array::from_fn(|group| rates.get(group).copied().unwrap_or(0.0)),
-            momentum,
+            // β₁ or μ is the first, if there is one.
+            momentum: hyper.first().map_or(0.0, |&(_, momentum)| momentum),
         })
     }
 

@@ -1,15 +1,16 @@
 //! From a configuration to the specification of a training step.
 
-use std::sync::Arc;
-
-use super::Error;
+use super::{
+    Error,
+    inputs::{MARGINS, TARGETS},
+};
 use crate::learn::{
     architecture,
     run::{Frozen, RunConfig, expression},
 };
 use equibatch_stream::BatchDtype;
 use equibatch_training::{
-    program::{self, AdamW, Images, LayerGroup, Loss, ParameterGroup, Pixels, TrainSpec},
+    program::{self, Images, LayerGroup, Loss, ParameterGroup, Pixels, TrainSpec},
     runtime::SessionOptions,
     schedule::LearningRates,
 };
@@ -21,7 +22,6 @@ use equibatch_training::{
 /// [`Error::Setting`] if the configuration is invalid or the device does not support it.
 pub(super) fn of(config: &RunConfig, options: &SessionOptions) -> Result<TrainSpec, Error> {
     let model = architecture::spec(config)?;
-    let optimizer = AdamW::fastai().weight_decay(config.weight_decay);
     let is_fused = options
         .operators
         .are_fused(options.device)
@@ -31,27 +31,33 @@ pub(super) fn of(config: &RunConfig, options: &SessionOptions) -> Result<TrainSp
                 options.device
             ),
         })?;
-    let spec = TrainSpec {
-        optimizer: Arc::new(optimizer),
+    let mut spec = TrainSpec {
+        optimizer: config.optimizer.build(config.weight_decay),
         images: images(config),
         is_fused,
-        loss: Loss::adjusted_cross_entropy(
-            "logits",
-            "targets",
-            config.loss.focal,
-            config.class_shares.loss_offsets(config.loss.logit_adjust),
-        ),
+        loss: loss(config),
         clip_norm: config.clip_norm,
         average: config.ema.is_some(),
         precision: config.precision,
         ..TrainSpec::new(model, config.batch_size as usize)
     };
+    spec.groups.extend(config.optimizer.groups());
     let spec = if config.has_fixed_norms() {
         spec.freeze_norms()
     } else {
         spec
     };
     freeze(spec, &config.frozen)
+}
+
+/// The loss. Class weights and smoothing are part of its targets.
+fn loss(config: &RunConfig) -> Loss {
+    let options = &config.loss;
+    if options.margins.is_empty() {
+        let offsets = config.class_shares.loss_offsets(options.logit_adjust);
+        return Loss::adjusted_cross_entropy("logits", TARGETS, options.focal, offsets);
+    }
+    Loss::margin_cross_entropy("logits", TARGETS, MARGINS)
 }
 
 /// Adds the frozen parameters. A regular expression must match at least one, and not all.

@@ -15,6 +15,6 @@ pub struct StepReport {
     pub is_skipped: bool,
     /// Learning rate of each layer group.
     pub rates: [f64; LayerGroup::ALL.len()],
-    /// Momentum (Adam's β₁).
+    /// Momentum (Adam's β₁); 0 for an optimizer without.
     pub momentum: f64,
 }

@@ -1,8 +1,11 @@
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{Frozen, HeadFit, HeadSteps};
 use crate::{
-    learn::{fit::policy::Policy, prior::ClassShares, targets::Loss},
+    learn::{
+        fit::policy::Policy, init::HeadInit, optimizer::OptimizerConfig, prior::ClassShares, targets::Loss,
+    },
     weights::Source,
 };
 use equibatch_stream::{Balance, BatchDtype, BatchRequest, Split, StreamDescription};
@@ -27,6 +30,9 @@ pub struct RunConfig {
     /// detected last layers.
     #[serde(default = "fastai")]
     pub head: String,
+    /// How the last layer begins.
+    #[serde(default)]
+    pub head_init: HeadInit,
     /// Previous stages and pretrained weights.
     #[serde(default, rename = "before")]
     pub lineage: Lineage,
@@ -49,10 +55,13 @@ pub struct RunConfig {
     pub epochs: u32,
     /// Steps per epoch.
     pub steps_per_epoch: u64,
-    /// Peak of the one-cycle schedule, as [`LearningRates`](equibatch_training::schedule::LearningRates) reads it.
+    /// Peak of the schedule, as [`LearningRates`](equibatch_training::schedule::LearningRates) reads it.
     pub max_lr: String,
-    /// Decoupled weight decay.
+    /// Weight decay.
     pub weight_decay: f32,
+    /// Optimizer and learning rate schedule.
+    #[serde(default)]
+    pub optimizer: OptimizerConfig,
     /// Whether the norms of the body are frozen, too.
     #[serde(default)]
     pub freeze_norms: bool,
@@ -150,6 +159,7 @@ impl Default for RunConfig {
             arch: "resnet34".to_owned(),
             network_hash: String::new(),
             head: fastai(),
+            head_init: HeadInit::default(),
             lineage: Lineage::default(),
             frozen: Frozen::default(),
             reset_head: false,
@@ -160,6 +170,7 @@ impl Default for RunConfig {
             steps_per_epoch: 0,
             max_lr: "3e-3".to_owned(),
             weight_decay: 1e-2,
+            optimizer: OptimizerConfig::default(),
             freeze_norms: false,
             loss: Loss::default(),
             class_shares: ClassShares::default(),
@@ -251,33 +262,37 @@ impl RunConfig {
     /// Describes all fields that differ in `other`; empty if none does.
     #[must_use]
     pub fn differences(&self, other: &Self) -> String {
-        let fields = |config: &Self| match serde_json::to_value(config) {
-            Ok(serde_json::Value::Object(fields)) => fields,
-            _ => serde_json::Map::new(),
-        };
-        let (mine, theirs) = (fields(self), fields(other));
-        let differing = mine
-            .iter()
-            .filter(|(name, value)| theirs.get(*name) != Some(value));
-        let words = differing.map(|(name, value)| match name.as_str() {
-            "fingerprint" => "the dataset has changed since".to_owned(),
-            _ => format!(
-                "{name} was {}, now {}",
-                shown(Some(value)),
-                shown(theirs.get(name))
-            ),
-        });
-        words.collect::<Vec<_>>().join("; ")
+        let json = |config: &Self| serde_json::to_value(config).expect("plain data");
+        let mut words = vec![];
+        differences("", &json(self), &json(other), &mut words);
+        words.join("; ")
+    }
+}
+
+/// Adds the differences of two values called `name`, of objects field by field.
+fn differences(name: &str, mine: &Value, theirs: &Value, words: &mut Vec<String>) {
+    match (mine, theirs) {
+        _ if mine == theirs => {}
+        (Value::Object(fields), Value::Object(others)) => {
+            for (field, value) in fields {
+                let name = if name.is_empty() {
+                    field.clone()
+                } else {
+                    format!("{name}.{field}")
+                };
+                differences(&name, value, others.get(field).unwrap_or(&Value::Null), words);
+            }
+        }
+        _ if name == "fingerprint" => words.push("the dataset has changed since".to_owned()),
+        _ => words.push(format!("{name} was {}, now {}", shown(mine), shown(theirs))),
     }
 }
 
 /// A setting as typed: 0.01, not its `f32` value in `f64` precision.
-fn shown(value: Option<&serde_json::Value>) -> String {
-    let number = value.and_then(serde_json::Value::as_f64);
-    match (value, number) {
-        (_, Some(number)) if f64::from(number as f32) == number => (number as f32).to_string(),
-        (Some(value), _) => value.to_string(),
-        (None, _) => "null".to_owned(),
+fn shown(value: &Value) -> String {
+    match value.as_f64() {
+        Some(number) if f64::from(number as f32) == number => (number as f32).to_string(),
+        _ => value.to_string(),
     }
 }
 
@@ -308,11 +323,15 @@ pub(crate) mod tests {
         let other = RunConfig {
             arch: "resnet34".to_owned(),
             seed: 8,
+            loss: Loss {
+                label_smoothing: 0.1,
+                ..Loss::default()
+            },
             ..config()
         };
         assert_eq!(
             config().differences(&other),
-            "arch was \"resnet18\", now \"resnet34\"; seed was 7, now 8"
+            "arch was \"resnet18\", now \"resnet34\"; loss.label_smoothing was 0, now 0.1; seed was 7, now 8"
         );
         assert_eq!(config().differences(&config()), "");
         let changed = RunConfig {

@@ -115,10 +115,12 @@ impl<'g> Builder<'g> {
         kind: ParameterKind,
         shape: impl Into<Shape>,
     ) -> Result<Value, Error> {
-        let value = self.graph.parameter(name, shape)?;
+        let shape = shape.into();
+        let value = self.graph.parameter(name, shape.clone())?;
         self.parameters.push(Parameter {
             name: name.to_owned(),
             value,
+            shape,
             group: self.group,
             kind,
         });

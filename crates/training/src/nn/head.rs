@@ -22,7 +22,15 @@ pub enum Head {
     /// # Source
     /// torchvision's `resnet.py`.
     Plain,
+    /// Global average pooling, then [`cosine`](super::cosine()) with the weight `fc`.
+    Cosine {
+        /// Factor of the cosines.
+        scale: f32,
+    },
 }
+
+/// Default scale of [`Head::Cosine`], that of Cao et al., NeurIPS 2019.
+const SCALE: f32 = 30.0;
 
 impl Default for Head {
     /// fastai's: 512 features; dropout 0.5 before the last layer and 0.25 before the first.
@@ -47,7 +55,7 @@ pub struct LastLayer {
 
 /// Unknown name of a head.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown head `{0}`: expected fastai or plain")]
+#[error("unknown head `{0}`: expected fastai, plain, cosine or cosine:SCALE with SCALE above 0")]
 pub struct UnknownHead(String);
 
 impl FromStr for Head {
@@ -57,17 +65,25 @@ impl FromStr for Head {
         match name {
             "fastai" => Ok(Self::default()),
             "plain" => Ok(Self::Plain),
-            _ => Err(UnknownHead(name.to_owned())),
+            "cosine" => Ok(Self::Cosine { scale: SCALE }),
+            _ => {
+                let scale = name.strip_prefix("cosine:").and_then(|scale| scale.parse().ok());
+                let scale = scale.filter(|scale: &f32| *scale > 0.0 && scale.is_finite());
+                let cosine = scale.map(|scale| Self::Cosine { scale });
+                cosine.ok_or_else(|| UnknownHead(name.to_owned()))
+            }
         }
     }
 }
 
 impl fmt::Display for Head {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Fastai { .. } => "fastai",
-            Self::Plain => "plain",
-        })
+        match self {
+            Self::Fastai { .. } => f.write_str("fastai"),
+            Self::Plain => f.write_str("plain"),
+            Self::Cosine { scale: SCALE } => f.write_str("cosine"),
+            Self::Cosine { scale } => write!(f, "cosine:{scale}"),
+        }
     }
 }
 
@@ -97,7 +113,14 @@ impl Head {
         b.group = LayerGroup::Head;
         match *self {
             Self::Fastai { hidden, dropout } => fastai(b, x, (hidden, dropout), classes),
-            Self::Plain => plain(b, x, classes),
+            Self::Plain => {
+                let features = pooled(b, x)?;
+                b.plain_linear("fc", features, classes)
+            }
+            Self::Cosine { scale } => {
+                let features = pooled(b, x)?;
+                b.cosine_linear("fc", features, classes, scale)
+            }
         }
     }
 }
@@ -132,10 +155,9 @@ fn fastai(
     b.linear("head.8", dropped, classes)
 }
 
-fn plain(b: &mut Builder<'_>, x: Value, classes: usize) -> Result<Value, Error> {
-    let features = b.layer("avgpool", |g| {
+fn pooled(b: &mut Builder<'_>, x: Value) -> Result<Value, Error> {
+    b.layer("avgpool", |g| {
         let mean = g.global_average_pool(x)?;
         g.flatten(mean)
-    })?;
-    b.plain_linear("fc", features, classes)
+    })
 }

@@ -1,6 +1,6 @@
 use super::{Builder, LayerGroup, ParameterKind};
-use crate::graph::op::Gemm;
-use crate::graph::{Error, Value};
+use crate::graph::op::{Gemm, Reduce};
+use crate::graph::{Error, Graph, Value};
 
 impl Builder<'_> {
     /// `x·Wᵀ + b`.
@@ -33,6 +33,20 @@ impl Builder<'_> {
         self.layer("class", |g| g.mul(x, scales))
     }
 
+    /// [`cosine`] of a weight with PyTorch's default initialization.
+    pub(super) fn cosine_linear(
+        &mut self,
+        name: &str,
+        x: Value,
+        outputs: usize,
+        scale: f32,
+    ) -> Result<Value, Error> {
+        let inputs = self.graph.shape(x)[1];
+        let kind = ParameterKind::Uniform { inputs };
+        let weight = self.parameter(name, "weight", kind, [outputs, inputs])?;
+        self.layer(name, |g| cosine(g, x, (weight, 0), scale))
+    }
+
     fn linear_of(
         &mut self,
         name: &str,
@@ -49,4 +63,47 @@ impl Builder<'_> {
         };
         self.layer(name, |g| g.gemm(x, weight, Some(bias), gemm))
     }
+}
+
+/// Added to squared lengths, so that vectors of zeros have a finite gradient.
+const EPSILON: f32 = 1e-12;
+
+/// `scale · cos(x, w)` for each row x and each output's weight vector w, which has no bias.
+///
+/// # Shapes
+/// `x: f32[N, in]`; weight `f32[out, in]` if its `axis` of outputs is 0, `f32[in, out]` if that is 1 `→ f32[N, out]`.
+///
+/// # Errors
+/// [`Error::Wiring`] if the shapes differ from these.
+///
+/// # Source
+/// `NormedLinear` of Cao et al., NeurIPS 2019: `F.normalize(x, dim=1).mm(F.normalize(weight, dim=0))`, and its scale.
+pub fn cosine(g: &mut Graph, x: Value, (weight, axis): (Value, usize), scale: f32) -> Result<Value, Error> {
+    let gemm = Gemm {
+        transpose_a: false,
+        transpose_b: axis == 0,
+    };
+    let product = g.gemm(x, weight, None, gemm)?;
+    let outputs = g.shape(weight)[axis];
+    let along_rows = length(g, x, 1)?;
+    let along_weights = length(g, weight, 1 - axis)?;
+    let along_weights = g.reshape(along_weights, [1, outputs].into())?;
+    let lengths = g.mul(along_rows, along_weights)?;
+    let cosines = g.div(product, lengths)?;
+    let scale = g.scalar(scale);
+    g.mul(cosines, scale)
+}
+
+/// The lengths of the vectors along an axis, which is kept.
+fn length(g: &mut Graph, x: Value, axis: usize) -> Result<Value, Error> {
+    let reduce = Reduce {
+        axes: vec![axis],
+        keep_axes: true,
+    };
+    // An imported network may have Mul and ReduceSum, but no ReduceSumSquare.
+    let squares = g.mul(x, x)?;
+    let total = g.reduce_sum(squares, reduce)?;
+    let epsilon = g.scalar(EPSILON);
+    let positive = g.add(total, epsilon)?;
+    g.sqrt(positive)
 }

@@ -25,6 +25,7 @@ pub use builder::{Builder, Mode};
 pub use dropout::Dropout;
 pub use head::{Head, LastLayer, UnknownHead};
 pub use import::OnnxModel;
+pub use linear::cosine;
 pub use loss::{add_offsets, loss};
 pub use norm::Statistic;
 pub(crate) use norm::staged_name;

@@ -1,4 +1,4 @@
-use crate::graph::Value;
+use crate::graph::{Shape, Value};
 
 /// Layer groups, each with its own learning rate (discriminative learning rates).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -63,8 +63,22 @@ pub struct Parameter {
     pub name: String,
     /// Value in the graph.
     pub value: Value,
+    /// Its shape.
+    pub shape: Shape,
     /// Layer group.
     pub group: LayerGroup,
     /// Kind.
     pub kind: ParameterKind,
+}
+
+impl Parameter {
+    /// Whether the parameter is a bias. Of parameters whose kind does not say so, those with one axis are.
+    #[must_use]
+    pub fn is_bias(&self) -> bool {
+        match self.kind {
+            ParameterKind::NormBias | ParameterKind::LinearBias => true,
+            ParameterKind::Uniform { .. } | ParameterKind::Other => self.shape.len() <= 1,
+            ParameterKind::ConvWeight | ParameterKind::NormWeight | ParameterKind::LinearWeight => false,
+        }
+    }
 }

@@ -24,6 +24,9 @@ pub struct Sgd {
 }
 
 impl Sgd {
+    /// Names of the momentum buffer.
+    pub const SLOTS: [&str; 1] = ["momentum_buffer"];
+
     /// Sets μ.
     #[must_use]
     pub fn momentum(self, momentum: f64) -> Self {
@@ -52,11 +55,7 @@ impl Optimizer for Sgd {
     }
 
     fn slots(&self) -> &'static [&'static str] {
-        if self.momentum == 0.0 {
-            &[]
-        } else {
-            &["momentum_buffer"]
-        }
+        if self.momentum == 0.0 { &[] } else { &Self::SLOTS }
     }
 
     fn hyperparameters(&self, _: u64, momentum: Option<f64>) -> Vec<(&'static str, f64)> {

@@ -149,6 +149,26 @@ impl Loss {
         })
     }
 
+    /// Cross-entropy of the output `logits: f32[N, K]` less the input `margins: f32[N, K]` with the input `targets: f32[N, K]`. Margins are 0 except at
+    /// the label of each row: with cosines of scale s as logits and margins s·C/n^¼ there, where n is the label's number of training images, this is
+    /// the label-distribution-aware margin loss.
+    ///
+    /// # Source
+    /// Cao et al., Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss, NeurIPS 2019.
+    #[must_use]
+    pub fn margin_cross_entropy(logits: &str, targets: &str, margins: &str) -> Self {
+        let [logits, targets, margins] = [logits, targets, margins].map(str::to_owned);
+        Self::named("margin cross-entropy", move |loss| {
+            let [logits, targets] = loss.pair(&logits, &targets)?;
+            let tensor_type = loss.program.graph.tensor_type(logits).clone();
+            let margins = loss.input(&margins, tensor_type)?;
+            loss.add(|g| {
+                let reduced = g.sub(logits, margins)?;
+                g.cross_entropy(reduced, targets)
+            })
+        })
+    }
+
     /// Mean binary cross-entropy of the output `logits` with the input `targets` of the same shape, each from 0 to 1.
     ///
     /// # Source

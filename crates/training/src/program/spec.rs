@@ -123,7 +123,7 @@ impl ModelSpec {
         at_least("width", (backbone.width, 1), "at least 1")?;
         match *head {
             Head::Fastai { hidden, .. } => at_least("hidden", (hidden, 1), "at least 1"),
-            Head::Plain => Ok(()),
+            Head::Plain | Head::Cosine { .. } => Ok(()),
         }
     }
 

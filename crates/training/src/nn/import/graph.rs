@@ -85,6 +85,7 @@ impl OnnxGraph {
             outputs,
             resized: &self.resized,
             head: None,
+            cosine: None,
         };
         let values = Importer::new(b, &self.model, target).run(inputs)?;
         Ok(outputs.iter().cloned().zip(values).collect())

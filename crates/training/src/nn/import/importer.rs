@@ -28,6 +28,8 @@ pub(super) struct Target<'w> {
     pub(super) resized: &'w [Resized],
     /// Initializers selected as the head.
     pub(super) head: Option<&'w BTreeSet<String>>,
+    /// Factor of the cosines that the last layer computes, if it does.
+    pub(super) cosine: Option<f32>,
 }
 
 /// Imports a model node by node.

@@ -21,6 +21,7 @@
 mod classifier_head;
 mod const_fold;
 mod convolution;
+mod cosine;
 mod elementwise;
 mod error;
 mod fold_budget;
@@ -53,6 +54,8 @@ pub struct OnnxModel {
     model: Model,
     classifier_head: ClassifierHead,
     head: Option<BTreeSet<String>>,
+    /// Factor of the cosines that the last layer computes, if it does.
+    cosine: Option<f32>,
 }
 
 impl OnnxModel {
@@ -85,6 +88,7 @@ impl OnnxModel {
             model,
             classifier_head,
             head,
+            cosine: None,
         })
     }
 
@@ -97,6 +101,14 @@ impl OnnxModel {
             head: Some(head),
             ..self
         })
+    }
+
+    /// The last layer computes [`cosine`](super::cosine()) of its inputs and weights, with this scale; `None` if it is not linear.
+    #[must_use]
+    pub fn with_cosine_head(self, scale: f32) -> Option<Self> {
+        self.classifier_head.linear()?;
+        let cosine = Some(scale);
+        Some(Self { cosine, ..self })
     }
 
     /// Height and width of the images, in pixels; `None` if they are dynamic in the file.
@@ -132,6 +144,7 @@ impl OnnxModel {
             outputs: std::slice::from_ref(&self.classifier_head.logits),
             resized: resized.as_slice(),
             head: self.head.as_ref(),
+            cosine: self.cosine,
         };
         let logits = Importer::new(b, &self.model, target).run(&[images])?[0];
         let found = b.graph.shape(logits);

@@ -2,7 +2,7 @@ use super::fold_budget::FoldBudget;
 use super::importer::{Importer, Item, Target};
 use super::layer_groups::NodeGroups;
 use super::node::node_error;
-use super::{Error, const_fold, operators, supported};
+use super::{Error, const_fold, cosine, operators, supported};
 use crate::graph::Value;
 use crate::graph::import::{Elements, ModelNode};
 use crate::nn::LayerGroup;
@@ -62,7 +62,10 @@ impl Importer<'_, '_> {
                 vec![Item::Constant(known)]
             }
             None => {
-                let results = operators::translate(self, node)?;
+                let results = match cosine::translate(self, node)? {
+                    Some(cosines) => vec![cosines],
+                    None => operators::translate(self, node)?,
+                };
                 if let Some(empty) = results.iter().find(|value| self.shape(**value).contains(&0)) {
                     let shape = self.shape(*empty);
                     return Err(node_error(
