@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         }
     };
     telemetry::start(arguments.verbose);
-    let exit = command::run(arguments.command).unwrap_or_else(|error| {
+    let exit = command::run(arguments.command, arguments.verbose > 0).unwrap_or_else(|error| {
         let exit = Exit::of(&error);
         let broken_pipe = error
             .downcast_ref::<io::Error>()

@@ -49,6 +49,14 @@ fn a_comparison_repeats_evaluates_and_resumes() {
         fs::metadata(file).unwrap().modified().unwrap()
     };
     let before = ["natural-5", "oversample-5"].map(changed);
+    // A line for the steps and one for each run, and none for their epochs.
+    let progress = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(progress.lines().count(), 3, "{progress}");
+    assert!(progress.contains("each arm trains for 4 steps"), "{progress}");
+    assert!(
+        progress.contains("oversample, seed 5: balanced accuracy"),
+        "{progress}"
+    );
 
     // A second repeat trains two more models, and none again.
     let output = compare(&server.address, &out, &["--repeats", "2", "--json"]);
@@ -140,12 +148,223 @@ fn a_comparison_repeats_evaluates_and_resumes() {
 }
 
 #[test]
+fn arms_are_flags_of_train_and_take_equally_many_steps() {
+    let images = ImageFolder::new(&[("birds", 10), ("flowers", 20)]);
+    let server = ServerProcess::start(images.root(), &[]);
+    let folder = tempfile::tempdir().unwrap();
+    let stages = folder.path().join("stages.toml");
+    fs::write(
+        &stages,
+        "[[stage]]\nbalance = \"natural\"\nepochs = 1\n[[stage]]\nname = \"last\"\nepochs = 1\n",
+    )
+    .unwrap();
+    let out = folder.path().join("comparison");
+    let arms = format!("natural,natural+prior,{}", text(&stages));
+    let own = "soft=--balance natural --label-smoothing 0.2 --epochs 2 --batch-size 4";
+    let arguments = [
+        "--epochs",
+        "2",
+        "--arms",
+        &arms,
+        "--arm",
+        own,
+        "--json",
+        "--verbose",
+    ];
+    let output = compare(&server.address, &out, &arguments);
+    assert!(output.status.success(), "{output:?}");
+    let shown = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        shown.contains("valid loss") && shown.contains("stage 2 of 2: last"),
+        "{shown}"
+    );
+
+    let comparison: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let arms = comparison["arms"].as_array().unwrap();
+    let names: Vec<&str> = arms.iter().map(|arm| arm["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["natural", "natural+prior", text(&stages), "soft"]);
+    assert_eq!(
+        arms[1]["flags"],
+        "--balance=natural; evaluated with --prior uniform"
+    );
+    assert_eq!(
+        comparison["too_few"],
+        serde_json::json!([["birds", 2], ["flowers", 4]])
+    );
+    // An epoch of the longest arm, the experiment's oversampled stage, has 4 steps of 8 images.
+    let runs = ["natural-5", "soft-5"].map(|run| out.join(run));
+    let stages = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path());
+    let stages: Vec<_> = stages.filter(|path| path.join("last").is_dir()).collect();
+    assert_eq!(stages.len(), 1, "{stages:?}");
+    for run in runs
+        .iter()
+        .cloned()
+        .chain(["stage-1", "last"].map(|stage| stages[0].join(stage)))
+    {
+        let config: Value = serde_json::from_slice(&fs::read(run.join("config.json")).unwrap()).unwrap();
+        assert_eq!(config["steps_per_epoch"], 4, "{}", run.display());
+    }
+
+    // The same model with another prior: not trained again, and evaluated as by `client evaluate`.
+    assert!(!out.join("natural+prior-5").exists());
+    let evaluate = "evaluate --json --threads 1 --prior uniform --server";
+    let evaluate = client(&self::arguments(evaluate, &[&server.address, text(&runs[0])]));
+    let evaluated: Value = serde_json::from_slice(&evaluate.stdout).unwrap();
+    assert_eq!(
+        evaluated["models"]["natural-5"]["confusion_matrix"],
+        arms[1]["all_repeats"]["confusion_matrix"]
+    );
+
+    // The arm's flags have changed.
+    let own = "soft=--balance natural --label-smoothing 0.3 --epochs 2 --batch-size 4";
+    let output = compare(&server.address, &out, &["--epochs", "2", "--arm", own]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(65), "{errors}");
+    assert!(errors.contains("\"label_smoothing\":0.3"), "{errors}");
+}
+
+#[test]
+fn cross_validation_evaluates_every_image_once() {
+    let images = ImageFolder::new(&[("birds", 10), ("flowers", 20)]);
+    let server = ServerProcess::start(images.root(), &[]);
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["--folds", "--arms", "natural,natural+prior", "--json"];
+    let output = compare(&server.address, folder.path(), &arguments);
+    assert!(output.status.success(), "{output:?}");
+    let comparison: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&comparison["images"], &comparison["folds"]),
+        (&30.into(), &5.into())
+    );
+    assert_eq!(comparison["rarest_images"], 10);
+    assert_eq!(comparison["arms"][0]["seeds"], serde_json::json!([5]));
+    let config: Value =
+        serde_json::from_slice(&fs::read(folder.path().join("natural-5-fold-3/config.json")).unwrap())
+            .unwrap();
+    let dataset = config["dataset"].as_str().unwrap();
+    assert!(dataset.ends_with("@3/5"), "{dataset}");
+    assert_eq!(config["class_shares"]["images"], serde_json::json!([8, 16]));
+}
+
+fn tune(server: &str, out: &Path, more: &[&str]) -> std::process::Output {
+    let usual = "tune --arch resnet18@4 --size 32 --batch-size 8 --epochs 1 --threads 1 --recipe flip --seed 5 --server";
+    let usual = arguments(usual, &[server, "--out", text(out), "--json"]);
+    client(&[&usual[..], more].concat())
+}
+
+#[test]
+fn tuning_leaves_the_run_of_the_best_arm_and_says_why() {
+    let classes = [
+        ("birds", 10),
+        ("flowers", 20),
+        ("test/birds", 3),
+        ("test/flowers", 2),
+    ];
+    let images = ImageFolder::new(&classes);
+    let server = ServerProcess::start(images.root(), &[]);
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("tuning");
+    let output = tune(&server.address, &out, &["--arms", "natural,natural+prior"]);
+    assert!(output.status.success(), "{output:?}");
+    let tuning: Value = serde_json::from_slice(&output.stdout).unwrap();
+    // Two validation birds say nothing: all images are evaluated, in five folds.
+    assert_eq!(
+        (&tuning["comparison"]["images"], &tuning["comparison"]["folds"]),
+        (&30.into(), &5.into())
+    );
+    let scores: Vec<f64> = tuning["candidates"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|candidate| candidate["score"]["mean"].as_f64().unwrap())
+        .collect();
+    let best = usize::from(scores[1] > scores[0]);
+    assert_eq!(tuning["chosen"], ["natural", "natural+prior"][best]);
+    assert_eq!(tuning["candidates"][best]["result"], "chosen");
+    let reason = tuning["reason"].as_str().unwrap();
+    assert!(
+        reason.contains("highest balanced accuracy") && reason.contains("with cross-validation with 5 folds"),
+        "{reason}"
+    );
+
+    // The final model was trained on the whole training split, in a folder like any other run's.
+    assert_eq!(tuning["run"], text(&out.join("natural-5")));
+    let config: Value =
+        serde_json::from_slice(&fs::read(out.join("natural-5/config.json")).unwrap()).unwrap();
+    assert_eq!(config["class_shares"]["images"], serde_json::json!([8, 16]));
+    assert!(out.join("natural-5/report.html").exists());
+    // The model beside it has the arm's prior built in.
+    let errors = |arguments: &[&str]| -> Value {
+        let usual = arguments_of_evaluate(&server.address);
+        let output = client(&[&usual[..], arguments].concat());
+        let evaluated: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let model = evaluated["models"]
+            .as_object()
+            .unwrap()
+            .values()
+            .next()
+            .unwrap()
+            .clone();
+        model["confusion_matrix"].clone()
+    };
+    let (run, model) = (out.join("natural-5"), out.join("model.onnx"));
+    let prior: &[&str] = if best == 1 { &["--prior", "uniform"] } else { &[] };
+    assert_eq!(
+        errors(&[
+            "--model",
+            text(&model),
+            "--dataset",
+            config["dataset"].as_str().unwrap()
+        ]),
+        errors(&[&[text(&run)], prior].concat())
+    );
+    let page = fs::read_to_string(out.join("tune.html")).unwrap();
+    for words in [
+        "What was tried",
+        "Held-out images",
+        "evaluated with --prior uniform",
+    ] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+
+    // Without a minute to spare the first training runs, and what needs no other.
+    let out = folder.path().join("short");
+    let arms = [
+        "--arms",
+        "natural,natural+prior,oversample",
+        "--folds",
+        "off",
+        "--minutes",
+        "0.0001",
+    ];
+    let output = tune(&server.address, &out, &arms);
+    assert!(output.status.success(), "{output:?}");
+    let tuning: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(tuning["candidates"][2]["result"], "not tried: the time was up");
+    assert_eq!(tuning["comparison"]["arms"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        tuning["comparison"]["too_few"],
+        serde_json::json!([["birds", 2], ["flowers", 4]])
+    );
+    assert!(!out.join("oversample-5").exists());
+}
+
+fn arguments_of_evaluate(server: &str) -> Vec<&str> {
+    arguments("evaluate --json --threads 1 --server", &[server])
+}
+
+#[test]
 fn options_that_a_comparison_sets_itself_are_refused() {
     for (arguments, message) in [
         (&["--balance", "natural"][..], "--arms"),
         (&["--arms", "natural"], "at least two"),
         (&["--arms", "natural,natural"], "at least two"),
         (&["--arms", "fair,natural"], "invalid arm `fair`"),
+        (
+            &["--arm", "x=--dataset y"],
+            "--dataset cannot be a flag of an arm",
+        ),
+        (&["--folds", "--split", "test"], "--folds and --split test"),
         (&["--save", "x"], "--save cannot be used with compare"),
         (&["--repeats", "0"], "a whole number from 1 to 1000"),
     ] {

@@ -94,7 +94,7 @@ fn stages(path: &Path, text: &str) -> Result<Vec<Stage>, Error> {
 }
 
 /// Whether the flag may be in a file.
-fn is_key(name: &str) -> bool {
+pub(crate) fn is_key(name: &str) -> bool {
     !CLI_ONLY.contains(&name) && !MACHINE_FLAGS.contains(&name)
 }
 

@@ -16,6 +16,7 @@ mod server;
 mod setup;
 mod show_batch;
 mod train;
+mod tune;
 
 use std::path::PathBuf;
 
@@ -43,6 +44,7 @@ pub use server::{Execution, Server};
 pub use setup::{Images, Network, TrainingSetup};
 pub use show_batch::ShowBatch;
 pub use train::Train;
+pub use tune::{Folds, Tune};
 
 use crate::learn::network::NetworkFile;
 
@@ -78,9 +80,14 @@ pub enum Command {
     /// Classify image files.
     #[command(allow_negative_numbers = true)]
     Predict(Predict),
-    /// Train with several balancing methods over several seeds, and compare them statistically on the same images.
+    /// Train several arms (ways to handle imbalance) over several seeds, and compare them statistically on the same images. --verbose shows
+    /// every epoch.
     #[command(allow_negative_numbers = true)]
     Compare(Box<Compare>),
+    /// Choose the best of several arms (ways to handle imbalance) on the validation images, within a number of minutes. --verbose shows every
+    /// epoch.
+    #[command(allow_negative_numbers = true)]
+    Tune(Box<Tune>),
     /// Export a trained model as an ONNX file for inference, and verify it against the original.
     #[command(allow_negative_numbers = true)]
     Export(Export),

@@ -6,7 +6,7 @@ use equibatch_training::schedule::LearningRates;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    args::{DisplayArgs, Train, TrainingSetup, experiment::Stage},
+    args::{DisplayArgs, Train, TrainingSetup},
     config::{apply_args, apply_setup_args},
     learn::{
         checkpoint,
@@ -70,22 +70,37 @@ impl RunPlan {
     ///
     /// If that checkpoint cannot be read.
     pub(crate) fn typed(train: &Train) -> Result<Self, checkpoint::Error> {
-        let (origin, mut config) = initial_config(&train.setup)?;
-        apply_args(train, &mut config);
-        Ok(Self::new(String::new(), origin, config, &[train]))
+        Self::overridden(train, &[])
     }
 
-    /// A stage of an experiment file, overridden by the command line.
-    pub(crate) fn of_stage(stage: &Stage, typed: &Train) -> Self {
-        let origin = InitSource::of(&typed.setup).or_else(|| InitSource::of(&stage.train.setup));
-        let mut config = default_config(&[&typed.setup, &stage.train.setup]);
-        apply_args(&stage.train, &mut config);
-        apply_args(typed, &mut config);
+    /// A single run by its arguments, each overridden by those after it. Missing settings are as in [`Self::typed`], of the first.
+    ///
+    /// # Errors
+    ///
+    /// If the checkpoint of --load cannot be read.
+    pub(crate) fn overridden(train: &Train, by: &[&Train]) -> Result<Self, checkpoint::Error> {
+        let by_precedence: Vec<&Train> = by.iter().rev().copied().chain([train]).collect();
+        let setups: Vec<&TrainingSetup> = by_precedence.iter().map(|train| &train.setup).collect();
+        let (origin, mut config) = initial_config(&setups)?;
+        by_precedence
+            .iter()
+            .rev()
+            .for_each(|train| apply_args(train, &mut config));
+        Ok(Self::new(String::new(), origin, config, &by_precedence))
+    }
+
+    /// A stage by its arguments, each overridden by those after it.
+    pub(crate) fn of_stage(name: &str, arguments: &[&Train]) -> Self {
+        let by_precedence: Vec<&Train> = arguments.iter().rev().copied().collect();
+        let setups: Vec<&TrainingSetup> = by_precedence.iter().map(|train| &train.setup).collect();
+        let origin = setups.iter().find_map(|setup| InitSource::of(setup));
+        let mut config = default_config(&setups);
+        arguments.iter().for_each(|train| apply_args(train, &mut config));
         Self::new(
-            stage.name.clone(),
+            name.to_owned(),
             origin.unwrap_or_default(),
             config,
-            &[typed, &stage.train],
+            &by_precedence,
         )
     }
 
@@ -113,15 +128,19 @@ impl RunPlan {
     }
 }
 
-/// The source of the initial state, and the configuration: that of the checkpoint of --load or the default, overridden by the arguments.
+/// The source of the initial state, and the configuration: that of the checkpoint of --load or the default, overridden by the arguments, which are in
+/// order of precedence.
 ///
 /// # Errors
 ///
 /// If the checkpoint of --load cannot be read.
-pub(crate) fn initial_config(setup: &TrainingSetup) -> Result<(InitSource, RunConfig), checkpoint::Error> {
-    let origin = InitSource::of(setup).unwrap_or_default();
+pub(crate) fn initial_config(
+    setups: &[&TrainingSetup],
+) -> Result<(InitSource, RunConfig), checkpoint::Error> {
+    let origin = setups.iter().find_map(|setup| InitSource::of(setup));
+    let origin = origin.unwrap_or_default();
     let mut config = match &origin {
-        InitSource::Weights(_) => default_config(&[setup]),
+        InitSource::Weights(_) => default_config(setups),
         InitSource::Checkpoint(path) => {
             let RunConfig {
                 epochs,
@@ -146,7 +165,10 @@ pub(crate) fn initial_config(setup: &TrainingSetup) -> Result<(InitSource, RunCo
             }
         }
     };
-    apply_setup_args(setup, &mut config);
+    setups
+        .iter()
+        .rev()
+        .for_each(|setup| apply_setup_args(setup, &mut config));
     Ok((origin, config))
 }
 

@@ -7,7 +7,9 @@ mod usage_error;
 
 pub use checks::{check_head, check_head_steps, check_loss_and_optimizer, check_precision, new_folder};
 pub use servers::servers;
-pub use settings::{apply_args, apply_setup_args, resume_conflicts, session_options, training_options};
+pub use settings::{
+    apply_args, apply_setup_args, conflicts, resume_conflicts, session_options, training_options,
+};
 pub use usage_error::UsageError;
 
 #[cfg(test)]

@@ -125,8 +125,13 @@ fn put<T: Clone>(value: &mut T, typed: Option<&T>) {
 /// Describes the arguments that differ from the settings of the run to resume; empty if none.
 #[must_use]
 pub fn resume_conflicts(args: &Train, config: &RunConfig) -> String {
+    conflicts(config, |typed| apply_args(args, typed))
+}
+
+/// Describes the settings of `config` that `apply` changes, as far as they affect the results; empty if none.
+pub fn conflicts(config: &RunConfig, apply: impl FnOnce(&mut RunConfig)) -> String {
     let mut typed = config.clone();
-    apply_args(args, &mut typed);
+    apply(&mut typed);
     // May change, since it does not affect the results.
     typed.policy.checkpoint_every = config.policy.checkpoint_every;
     config.differences(&typed)

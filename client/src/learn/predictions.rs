@@ -35,6 +35,23 @@ impl Predictions {
         self.logits.extend_from_slice(logits);
     }
 
+    /// Adds `offsets`, one per class, to all logits.
+    pub fn add_offsets(&mut self, offsets: &[f32]) {
+        let rows = self.logits.chunks_mut(offsets.len().max(1));
+        rows.for_each(|row| {
+            row.iter_mut()
+                .zip(offsets)
+                .for_each(|(logit, offset)| *logit += offset)
+        });
+    }
+
+    /// Appends the predictions of other images.
+    pub fn extend(&mut self, other: Self) {
+        self.samples.extend(other.samples);
+        self.labels.extend(other.labels);
+        self.logits.extend(other.logits);
+    }
+
     /// Rows of logits, in the order of the samples.
     pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f32]> {
         let classes = (self.logits.len() / self.labels.len().max(1)).max(1);
@@ -169,6 +186,19 @@ mod tests {
             .expect_err("damaged")
             .to_string();
         assert!(message.contains("delete it"), "{message}");
+    }
+
+    #[test]
+    fn offsets_are_added_to_each_row() {
+        let mut predictions = predictions(&[[1.0, 0.0], [2.0, 3.0]]);
+        predictions.add_offsets(&[-2.0, 0.5]);
+        assert_eq!(predictions.logits, [-1.0, 0.5, 0.0, 3.5]);
+        let other = predictions.clone();
+        predictions.extend(other);
+        assert_eq!(
+            (predictions.samples, predictions.logits.len()),
+            (vec![10, 11, 10, 11], 8)
+        );
     }
 
     #[test]

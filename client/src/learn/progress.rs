@@ -6,7 +6,7 @@ use std::{
 };
 
 use equibatch_cli::terminal;
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressDrawTarget};
 
 use super::{
     finder::SweepPoint,
@@ -22,6 +22,8 @@ pub enum Output {
     Stdout,
     /// Standard error, if standard output carries results.
     Stderr,
+    /// Nowhere.
+    Quiet,
 }
 
 impl Output {
@@ -30,7 +32,43 @@ impl Output {
         let _ = match self {
             Self::Stdout => writeln!(io::stdout().lock(), "{text}"),
             Self::Stderr => writeln!(io::stderr().lock(), "{text}"),
+            Self::Quiet => Ok(()),
         };
+    }
+}
+
+/// Progress of several runs: a bar on standard error, or a line per run if that is not a terminal.
+#[derive(Clone, Debug)]
+pub struct RunsProgress(ProgressBar);
+
+impl RunsProgress {
+    /// For `steps` steps of all runs.
+    #[must_use]
+    pub fn new(steps: u64) -> Self {
+        Self(terminal::bar(steps, ""))
+    }
+
+    /// The run called `name` begins.
+    pub fn begin(&self, name: &str) {
+        self.0.set_prefix(name.to_owned());
+    }
+
+    /// A run has ended, as `line` says, or had ended before; `skipped` steps were not taken now.
+    pub fn end(&self, line: &str, skipped: u64) {
+        self.0.inc(skipped);
+        if self.0.is_hidden() {
+            Output::Stderr.print_line(line);
+        }
+    }
+
+    /// Removes the bar.
+    pub fn finish(&self) {
+        self.0.finish_and_clear();
+    }
+
+    fn step(&self, step: &StepEvent) {
+        self.0.inc(1);
+        self.0.set_message(format!("loss {:.4}", step.smoothed_loss));
     }
 }
 
@@ -41,6 +79,8 @@ pub struct ProgressReporter {
     header_shown: bool,
     columns: Vec<Metric>,
     output: Output,
+    /// Shown instead of the bar.
+    runs: Option<RunsProgress>,
     /// Moving averages over recent steps.
     images_per_second: Average,
     wait_share: Average,
@@ -61,6 +101,7 @@ impl ProgressReporter {
             header_shown: false,
             columns,
             output: Output::Stdout,
+            runs: None,
             images_per_second: Average::default(),
             wait_share: Average::default(),
             waited: Duration::ZERO,
@@ -78,6 +119,15 @@ impl ProgressReporter {
     #[must_use]
     pub fn with_output(self, output: Output) -> Self {
         Self { output, ..self }
+    }
+
+    /// Shows steps in the progress of all runs, if given, instead of a bar.
+    #[must_use]
+    pub fn within(self, runs: Option<RunsProgress>) -> Self {
+        if runs.is_some() {
+            self.bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        Self { runs, ..self }
     }
 
     fn line(&self, text: &str) {
@@ -99,6 +149,9 @@ impl Observer for ProgressReporter {
     }
 
     fn step(&mut self, step: &StepEvent) {
+        if let Some(runs) = &self.runs {
+            runs.step(step);
+        }
         let seconds = step.took.as_secs_f64();
         self.images_per_second.add(step.images as f64, seconds);
         self.wait_share.add(step.waited.as_secs_f64(), seconds);

@@ -48,7 +48,7 @@ impl ToStatus for pipeline::Error {
             },
             Self::DatasetNotNamed { .. } => Code::InvalidArgument,
             Self::UnknownDataset { .. } | Self::EmptySplit { .. } => Code::NotFound,
-            Self::Fingerprint { .. } => Code::FailedPrecondition,
+            Self::Fingerprint { .. } | Self::NoFold { .. } => Code::FailedPrecondition,
             Self::TooManyStreams { .. } | Self::NoMemory { .. } => Code::ResourceExhausted,
             Self::SharedMemory { .. } => Code::Unimplemented,
             Self::NoReadableImage { .. } | Self::TooManyBroken { .. } => Code::DataLoss,

@@ -26,17 +26,22 @@ use crate::{
 const FILE: &str = "experiment.json";
 
 /// Whether `path` is the folder of an experiment.
-pub(super) fn is_at(path: &Path) -> bool {
+pub(in crate::command) fn is_at(path: &Path) -> bool {
     path.join(FILE).exists()
 }
 
-/// Trains all stages in a new folder, which is removed again if the first stage fails before its first step.
-pub(super) fn start(trainer: &Trainer, args: &Train, plans: &[RunPlan]) -> Result<Exit> {
+/// The folder of the results of `args`: --out, or a new one below runs/.
+pub(super) fn folder(args: &Train) -> PathBuf {
     let stem = args.experiment.as_deref().and_then(Path::file_stem);
     let default_folder = || new_folder(&stem.unwrap_or_default().to_string_lossy());
-    let folder = args.out.clone().unwrap_or_else(default_folder);
-    if is_at(&folder) {
-        return Err(run::Error::Occupied { path: folder }.into());
+    args.out.clone().unwrap_or_else(default_folder)
+}
+
+/// Trains all stages in the new folder `folder`, which is removed again if the first stage fails before its first step.
+pub(in crate::command) fn start(trainer: &Trainer, folder: &Path, plans: &[RunPlan]) -> Result<Exit> {
+    if is_at(folder) {
+        let path = folder.to_path_buf();
+        return Err(run::Error::Occupied { path }.into());
     }
     for plan in plans {
         RunFolder::check_free(&folder.join(&plan.name))?;
@@ -44,9 +49,9 @@ pub(super) fn start(trainer: &Trainer, args: &Train, plans: &[RunPlan]) -> Resul
     let file = folder.join(FILE);
     let text = serde_json::to_string_pretty(plans).expect("plans are serialisable");
     let failed = cannot_write(&file);
-    let created = files::create_folder(&folder).map_err(&failed)?;
+    let created = files::create_folder(folder).map_err(&failed)?;
     files::create(&file, format!("{text}\n").as_bytes()).map_err(&failed)?;
-    let trained = stages(trainer, &folder, plans, None);
+    let trained = stages(trainer, folder, plans, None);
     let has_begun = || {
         let mut plans = plans.iter();
         plans.any(|plan| folder.join(&plan.name).join(CHECKPOINT).exists())
@@ -60,12 +65,7 @@ pub(super) fn start(trainer: &Trainer, args: &Train, plans: &[RunPlan]) -> Resul
 
 /// Trains the remaining stages.
 pub(super) fn resume(trainer: &Trainer, args: &Train, folder: &Path) -> Result<Exit> {
-    let no_run = |reason: String| run::Error::NoRun {
-        path: folder.to_path_buf(),
-        reason: format!("{FILE}: {reason}"),
-    };
-    let text = std::fs::read(folder.join(FILE)).map_err(|error| no_run(error.to_string()))?;
-    let plans: Vec<RunPlan> = serde_json::from_slice(&text).map_err(|error| no_run(error.to_string()))?;
+    let plans = plans(folder)?;
     for plan in &plans {
         let differences = resume_conflicts(args, &plan.config);
         if !differences.is_empty() {
@@ -76,8 +76,23 @@ pub(super) fn resume(trainer: &Trainer, args: &Train, folder: &Path) -> Result<E
     stages(trainer, folder, &plans, args.keep.checkpoint_every)
 }
 
-/// `typed` is the value of --checkpoint-every on this command line.
-fn stages(trainer: &Trainer, folder: &Path, plans: &[RunPlan], typed: Option<NonZeroU64>) -> Result<Exit> {
+/// The plans of the stages of the experiment in `folder`.
+pub(in crate::command) fn plans(folder: &Path) -> Result<Vec<RunPlan>, run::Error> {
+    let no_run = |reason: String| run::Error::NoRun {
+        path: folder.to_path_buf(),
+        reason: format!("{FILE}: {reason}"),
+    };
+    let text = std::fs::read(folder.join(FILE)).map_err(|error| no_run(error.to_string()))?;
+    serde_json::from_slice(&text).map_err(|error| no_run(error.to_string()))
+}
+
+/// Trains the stages of `plans` that are not finished in `folder`. `typed` is the value of --checkpoint-every on this command line.
+pub(in crate::command) fn stages(
+    trainer: &Trainer,
+    folder: &Path,
+    plans: &[RunPlan],
+    typed: Option<NonZeroU64>,
+) -> Result<Exit> {
     let mut before: Option<PathBuf> = None;
     for (number, plan) in (1..).zip(plans) {
         let (path, total) = (folder.join(&plan.name), plans.len());

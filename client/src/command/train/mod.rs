@@ -1,6 +1,6 @@
 //! `client train`: one run, or the stages of an experiment.
 
-mod experiment;
+pub(super) mod experiment;
 mod messages;
 mod single_run;
 
@@ -8,14 +8,13 @@ use std::path::Path;
 
 use anyhow::Result;
 
-pub(super) use self::single_run::Trainer;
-use super::{Exit, plan::RunPlan, prepare::TrainContext, signals};
+pub(super) use self::single_run::{RunSettings, Trainer};
+use super::{Exit, plan::RunPlan};
 use crate::{
     args::{Train, experiment as file},
-    config::{self, UsageError, check_head, check_loss_and_optimizer, check_precision, training_options},
+    config::{UsageError, check_head, check_loss_and_optimizer, check_precision},
     learn::progress::Output,
 };
-use equibatch_training::runtime::Runtime;
 
 /// Trains a new run or experiment, or resumes one.
 pub(super) fn run(args: &Train) -> Result<Exit> {
@@ -27,7 +26,7 @@ pub(super) fn run(args: &Train) -> Result<Exit> {
     };
     let mut plans: Vec<RunPlan> = stages
         .iter()
-        .map(|stage| RunPlan::of_stage(stage, args))
+        .map(|stage| RunPlan::of_stage(&stage.name, &[&stage.train, args]))
         .collect();
     if let Some(wanted) = &args.stage {
         plans = vec![chosen(plans, wanted)?];
@@ -44,26 +43,14 @@ pub(super) fn run(args: &Train) -> Result<Exit> {
         check_head(&plan.config)?;
         check_loss_and_optimizer(&plan.config)?;
     }
-    // Loaded first, so that a missing library is reported before anything is downloaded.
-    let context = TrainContext {
-        runtime: Runtime::load_for(args.execution.device)?,
-        options: training_options(&args.execution, args.operators),
-        servers: config::servers(&args.server)?,
-        hub: args.setup.network.hub(),
-    };
-    let trainer = Trainer {
-        context,
-        stop: signals::stop()?,
-        prefetch: args.prefetch.get(),
-        output: Output::Stdout,
-    };
+    let trainer = Trainer::new(args, Output::Stdout)?;
     match (&args.resume, plans.as_slice()) {
         (Some(path), _) if experiment::is_at(path) => experiment::resume(&trainer, args, path),
         (Some(path), _) => trainer.resume(args, path),
         (None, [plan]) if args.stage.is_some() || args.experiment.is_none() => {
             trainer.start(plan, args.out.as_deref(), None)
         }
-        (None, plans) => experiment::start(&trainer, args, plans),
+        (None, plans) => experiment::start(&trainer, &experiment::folder(args), plans),
     }
 }
 

@@ -17,16 +17,16 @@ use crate::{
         Exit, find_lr,
         plan::RunPlan,
         prepare::{Prepared, TrainContext, prepare},
-        report,
+        report, signals,
     },
-    config::{UsageError, check_precision, new_folder, resume_conflicts},
+    config::{self, UsageError, check_precision, new_folder, resume_conflicts, training_options},
     learn::{
         checkpoint::{Checkpoint, ResumeState},
         fit::{Fit, FitOutcome},
         learner::Learner,
         membership::Membership,
         metrics::Metric,
-        progress::{Output, ProgressReporter},
+        progress::{Output, ProgressReporter, RunsProgress},
         report::table::percent,
         run::{self, RunConfig, RunFolder},
         run_log::{ClassSampling, Session, StepLog},
@@ -35,7 +35,7 @@ use crate::{
     },
 };
 use equibatch_stream::{DatasetDescription, Split, StreamDescription};
-use equibatch_training::schedule::LearningRates;
+use equibatch_training::{runtime::Runtime, schedule::LearningRates};
 
 /// Trains runs.
 pub(in crate::command) struct Trainer {
@@ -46,18 +46,20 @@ pub(in crate::command) struct Trainer {
     pub(in crate::command) prefetch: usize,
     /// Where messages are printed.
     pub(in crate::command) output: Output,
+    /// Progress of all runs, shown instead of that of each.
+    pub(in crate::command) runs: Option<RunsProgress>,
 }
 
 /// Settings of a run that do not affect its results.
-pub(super) struct RunSettings<'a> {
+pub(in crate::command) struct RunSettings<'a> {
     /// Folder to name for --resume if interrupted: that of the run or its experiment.
-    pub(super) whole: &'a Path,
+    pub(in crate::command) whole: &'a Path,
     /// Path of a copy of the final checkpoint.
-    pub(super) save: Option<&'a Path>,
+    pub(in crate::command) save: Option<&'a Path>,
     /// Displayed metrics.
-    pub(super) shown: &'a DisplayArgs,
+    pub(in crate::command) shown: &'a DisplayArgs,
     /// Interval of checkpoints in steps, in addition to the end of each epoch.
-    pub(super) checkpoint_every: Option<NonZeroU64>,
+    pub(in crate::command) checkpoint_every: Option<NonZeroU64>,
 }
 
 /// A run before its first step, before anything is written.
@@ -69,6 +71,24 @@ struct NewRun {
 }
 
 impl Trainer {
+    /// Loads the runtime and connects to the servers. Messages are printed to `output`.
+    pub(in crate::command) fn new(args: &Train, output: Output) -> Result<Self> {
+        // Loaded first, so that a missing library is reported before anything is downloaded.
+        let context = TrainContext {
+            runtime: Runtime::load_for(args.execution.device)?,
+            options: training_options(&args.execution, args.operators),
+            servers: config::servers(&args.server)?,
+            hub: args.setup.network.hub(),
+        };
+        Ok(Self {
+            context,
+            stop: signals::stop()?,
+            prefetch: args.prefetch.get(),
+            output,
+            runs: None,
+        })
+    }
+
     /// Trains a new run in `folder`, or in a new folder below runs/, which is removed again if training fails before its first step.
     pub(in crate::command) fn start(
         &self,
@@ -164,7 +184,7 @@ impl Trainer {
     }
 
     /// Resumes the run at `path`.
-    pub(super) fn continue_run(&self, path: &Path, settings: &RunSettings<'_>) -> Result<Exit> {
+    pub(in crate::command) fn continue_run(&self, path: &Path, settings: &RunSettings<'_>) -> Result<Exit> {
         let (run, config) = RunFolder::open(path)?;
         check_precision(config.precision, self.context.options.device)?;
         let checkpoint: Checkpoint = run.load_checkpoint(&config)?;
@@ -207,7 +227,8 @@ impl Trainer {
         let columns = columns(settings.shown, &progress.config)?;
         let keeps_features = progress.config.head_steps.is_some();
         let bar = ProgressReporter::new(progress.config.training_steps(), progress.steps, columns)
-            .with_output(self.output);
+            .with_output(self.output)
+            .within(self.runs.clone());
         let curves = match settings.shown.no_tensorboard {
             true => None,
             false => Some(TensorBoard::create(run.path(), progress.steps + 1)?),

@@ -1,87 +1,172 @@
+use std::str::FromStr;
+
 use equibatch_stream::Balance;
-use std::{fmt, str::FromStr};
 
-use crate::learn::class_weights::ClassWeights;
+use crate::learn::prior::Prior;
 
-/// An arm of a comparison: a way to handle class imbalance.
+/// An arm of a comparison: flags of `client train` that are added to those of the comparison.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Arm {
-    /// Class balance of the stream.
-    pub balance: Balance,
-    /// Class weights of the loss.
-    pub class_weights: ClassWeights,
-    /// τ of the logit-adjusted loss; 0: not adjusted.
-    pub logit_adjust: f32,
+    /// Its name.
+    pub name: String,
+    /// Name of its training: arms that differ only in how their models are evaluated share it, and their runs.
+    pub training: String,
+    /// Flags of `client train`.
+    pub flags: Vec<String>,
+    /// Class frequencies that its models are adjusted to before they are evaluated.
+    pub prior: Option<Prior>,
 }
 
-/// Name of the arm that weights the loss instead of balancing the stream.
-const WEIGHTED: &str = "weighted";
-/// Name of the arm whose loss is logit-adjusted with τ = 1.
-const ADJUSTED: &str = "adjusted";
+/// Arms by name, with their flags. `NAME:X` puts X in place of what is in braces.
+const ARMS: [(&str, &str); 4] = [
+    ("weighted", "--balance natural --class-weights {inverse}"),
+    ("adjusted", "--balance natural --logit-adjust {1}"),
+    ("deferred", "--balance natural>oversample@{0.8}"),
+    ("crt", "--experiment crt"),
+];
+/// What `+NAME` adds to the flags of an arm.
+const ADDED: [(&str, &str); 2] = [
+    ("frozen", "--freeze=all"),
+    ("fine-tuned", "--unfreeze --freeze-norms --max-lr ..1e-3"),
+];
+/// `+prior`: models are evaluated as if all classes were equally frequent, as by `client evaluate --prior uniform`.
+const PRIOR: &str = "prior";
+/// Extension of an experiment file, which is an arm, too.
+const FILE: &str = ".toml";
 
-impl fmt::Display for Arm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.logit_adjust == 1.0 {
-            return f.write_str(ADJUSTED);
-        } else if self.logit_adjust != 0.0 {
-            return write!(f, "{ADJUSTED}:{}", self.logit_adjust);
-        }
-        match self.class_weights {
-            ClassWeights::None => self.balance.fmt(f),
-            ClassWeights::Inverse => f.write_str(WEIGHTED),
-            weights @ (ClassWeights::Effective(_) | ClassWeights::Power(_)) => {
-                write!(f, "{WEIGHTED}:{weights}")
+/// Invalid arm.
+#[derive(Debug, thiserror::Error)]
+#[error("invalid arm `{arm}`: {reason}")]
+pub struct ParseArmError {
+    arm: String,
+    reason: String,
+}
+
+impl Arm {
+    /// The arm called `text`: `NAME[:X][+ADDED...]`, where NAME is one of `own` (names and flags), a built-in one, a class balance, or the path of an
+    /// experiment file.
+    ///
+    /// # Errors
+    ///
+    /// [`ParseArmError`] if there is no such arm.
+    pub fn named(text: &str, own: &[OwnArm]) -> Result<Self, ParseArmError> {
+        let fail = |reason: String| ParseArmError {
+            arm: text.to_owned(),
+            reason,
+        };
+        let mut parts = text.split('+');
+        let name = parts.next().unwrap_or_default();
+        let mut arm = Self {
+            name: text.to_owned(),
+            training: name.to_owned(),
+            flags: flags_of(name, own).ok_or_else(|| fail(expected(own)))?,
+            prior: None,
+        };
+        for part in parts {
+            if part == PRIOR {
+                arm.prior = Some(Prior::Uniform);
+                continue;
             }
+            let added = ADDED.iter().find(|(name, _)| *name == part);
+            let (_, flags) = added.ok_or_else(|| {
+                let known: Vec<&str> = ADDED.iter().map(|(name, _)| *name).chain([PRIOR]).collect();
+                fail(format!(
+                    "`+{part}` is unknown; expected one of +{}",
+                    known.join(", +")
+                ))
+            })?;
+            arm.training += &format!("+{part}");
+            arm.flags.extend(flags.split(' ').map(str::to_owned));
+        }
+        Ok(arm)
+    }
+
+    /// Its flags as typed, and how its models are adjusted.
+    #[must_use]
+    pub fn described(&self) -> String {
+        let flags = shlex::try_join(self.flags.iter().map(String::as_str));
+        let flags = flags.unwrap_or_else(|_| self.flags.join(" "));
+        match &self.prior {
+            None => flags,
+            Some(prior) => format!("{flags}; evaluated with --prior {prior}"),
         }
     }
 }
 
-/// Invalid arm.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "invalid arm `{0}`: expected natural, oversample, undersample, power:X with X from 0 to 1, effective:BETA, weighted, \
-     weighted:effective:BETA, adjusted or adjusted:TAU with TAU above 0 and at most 10"
-)]
-pub struct ParseArmError(String);
-
-impl FromStr for Arm {
-    type Err = ParseArmError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || ParseArmError(text.to_owned());
-        if let Some(tau) = text.strip_prefix(ADJUSTED) {
-            let tau = match tau.strip_prefix(':') {
-                None if tau.is_empty() => 1.0,
-                None => return Err(error()),
-                Some(tau) => tau.parse().map_err(|_| error())?,
-            };
-            return (tau > 0.0 && tau <= 10.0)
-                .then_some(Self {
-                    balance: Balance::Natural,
-                    class_weights: ClassWeights::None,
-                    logit_adjust: tau,
-                })
-                .ok_or_else(error);
+/// The flags of the arm `name`, without what is added to it.
+fn flags_of(name: &str, own: &[OwnArm]) -> Option<Vec<String>> {
+    if let Some(arm) = own.iter().find(|arm| arm.name == name) {
+        return Some(arm.flags.clone());
+    }
+    if name.ends_with(FILE) {
+        return Some(vec![format!("--experiment={name}")]);
+    }
+    let (base, parameter) = name
+        .split_once(':')
+        .map_or((name, None), |(base, x)| (base, Some(x)));
+    let Some((_, flags)) = ARMS.iter().find(|(known, _)| *known == base) else {
+        let is_balance = name.parse::<Balance>().is_ok();
+        return is_balance.then(|| vec![format!("--balance={name}")]);
+    };
+    let flags = match (flags.split_once('{'), parameter) {
+        (None, None) => (*flags).to_owned(),
+        (Some((before, rest)), parameter) => {
+            let (default, after) = rest.split_once('}')?;
+            let parameter = parameter.unwrap_or(default);
+            if parameter.is_empty() {
+                return None;
+            }
+            format!("{before}{parameter}{after}")
         }
-        let Some(weights) = text.strip_prefix(WEIGHTED) else {
-            return Ok(Self {
-                balance: text.parse().map_err(|_| error())?,
-                class_weights: ClassWeights::None,
-                logit_adjust: 0.0,
-            });
-        };
-        let class_weights = match weights.strip_prefix(':') {
-            None if weights.is_empty() => ClassWeights::Inverse,
-            None => return Err(error()),
-            Some(weights) => weights.parse().map_err(|_| error())?,
-        };
-        if class_weights == ClassWeights::None {
-            return Err(error());
+        (None, Some(_)) => return None,
+    };
+    Some(flags.split(' ').map(str::to_owned).collect())
+}
+
+fn expected(own: &[OwnArm]) -> String {
+    let own: String = own.iter().map(|arm| format!("{}, ", arm.name)).collect();
+    let named = ARMS.map(|(name, flags)| match flags.contains('{') {
+        true => format!("{name}[:X]"),
+        false => name.to_owned(),
+    });
+    format!(
+        "expected {own}a class balance (natural, oversample, undersample, power:X or effective:BETA), {}, or the path of an experiment file \
+         (FILE{FILE}); or define it with --arm NAME=FLAGS",
+        named.join(", ")
+    )
+}
+
+/// The name of an arm or training as part of a file name.
+#[must_use]
+pub fn file_name(name: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || ['.', '_', '+', '-'].contains(&c);
+    name.replace(|c: char| !is_plain(c), "-")
+}
+
+/// An arm defined by the user: `NAME=FLAGS`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnArm {
+    /// Its name.
+    pub name: String,
+    /// Flags of `client train`.
+    pub flags: Vec<String>,
+}
+
+impl FromStr for OwnArm {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, flags) = text.split_once('=').unwrap_or(("", text));
+        if name.is_empty() || name.starts_with('-') || name.contains([',', '+', '/', '\\']) {
+            return Err(
+                "expected NAME=FLAGS, such as focal='--balance natural --focal 2', with a NAME without comma, plus sign and path separator"
+                    .to_owned(),
+            );
         }
+        let flags = shlex::split(flags).ok_or_else(|| "a quotation mark is not closed".to_owned())?;
         Ok(Self {
-            balance: Balance::Natural,
-            class_weights,
-            logit_adjust: 0.0,
+            name: name.to_owned(),
+            flags,
         })
     }
 }
@@ -90,33 +175,68 @@ impl FromStr for Arm {
 mod tests {
     use super::*;
 
+    fn arm(text: &str) -> Arm {
+        Arm::named(text, &[]).expect("an arm")
+    }
+
     #[test]
-    fn arms_round_trip_through_text() {
-        for text in [
-            "natural",
-            "oversample",
-            "power:0.5",
-            "weighted",
-            "weighted:effective:0.99",
-            "adjusted",
-            "adjusted:0.5",
+    fn an_arm_is_flags_of_train() {
+        for (text, flags) in [
+            ("natural", "--balance=natural"),
+            ("power:0.5", "--balance=power:0.5"),
+            ("weighted", "--balance natural --class-weights inverse"),
+            (
+                "weighted:effective:0.99",
+                "--balance natural --class-weights effective:0.99",
+            ),
+            (
+                "adjusted:0.5+frozen",
+                "--balance natural --logit-adjust 0.5 --freeze=all",
+            ),
+            ("deferred:0.5", "--balance natural>oversample@0.5"),
+            ("crt", "--experiment crt"),
+            ("stages/two.toml", "--experiment=stages/two.toml"),
         ] {
-            let arm: Arm = text.parse().expect("an arm");
-            assert_eq!(arm.to_string(), text);
+            let arm = arm(text);
+            assert_eq!((arm.flags.join(" ").as_str(), &*arm.name), (flags, text));
         }
-        let weighted: Arm = "weighted".parse().expect("an arm");
+    }
+
+    #[test]
+    fn an_arm_with_another_prior_shares_the_training() {
+        let (natural, adjusted) = (arm("natural+frozen"), arm("natural+frozen+prior"));
+        assert_eq!(natural.training, adjusted.training);
+        assert_eq!((natural.prior, adjusted.prior), (None, Some(Prior::Uniform)));
+        assert_eq!(natural.flags, adjusted.flags);
+    }
+
+    #[test]
+    fn an_arm_of_the_user_is_known_by_its_name() {
+        let own: OwnArm = "soft=--label-smoothing 0.1 --recipe 'light rotate(15)'"
+            .parse()
+            .expect("an arm");
         assert_eq!(
-            (&weighted.balance, weighted.class_weights),
-            (&Balance::Natural, ClassWeights::Inverse)
+            own.flags,
+            ["--label-smoothing", "0.1", "--recipe", "light rotate(15)"]
         );
-        assert_eq!("weighted:inverse".parse::<Arm>().expect("an arm"), weighted);
+        let arm = Arm::named("soft+prior", &[own]).expect("known");
+        assert_eq!(arm.training, "soft");
+        assert_eq!(
+            arm.described(),
+            "--label-smoothing 0.1 --recipe 'light rotate(15)'; evaluated with --prior uniform"
+        );
+        for text in ["", "=--focal 2", "--focal=2", "a,b=--focal 2", "a+b=", "x='"] {
+            assert!(text.parse::<OwnArm>().is_err(), "{text}");
+        }
     }
 
     #[test]
     fn an_invalid_arm_is_refused_with_the_accepted_values() {
-        for text in ["fair", "weighted:", "weighted:none", "weightedly", ""] {
-            let message = text.parse::<Arm>().expect_err("no arm").to_string();
+        for text in ["fair", "weighted:", "weightedly", "", "fair+prior", "crt:2"] {
+            let message = Arm::named(text, &[]).expect_err("no arm").to_string();
             assert!(message.contains("natural, oversample"), "{message}");
         }
+        let message = Arm::named("natural+warm", &[]).expect_err("no arm").to_string();
+        assert!(message.contains("+frozen, +fine-tuned, +prior"), "{message}");
     }
 }

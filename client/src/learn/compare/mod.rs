@@ -5,6 +5,7 @@
 //! - [`Arm`]: a way of training; [`Comparison`]: the results of all.
 //! - [`Holdout`]: predictions for images that no training has used.
 //! - [`MeanStd`]: a metric over repeats; [`McNemar`]: a paired test of two models.
+//! - [`Tuning`]: the choice of an arm.
 //! - [`table`], [`page`]: output as text and HTML.
 
 mod arm;
@@ -13,29 +14,31 @@ mod mcnemar;
 mod mean_std;
 pub mod page;
 pub mod table;
+mod tuning;
 
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-pub use arm::{Arm, ParseArmError};
+pub use arm::{Arm, OwnArm, ParseArmError, file_name};
 pub use holdout::{ArmPredictions, Holdout, HoldoutImage, TopPrediction};
 pub use mcnemar::McNemar;
 pub use mean_std::MeanStd;
+pub use tuning::{Candidate, Tuning, ranked, score};
 
 use super::{
-    metrics::{MetricAccumulator, Metrics, RarestClasses},
+    metrics::{MIN_FOR_PERCENT, MetricAccumulator, Metrics, RarestClasses},
     predictions::Predictions,
 };
 
-/// One training of an arm, and its model's predictions.
+/// One training of an arm, and its model's predictions; with cross-validation, one training per fold.
 #[derive(Clone, Debug)]
 pub struct Repeat {
     /// Training seed.
     pub seed: u64,
-    /// Folder of the run.
+    /// Folder of the run, or of the first fold's.
     pub run: PathBuf,
-    /// Predictions of its model.
+    /// Predictions of its model; with cross-validation, those of each fold's model for the images of that fold.
     pub predictions: Predictions,
 }
 
@@ -57,6 +60,10 @@ pub struct Comparison {
     pub rarest_images: u64,
     /// Number of evaluated images.
     pub images: u64,
+    /// Number of folds of the cross-validation; 1: evaluated on a split.
+    pub folds: u32,
+    /// Classes with too few evaluated images to tell arms apart, and the number of their images.
+    pub too_few: Vec<(String, u64)>,
     /// In the order given.
     pub arms: Vec<ArmResult>,
     /// Tests of the first arm against each other arm.
@@ -73,6 +80,8 @@ pub struct Comparison {
 pub struct ArmResult {
     /// Its name.
     pub name: String,
+    /// Its flags, as [`Arm::described`].
+    pub flags: String,
     /// Seeds of its repeats.
     pub seeds: Vec<u64>,
     /// Folders of its repeats.
@@ -97,6 +106,8 @@ pub struct ArmTest {
     pub first: String,
     /// The other one.
     pub second: String,
+    /// Balanced accuracy of the second arm less that of the first, per seed.
+    pub gain: MeanStd,
     /// Per seed, on all images.
     pub repeats: Vec<McNemar>,
     /// Ensembles of all repeats, by mean probability, on all images. Repeats share their images, so their p-values cannot be combined; this
@@ -142,17 +153,24 @@ impl Comparison {
         let labels = expected.map_or_else(Vec::new, |(_, labels)| labels);
         let is_rarest = |label: &&u32| rarest.labels.contains(&(**label as usize));
         let rarest_images = labels.iter().filter(is_rarest).count();
+        let of_class = |class: usize| labels.iter().filter(|label| **label as usize == class).count() as u64;
+        let counts = classes
+            .iter()
+            .enumerate()
+            .map(|(class, name)| (name.clone(), of_class(class)));
         let tests = match arms {
             [] => vec![],
             [first, others @ ..] => others
                 .iter()
-                .map(|other| ArmTest::new(first, other, rarest))
+                .map(|other| ArmTest::new((first, other), classes, rarest))
                 .collect(),
         };
         Ok(Self {
             rarest: rarest.names.clone(),
             rarest_images: rarest_images as u64,
             images: labels.len() as u64,
+            folds: 1,
+            too_few: counts.filter(|(_, images)| *images < MIN_FOR_PERCENT).collect(),
             arms: arms
                 .iter()
                 .map(|arm| ArmResult::new(arm, classes, rarest))
@@ -178,7 +196,8 @@ impl ArmResult {
             .collect();
         let mean_std = |of: &dyn Fn(&Metrics) -> Option<f64>| MeanStd::of(metrics.iter().map(of));
         Self {
-            name: trained.arm.to_string(),
+            name: trained.arm.name.clone(),
+            flags: trained.arm.described(),
             seeds: trained.repeats.iter().map(|repeat| repeat.seed).collect(),
             runs: trained.repeats.iter().map(|repeat| repeat.run.clone()).collect(),
             rarest_recall: mean_std(&|metrics| rarest.recall(metrics).value()),
@@ -191,7 +210,10 @@ impl ArmResult {
 }
 
 impl ArmTest {
-    fn new(first: &TrainedArm, second: &TrainedArm, rarest: &RarestClasses) -> Self {
+    fn new((first, second): (&TrainedArm, &TrainedArm), classes: &[String], rarest: &RarestClasses) -> Self {
+        let balanced = |repeat: &Repeat| repeat.predictions.metrics(classes).balanced_accuracy;
+        let gain = first.repeats.iter().zip(&second.repeats);
+        let gain = gain.map(|(one, other)| Some(balanced(other)? - balanced(one)?));
         let labels = |trained: &TrainedArm| {
             trained
                 .repeats
@@ -223,8 +245,9 @@ impl ArmTest {
             .iter()
             .filter(|(label, _)| rarest.labels.contains(&(*label as usize)));
         Self {
-            first: first.arm.to_string(),
-            second: second.arm.to_string(),
+            first: first.arm.name.clone(),
+            second: second.arm.name.clone(),
+            gain: MeanStd::of(gain),
             repeats: repeats.collect(),
             ensemble_on_rarest: McNemar::of(of_rarest.map(|(_, pair)| *pair)),
             ensemble: McNemar::of(ensemble.iter().map(|(_, pair)| *pair)),
@@ -254,7 +277,7 @@ mod tests {
         let natural = vec![repeat(1, [1, 1, 1, 1, 1]), repeat(2, [0, 1, 1, 1, 1])];
         let balanced = vec![repeat(1, [0, 0, 1, 1, 0]), repeat(2, [0, 0, 1, 1, 1])];
         [("natural", natural), ("oversample", balanced)].map(|(arm, repeats)| TrainedArm {
-            arm: arm.parse().expect("an arm"),
+            arm: Arm::named(arm, &[]).expect("an arm"),
             repeats,
         })
     }
@@ -283,6 +306,12 @@ mod tests {
         assert_eq!(
             test.repeats.iter().map(counts).collect::<Vec<_>>(),
             [(1, 2), (0, 1)]
+        );
+        // (1 + 2/3) / 2 - 1/2 and 1 - 3/4.
+        assert_eq!(test.gain.values[1], Some(0.25));
+        assert_eq!(
+            comparison.too_few,
+            [("birds".to_owned(), 2), ("flowers".to_owned(), 3)]
         );
         // As ensembles, the first arm ties on the first bird and predicts the first class; the second arm ties on the last flower.
         assert_eq!(counts(&test.ensemble), (1, 1));

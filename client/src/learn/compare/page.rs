@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 
 use super::{
-    ArmResult, ArmTest, Comparison, MeanStd,
-    table::{mean_std, named_tests, probability, recall, rows},
+    ArmResult, ArmTest, Comparison, MeanStd, file_name,
+    table::{gain, mean_std, named_tests, probability, recall, rows, too_few},
 };
 use crate::learn::report::{
     canvas,
@@ -28,24 +28,35 @@ pub fn page(comparison: &Comparison, dataset: &str) -> Result<Page, canvas::Erro
         p {
             (comparison.arms.len()) " arms on " (dataset) ", " (counted(repeats, "repeat")) " each with the same seeds, evaluated on the same "
             (comparison.images) " images, of which " (comparison.rarest_images) " are " (comparison.rarest) " (fewest training images)."
+            @if comparison.folds > 1 { " Cross-validated: each image is evaluated by the model of " (comparison.folds) " that has not been trained on it." }
         }
+        (warning(comparison))
     };
+    sections(Page::new("Comparison").lede(lede), comparison)
+}
+
+/// Warns of classes with too few images.
+pub(super) fn warning(comparison: &Comparison) -> Markup {
+    html! { @if let Some(warning) = too_few(comparison) { p { "Warning: " (warning) "." } } }
+}
+
+/// Adds the sections of a comparison to `page`.
+pub(super) fn sections(page: Page, comparison: &Comparison) -> Result<Page, canvas::Error> {
     let matrix = |arm: &ArmResult| -> Result<(String, Markup), canvas::Error> {
         let (markup, _) = confusion(
             &arm.all_repeats,
-            &format!("confusion-{}", arm.name),
+            &format!("confusion-{}", file_name(&arm.name)),
             &[Cells::Counts],
         )?;
         Ok((arm.name.clone(), markup))
     };
     let matrices: Vec<(String, Markup)> = comparison.arms.iter().map(matrix).collect::<Result<_, _>>()?;
     let chart = chart(comparison)?;
-    let page = Page::new("Comparison")
-        .lede(lede)
+    let page = page
         .with(
             "figures",
             "Metrics",
-            html! { (metrics(comparison)) (chart.markup()) },
+            html! { (metrics(comparison)) (chart.markup()) (arms(comparison)) },
         )
         .with(
             "matrices",
@@ -106,6 +117,14 @@ fn metrics(comparison: &Comparison) -> Markup {
     table.markup()
 }
 
+/// The flags of each arm.
+fn arms(comparison: &Comparison) -> Markup {
+    let mut table = Table::new("Flags of `client train` that each arm adds.", &["arm", "flags"]);
+    let rows = comparison.arms.iter();
+    rows.for_each(|arm| table.row(vec![arm.name.clone(), arm.flags.clone()]));
+    table.markup()
+}
+
 fn tests(comparison: &Comparison) -> Markup {
     html! {
         p {
@@ -128,5 +147,8 @@ fn table_of(comparison: &Comparison, test: &ArmTest) -> Markup {
             probability(result.p),
         ]);
     }
-    table.markup()
+    html! {
+        (table.markup())
+        @if let Some(gain) = gain(test) { p { (gain) "." } }
+    }
 }

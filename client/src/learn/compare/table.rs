@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use equibatch_cli::terminal::ruled_table;
 
-use super::{ArmTest, Comparison, McNemar, MeanStd};
-use crate::learn::metrics::MIN_FOR_PERCENT;
+use super::{ArmResult, ArmTest, Comparison, McNemar, MeanStd};
+use crate::learn::metrics::{MIN_FOR_PERCENT, shortened};
 use crate::learn::report::table::{confusion, percent};
 use crate::learn::text::counted;
 
@@ -13,6 +13,9 @@ use crate::learn::text::counted;
 #[must_use]
 pub fn text(comparison: &Comparison) -> String {
     let mut text = ruled_table(&rows(comparison));
+    if let Some(warning) = too_few(comparison) {
+        let _ = writeln!(text, "\nwarning: {warning}");
+    }
     for arm in &comparison.arms {
         let repeats = counted(arm.seeds.len(), "repeat");
         let _ = write!(
@@ -32,21 +35,62 @@ pub fn text(comparison: &Comparison) -> String {
                 .map(|(name, test)| cells(name, test)),
         );
         let _ = write!(text, "\n{}", ruled_table(&rows));
+        if let Some(gain) = gain(test) {
+            let _ = writeln!(text, "\n{gain}");
+        }
     }
     text
+}
+
+/// `balanced accuracy of oversample less that of natural: 12.3 points (95 % interval 4.5 to 20.1)`, of three repeats or more.
+pub(super) fn gain(test: &ArmTest) -> Option<String> {
+    let (mean, (low, high)) = (test.gain.mean?, test.gain.interval?);
+    let [mean, low, high] = [mean, low, high].map(|share| share * 100.0);
+    Some(format!(
+        "balanced accuracy of {} less that of {}: {mean:.1} points (95 % interval {low:.1} to {high:.1})",
+        test.second, test.first
+    ))
+}
+
+/// Says which classes have too few images to tell arms apart, and what helps.
+pub fn too_few(comparison: &Comparison) -> Option<String> {
+    let named = |(class, images): &(String, u64)| format!("{class} ({images})");
+    let named: Vec<String> = comparison.too_few.iter().map(named).collect();
+    let named: Vec<&str> = named.iter().map(String::as_str).collect();
+    let least = comparison.too_few.iter().map(|(_, images)| *images).min()?;
+    let worth = match least {
+        0 => "none at all".to_owned(),
+        images => format!("one image is {:.0} points of recall", 100.0 / images as f64),
+    };
+    let remedy = match comparison.folds {
+        1 => "evaluate on more images (--folds, --split test, or --valid-fraction of the server)",
+        _ => "gather more images",
+    };
+    Some(format!(
+        "fewer than {MIN_FOR_PERCENT} evaluated images of {}: {worth}, too few to tell arms apart; {remedy}",
+        shortened(&named)
+    ))
 }
 
 /// Cells of the first table.
 pub(super) fn rows(comparison: &Comparison) -> Vec<Vec<String>> {
     let rarest = format!("recall of {} ({})", comparison.rarest, comparison.rarest_images);
-    let header = ["", "repeats", &rarest, "balanced accuracy", "error rate"];
-    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    let has_interval = |arm: &ArmResult| arm.balanced_accuracy.interval.is_some();
+    let has_intervals = comparison.arms.iter().any(has_interval);
+    let mut header = vec!["", "repeats", &rarest, "balanced accuracy", "error rate"];
+    if has_intervals {
+        header.insert(4, "95 % interval");
+    }
+    let mut rows = vec![header.into_iter().map(str::to_owned).collect()];
     rows.extend(comparison.arms.iter().map(|arm| {
-        let mean_stds = [
+        let mut mean_stds = vec![
             recall(&arm.rarest_recall, comparison.rarest_images),
             mean_std(&arm.balanced_accuracy),
             mean_std(&arm.error_rate),
         ];
+        if has_intervals {
+            mean_stds.insert(2, interval(&arm.balanced_accuracy));
+        }
         [arm.name.clone(), arm.seeds.len().to_string()]
             .into_iter()
             .chain(mean_stds)
@@ -87,6 +131,14 @@ pub(super) fn mean_std(mean_std: &MeanStd) -> String {
     )
 }
 
+/// The interval of the mean, `62.5–80.1 %`; the limits of the metric are those of the interval, too.
+fn interval(mean_std: &MeanStd) -> String {
+    mean_std.interval.map_or_else(
+        || "-".to_owned(),
+        |(low, high)| format!("{:.1}–{:.1} %", low.max(0.0) * 100.0, high.min(1.0) * 100.0),
+    )
+}
+
 /// Mean and deviation of a recall; of fewer than ten images as a count, `3.5 of 4 ± 0.7`, because a percentage would suggest more
 /// precision.
 pub(super) fn recall(mean_std: &MeanStd, images: u64) -> String {
@@ -122,6 +174,8 @@ mod tests {
         assert_eq!(shown(&[1.0], 1), "1 of 1");
         assert_eq!(shown(&[0.5, 0.75], 4), "2.5 of 4 ± 0.7");
         assert_eq!(shown(&[0.5, 0.75], 40), "62.5 % ± 17.7");
+        let shown = interval(&MeanStd::of([0.9, 0.95, 1.0].map(Some)));
+        assert_eq!(shown, "82.6–100.0 %");
         assert_eq!(
             [0.5, 0.0391, 0.000_012].map(probability),
             ["0.500", "0.039", "1e-5"]

@@ -31,7 +31,7 @@ pub use logits::{argmax, cross_entropy, rank, softmax};
 pub use matrix::ConfusionMatrix;
 pub use metric::{Metric, ParseMetricError};
 pub use proportion::{MIN_FOR_PERCENT, Proportion};
-pub use rarest::RarestClasses;
+pub use rarest::{RarestClasses, shortened};
 pub use smoothed::SmoothedLoss;
 pub(in crate::learn) use smoothed::weight;
 pub use summary::{ClassMetrics, Metrics};

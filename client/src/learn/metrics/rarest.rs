@@ -62,7 +62,7 @@ impl RarestClasses {
 }
 
 /// All names, or the first three and the number of the others.
-fn shortened(names: &[&str]) -> String {
+pub fn shortened(names: &[&str]) -> String {
     if names.len() <= NAMED {
         return listed(names);
     }

@@ -39,7 +39,7 @@ pub(super) fn roles<'a>(folders: &[&'a str]) -> Vec<(&'a str, FolderRole)> {
     folders.iter().map(|folder| (*folder, role(folder))).collect()
 }
 
-fn split_of(folder: &str) -> Option<Split> {
+pub(super) fn split_of(folder: &str) -> Option<Split> {
     match folder {
         "val" | "validation" => Some(Split::Valid),
         _ => Split::from_name(folder),

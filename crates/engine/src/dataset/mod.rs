@@ -62,6 +62,7 @@ pub use sample::{ParseSplitError, Quarantined, Sample, Split};
 pub use samples::Samples;
 pub use scan::{Progress, scan_lenient, scan_with_progress};
 pub use scanned::Dataset;
+pub use split::FOLDS;
 pub use warning::{LinkFault, Warning};
 pub use weights::{effective_number, inverse_frequency};
 

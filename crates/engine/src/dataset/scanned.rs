@@ -1,6 +1,11 @@
 use std::path::PathBuf;
 
-use super::{Fingerprint, Quarantined, Samples, ScanOptions, Split, Warning};
+use super::{
+    Fingerprint, Quarantined, Samples, ScanOptions, Split, Warning,
+    fingerprint::fingerprint,
+    layout::split_of,
+    split::{FOLDS, folds},
+};
 
 /// The class folders of a root as they were scanned. Immutable: samples found broken later go to a
 /// [`RuntimeQuarantine`](super::RuntimeQuarantine), so that ids and fingerprint stay.
@@ -39,6 +44,35 @@ impl Dataset {
     #[must_use]
     pub fn heap_bytes(&self) -> u64 {
         self.samples.heap_bytes() + (self.samples.len() * size_of::<u32>()) as u64
+    }
+
+    /// The same images for cross-validation: those in train and valid are divided into [`FOLDS`] folds, class by class; fold `fold`, from 1, is
+    /// valid, the others are train. A class with one image keeps it in train. `None` if folders give the split, because they may keep images apart
+    /// that belong together. Called `NAME@FOLD/FOLDS`.
+    #[must_use]
+    pub fn fold(&self, fold: u32) -> Option<Self> {
+        let is_given = |path: &str| {
+            let folder = path.split('/').next().unwrap_or_default();
+            split_of(folder) == Some(Split::Valid)
+        };
+        if self.samples.iter().any(|sample| is_given(&sample.path)) {
+            return None;
+        }
+        let mut dataset = Self {
+            name: format!("{}@{fold}/{FOLDS}", self.name),
+            ..self.clone()
+        };
+        let [train, valid] = [Split::Train, Split::Valid].map(|split| self.members(split));
+        for (mut ids, valid) in train.into_iter().zip(valid) {
+            ids.extend(valid);
+            let paths: Vec<&str> = ids.iter().map(|&id| &*self.samples[id as usize].path).collect();
+            for (&id, of) in ids.iter().zip(folds(&paths, self.options.split_seed)) {
+                let is_valid = of == fold && ids.len() > 1;
+                dataset.samples[id as usize].split = if is_valid { Split::Valid } else { Split::Train };
+            }
+        }
+        dataset.fingerprint = fingerprint(&dataset.classes, &dataset.samples, self.options.orientation);
+        Some(dataset)
     }
 
     /// Sample ids of `split` by class, ascending; empty for a class without samples in the split.

@@ -58,10 +58,28 @@ fn keep_both_sides(positions: &[u64], splits: &mut [Split], fraction: f64) {
     }
 }
 
+/// The fold of each of `paths`, which are the images of a class, from 1 to [`FOLDS`]: by rank of their [`position`], so that the folds of a class
+/// differ by one image at most. Of numbered files whose number of images is a multiple of five, a fold is one of each block of five.
+pub(super) fn folds(paths: &[&str], seed: u64) -> Vec<u32> {
+    let mut order: Vec<(u64, usize)> = paths
+        .iter()
+        .enumerate()
+        .map(|(at, path)| (position(seed, path), at))
+        .collect();
+    order.sort_unstable();
+    let mut folds = vec![0; paths.len()];
+    for (rank, (_, at)) in order.into_iter().enumerate() {
+        folds[at] = (rank * FOLDS as usize / paths.len()) as u32 + 1;
+    }
+    folds
+}
+
 /// Number of positions: 2^64.
 const POSITIONS: f64 = 18_446_744_073_709_551_616.0;
 /// Consecutive numbers that are spread evenly over the positions.
 const BLOCK: u64 = 5;
+/// Number of folds of a cross-validation.
+pub const FOLDS: u32 = BLOCK as u32;
 
 /// The position of an image: a function of the seed and the path, uniform over all 64-bit integers.
 ///
@@ -215,6 +233,37 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn folds_partition_a_class_evenly() {
+        for paths in [
+            files("birds", 1, 20),
+            unnumbered("birds", 0, 23),
+            files("birds", 0, 3),
+        ] {
+            let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+            let found = folds(&paths, 42);
+            let sizes = (1..=FOLDS).map(|fold| found.iter().filter(|of| **of == fold).count());
+            let sizes: Vec<usize> = sizes.collect();
+            assert_eq!(sizes.iter().sum::<usize>(), paths.len());
+            let (least, most) = (
+                sizes.iter().min().expect("five"),
+                sizes.iter().max().expect("five"),
+            );
+            assert!(most - least <= 1, "{sizes:?}");
+            let is_other = (0..9).any(|seed| folds(&paths, seed) != found);
+            assert!(is_other, "the seed chooses");
+        }
+    }
+
+    #[test]
+    fn the_first_fold_of_numbered_files_is_the_default_split() {
+        let paths = files("birds", 1, 200);
+        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+        let valid = divide(&paths, config(0.2, 42, SplitMethod::Stratified)).into_iter();
+        let first = folds(&paths, 42).into_iter().map(|fold| fold == 1);
+        assert!(valid.map(|split| split == Split::Valid).eq(first));
     }
 
     #[test]

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     cache::{Cache, Encoded},
-    dataset::{Dataset, Progress},
+    dataset::{Dataset, FOLDS, Progress},
     memory::Parts,
 };
 
@@ -58,6 +58,8 @@ struct DatasetSlot {
     progress: Progress,
     /// Empty until the dataset is scanned.
     served: OnceLock<Arc<ServedDataset>>,
+    /// Its folds, each empty until it is first requested.
+    folds: [OnceLock<Arc<ServedDataset>>; FOLDS as usize],
 }
 
 /// Divides the memory that the caches leave.
@@ -104,6 +106,7 @@ impl Engine {
             name,
             progress: Progress::default(),
             served: OnceLock::new(),
+            folds: Default::default(),
         };
         Ok(Self {
             slots: names.into_iter().map(slot).collect(),

@@ -36,6 +36,14 @@ pub enum Error {
         /// Progress of the scan.
         progress: String,
     },
+    /// The dataset has no folds for cross-validation.
+    #[error("dataset {dataset:?} cannot be divided into folds: {reason}")]
+    NoFold {
+        /// The dataset.
+        dataset: String,
+        /// Why not.
+        reason: &'static str,
+    },
     /// The split has no images.
     #[error("the {} split of dataset {dataset:?} has no images", split.name())]
     EmptySplit {

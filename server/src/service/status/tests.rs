@@ -93,6 +93,13 @@ fn every_error_has_its_code() {
             Code::NotFound,
         ),
         (
+            Error::NoFold {
+                dataset: dataset.clone(),
+                reason: "",
+            },
+            Code::FailedPrecondition,
+        ),
+        (
             Error::EmptySplit {
                 dataset: dataset.clone(),
                 split,

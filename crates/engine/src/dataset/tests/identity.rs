@@ -85,3 +85,35 @@ fn the_fingerprint_depends_on_path_size_class_split_and_orientation() {
         scanned(&big).fingerprint
     );
 }
+
+#[test]
+fn each_image_is_held_out_by_one_fold() {
+    let root = folder(&["b/only.png", "test/a/1.png"]);
+    class(&root, "a", 12);
+    let dataset = scanned(&root);
+    let mut held_out: Vec<String> = vec![];
+    let mut fingerprints = vec![dataset.fingerprint];
+    for fold in 1..=FOLDS {
+        let of_fold = dataset.fold(fold).expect("the split is computed");
+        assert_eq!(of_fold.name, format!("birds@{fold}/5"));
+        assert_eq!(paths(&of_fold, Split::Test), ["test/a/1.png"]);
+        assert!(paths(&of_fold, Split::Train).contains(&"b/only.png"));
+        held_out.extend(paths(&of_fold, Split::Valid).into_iter().map(str::to_owned));
+        assert!(!fingerprints.contains(&of_fold.fingerprint));
+        fingerprints.push(of_fold.fingerprint);
+    }
+    held_out.sort();
+    let mut all: Vec<String> = (1..=12).map(|number| format!("a/{number}.png")).collect();
+    all.sort();
+    assert_eq!(held_out, all);
+}
+
+#[test]
+fn a_split_given_by_folders_has_no_folds() {
+    for valid in ["valid", "val"] {
+        let root = folder(&["train/a/1.png", "train/b/1.png", &format!("{valid}/a/2.png")]);
+        assert!(scanned(&root).fold(1).is_none());
+    }
+    let root = folder(&["train/a/1.png", "train/a/2.png", "train/b/1.png"]);
+    assert!(scanned(&root).fold(1).is_some());
+}

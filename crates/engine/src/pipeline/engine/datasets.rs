@@ -9,7 +9,7 @@ use std::{
 
 use super::{DatasetSlot, Engine};
 use crate::{
-    dataset::{self, Dataset, Progress},
+    dataset::{self, Dataset, FOLDS, Progress},
     pipeline::{Error, ServedDataset},
 };
 
@@ -76,11 +76,11 @@ impl Engine {
         self.slots.iter().filter_map(|slot| slot.served.get()).collect()
     }
 
-    /// The dataset `name`; an empty name means the only one.
+    /// The dataset `name`; an empty name means the only one, and `NAME@2/5` the second fold of `NAME`: see [`Dataset::fold`].
     ///
     /// # Errors
     ///
-    /// If there is no such dataset, it is not scanned yet, or the name is empty and there are several datasets.
+    /// If there is no such dataset, it is not scanned yet, the name is empty and there are several datasets, or the dataset has no folds.
     pub fn dataset(&self, name: &str) -> Result<&Arc<ServedDataset>, Error> {
         self.dataset_among(name, |_| true)
     }
@@ -117,12 +117,18 @@ impl Engine {
                 names.join(", ")
             }
         };
+        let named = |name: &str| visible.iter().find(|(_, slot)| slot.name == name).copied();
+        let mut fold = None;
         let (index, slot) = match (name, &*visible) {
             ("", [only]) => *only,
             ("", _) => return Err(Error::DatasetNotNamed { known: known() }),
-            (_, all) => {
-                let found = all.iter().find(|(_, slot)| slot.name == name);
-                *found.ok_or_else(|| Error::UnknownDataset {
+            _ => {
+                let found = named(name).or_else(|| {
+                    let (name, number) = fold_of(name)?;
+                    fold = Some(number);
+                    named(name)
+                });
+                found.ok_or_else(|| Error::UnknownDataset {
                     name: name.to_owned(),
                     known: known(),
                 })?
@@ -132,6 +138,62 @@ impl Engine {
             dataset: slot.name.clone(),
             progress: slot.progress.to_string(),
         })?;
-        Ok((index, served))
+        match fold {
+            None => Ok((index, served)),
+            Some(fold) => {
+                // Indices after those of all datasets, since the caches and shared streams tell datasets apart by them.
+                let index = self.slots.len() + index * FOLDS as usize + fold as usize - 1;
+                Ok((index, self.fold(slot, served, fold)?))
+            }
+        }
+    }
+
+    /// Fold `fold` of a dataset, made when it is first requested and kept.
+    fn fold<'a>(
+        &self,
+        slot: &'a DatasetSlot,
+        served: &ServedDataset,
+        fold: u32,
+    ) -> Result<&'a Arc<ServedDataset>, Error> {
+        let kept = &slot.folds[fold as usize - 1];
+        if let Some(served) = kept.get() {
+            return Ok(served);
+        }
+        let no_fold = |reason| Error::NoFold {
+            dataset: slot.name.clone(),
+            reason,
+        };
+        let dataset = served
+            .dataset()
+            .fold(fold)
+            .ok_or_else(|| no_fold("its folders give the split"))?;
+        let memory = self.memory.rest.take_unowned(dataset.heap_bytes());
+        let memory = memory
+            .ok_or_else(|| no_fold("its index does not fit the memory (--memory-bytes of the server)"))?;
+        Ok(kept.get_or_init(|| Arc::new(ServedDataset::new(dataset, memory, self.config.max_broken))))
+    }
+}
+
+/// Name and fold of `NAME@FOLD/5`.
+fn fold_of(name: &str) -> Option<(&str, u32)> {
+    let (name, fold) = name.rsplit_once('@')?;
+    let (fold, folds) = fold.split_once('/')?;
+    let fold = fold.parse().ok().filter(|fold| (1..=FOLDS).contains(fold))?;
+    (folds == FOLDS.to_string()).then_some((name, fold))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fold_is_named_by_its_number_and_that_of_all() {
+        assert_eq!(fold_of("pets@2/5"), Some(("pets", 2)));
+        assert_eq!(fold_of("a@b@5/5"), Some(("a@b", 5)));
+        for name in [
+            "pets", "pets@2", "pets@0/5", "pets@6/5", "pets@2/4", "pets@x/5", "pets/5",
+        ] {
+            assert_eq!(fold_of(name), None, "{name}");
+        }
     }
 }
