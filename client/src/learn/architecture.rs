@@ -124,40 +124,22 @@ pub struct LastLayer {
     pub bias: Option<String>,
 }
 
-/// The linear layer that computes the logits of a run's network: its tensors are those whose shape depends on the number of classes.
+/// The linear layer that computes the logits of a run's network.
 ///
 /// # Errors
 ///
 /// Those of [`spec`], and [`Error::Network`] if the last layer is not linear.
 pub fn last_layer(config: &RunConfig) -> Result<LastLayer, Error> {
-    let shapes = |classes: usize| -> Result<_, Error> {
-        let classes = vec![String::new(); classes];
-        let config = RunConfig {
-            classes,
-            ..config.clone()
-        };
-        Ok(program::state_shapes(&spec(&config)?)?)
-    };
-    let classes = config.classes.len();
-    let (these, more) = (shapes(classes)?, shapes(classes + 1)?);
-    let differing = || {
-        these
-            .iter()
-            .filter(|(name, shape)| more.get(*name) != Some(*shape))
-    };
-    let weight = differing().find(|(_, shape)| shape.len() == 2 && !shape.contains(&1));
-    let (weight, shape) = weight.ok_or_else(|| Error::Setting {
+    let model = spec(config)?;
+    let layer = program::last_layer(&model).ok_or_else(|| Error::Setting {
         reason: format!("the last layer of {} is not linear", config.arch),
     })?;
-    let axis = usize::from(more[weight][0] == shape[0]);
+    let shapes = program::state_shapes(&model)?;
     Ok(LastLayer {
-        weight: weight.clone(),
-        axis,
-        features: shape[1 - axis],
-        bias: differing()
-            .map(|(name, _)| name)
-            .find(|name| *name != weight)
-            .cloned(),
+        features: shapes[&layer.weight][1 - layer.axis],
+        weight: layer.weight,
+        axis: layer.axis,
+        bias: layer.bias.filter(|bias| shapes.contains_key(bias)),
     })
 }
 

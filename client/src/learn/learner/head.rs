@@ -8,6 +8,7 @@ use super::{
     spec,
 };
 use crate::learn::{
+    architecture::cosine_scale,
     checkpoint::{Checkpoint, ResumeState},
     run::RunConfig,
 };
@@ -110,8 +111,14 @@ impl Learner {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] if another layer does.
+    /// [`Error::Setting`] if another layer does, or they are cosines.
     pub fn last_layer(&self) -> Result<LastLayer, Error> {
+        if cosine_scale(&self.progress.config.head).is_some() {
+            let reason =
+                "--head-fit: the logits of --head cosine do not depend on the lengths of its weights"
+                    .to_owned();
+            return Err(Error::Setting { reason });
+        }
         program::last_layer(&self.model).ok_or_else(|| Error::Setting {
             reason: "--head-fit: the last layer of the network is not linear".to_owned(),
         })

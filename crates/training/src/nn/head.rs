@@ -91,14 +91,15 @@ impl Head {
     /// Its last layer.
     #[must_use]
     pub fn last_layer(&self) -> LastLayer {
-        let name = match self {
-            Self::Fastai { .. } => "head.8",
-            Self::Plain => "fc",
+        let (name, has_bias) = match self {
+            Self::Fastai { .. } => ("head.8", true),
+            Self::Plain => ("fc", true),
+            Self::Cosine { .. } => ("fc", false),
         };
         LastLayer {
             weight: format!("{name}.weight"),
             axis: 0,
-            bias: Some(format!("{name}.bias")),
+            bias: has_bias.then(|| format!("{name}.bias")),
         }
     }
 
