@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use equibatch_harness::process::client;
 use serde_json::{Value as Json, json};
 
 use super::setup::{SMALL, Setup};
@@ -48,7 +49,7 @@ fn a_schedule_is_over_the_epochs_of_its_stage_and_is_reported() {
     let parsed = |file: &str| -> Json { serde_json::from_str(&read(file)).expect("JSON") };
     let stream = parsed("stream.json");
     assert_eq!(stream["draws"], json!([8, 16]));
-    // The first epoch of this run is the second of the stream.
+    // Counted in this run: its first epoch is the second of the stream.
     let change = json!({ "draws_per_class": [12, 12], "first_epoch": 0, "last_epoch": 2 });
     assert_eq!(stream["change"], change);
     assert_eq!(
@@ -80,11 +81,16 @@ fn pictures_of_a_scheduled_batch_need_the_number_of_epochs() {
             "--out",
             &out,
         ];
-        setup.run("show-batch", &[&usual[..], more].concat())
+        let server = ["show-batch", "--server", &setup.server.address];
+        let output = client(&[&server[..], &usual, more].concat());
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
     };
-    let (code, _, errors) = show(&["--epoch", "3"]);
+    let (code, errors) = show(&["--epoch", "3"]);
     assert_eq!(code, Some(64), "{errors}");
     assert!(errors.contains("--epochs N"), "{errors}");
-    let (code, _, errors) = show(&["--epoch", "3", "--epochs", "4"]);
+    let (code, errors) = show(&["--epoch", "3", "--epochs", "4"]);
     assert_eq!(code, Some(0), "{errors}");
 }

@@ -50,7 +50,6 @@ pub(super) fn prepare(
     let beta = config.loss.class_weights.beta();
     let description = context.servers.describe_with(&config.dataset, beta)?;
     let stream = ask_for_images(&context.servers, &mut config)?;
-    let last_epoch = (u64::from(config.lineage.epochs) + u64::from(config.epochs)).saturating_sub(1);
     if config.frozen == Frozen::BodyOfNewHead {
         config.frozen = Frozen::body(architecture::has_new_head(&config)?);
     }
@@ -69,7 +68,8 @@ pub(super) fn prepare(
     check_mixing(&config)?;
     config.class_shares = ClassShares::of(
         images.collect(),
-        &stream.draws_in_epoch(last_epoch),
+        // Those of the last epoch, if a schedule changes them.
+        &stream.draws_in_epoch(u64::MAX),
         &config.loss.weights,
         config.loss.logit_adjust,
     );

@@ -114,10 +114,7 @@ impl Trainer {
             shown: &plan.shown,
             checkpoint_every: plan.config.policy.checkpoint_every,
         };
-        warn_if_not_written(
-            &run,
-            ClassSampling::new(&description, &stream, config.lineage.epochs).write(run.path()),
-        );
+        warn_if_not_written(&run, ClassSampling::new(&description, &stream).write(run.path()));
         // With this checkpoint the run can be resumed.
         let saved = learner.checkpoint().map_err(anyhow::Error::from);
         let saved = saved.and_then(|checkpoint| Ok(run.save_checkpoint(&checkpoint)?));

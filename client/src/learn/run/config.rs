@@ -319,6 +319,15 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_schedule_is_over_the_epochs_of_the_run_whatever_the_stream_has() {
+        let mut config = config();
+        config.lineage.epochs = 6;
+        for epochs in [1, 10, 20] {
+            assert_eq!(config.images(epochs).schedule_epochs, Some(6..10));
+        }
+    }
+
+    #[test]
     fn differences_name_the_fields_with_both_values() {
         let other = RunConfig {
             arch: "resnet34".to_owned(),

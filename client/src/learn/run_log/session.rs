@@ -63,9 +63,9 @@ pub struct ClassSampling {
 }
 
 impl ClassSampling {
-    /// From the descriptions of the dataset and of the stream, of which the run reads the epochs from `first_epoch` on.
+    /// From the descriptions of the dataset and of the stream, whose epochs are counted as those of the run.
     #[must_use]
-    pub fn new(dataset: &DatasetDescription, stream: &StreamDescription, first_epoch: u32) -> Self {
+    pub fn new(dataset: &DatasetDescription, stream: &StreamDescription) -> Self {
         let of = |split: &str| -> Vec<u64> {
             let classes = dataset.classes.iter();
             classes.map(|class| class.images(split).into()).collect()
@@ -76,11 +76,7 @@ impl ClassSampling {
             classes: stream.classes.clone(),
             images: of("train"),
             draws: stream.draws_per_class.clone(),
-            change: stream.draws_change.clone().map(|change| DrawsChange {
-                first_epoch: change.first_epoch.saturating_sub(first_epoch),
-                last_epoch: change.last_epoch.saturating_sub(first_epoch),
-                ..change
-            }),
+            change: stream.draws_change.clone(),
             splits: dataset.splits.iter().map(split).collect(),
         }
     }
