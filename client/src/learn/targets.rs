@@ -128,8 +128,8 @@ impl Loss {
     /// Fills the targets of a batch.
     ///
     /// With `q` the label distribution of an image (one-hot, or two classes if images are mixed) and `w` the class weights, image `n` gets
-    /// `w_k ((1 − ε) q_nk + ε / K) / W`, where ε may differ by class (then `ε / K` is its mean over `q_n`), where `W`, the sum of `w_k q_nk` over the batch, makes the loss a mean. Micro-batches use the `W` of the
-    /// whole batch, so that their losses and gradients sum to those of the whole batch.
+    /// `w_k ((1 − ε) q_nk + ε / K) / W`, where `W`, the sum of `w_k q_nk` over the batch, makes the loss a mean. If ε differs by class, `ε / K` is its
+    /// mean over `q_n`. Micro-batches use the `W` of the whole batch, so that their losses and gradients sum to those of the whole batch.
     ///
     /// # Shapes
     ///

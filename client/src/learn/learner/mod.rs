@@ -238,9 +238,9 @@ impl Learner {
         Ok(report)
     }
 
-    /// Trains on one batch with the same learning rate for all layers and the optimizer's own momentum, for the learning-rate finder; `step` is the number
-    /// of the batch, from 0; `next` is as in [`Learner::step_ahead`]. Neither the schedule nor [`Learner::progress`] advances, except the
-    /// loss scale. Returns the loss, or NaN if a gradient is not finite and the loss is not scaled.
+    /// Trains on one batch with the same learning rate for all layers and the optimizer's own momentum, for the learning-rate finder; `step` is
+    /// the number of the batch, from 0; `next` is as in [`Learner::step_ahead`]. Neither the schedule nor [`Learner::progress`] advances, except
+    /// the loss scale. Returns the loss, or NaN if a gradient is not finite and the loss is not scaled.
     ///
     /// # Errors
     ///
