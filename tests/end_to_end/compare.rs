@@ -185,7 +185,7 @@ fn arms_are_flags_of_train_and_take_equally_many_steps() {
     assert_eq!(names, ["natural", "natural+prior", text(&stages), "soft"]);
     assert_eq!(
         arms[1]["flags"],
-        "--balance=natural; evaluated with --prior uniform"
+        "--balance natural; evaluated with --prior uniform"
     );
     assert_eq!(
         comparison["too_few"],

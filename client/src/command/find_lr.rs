@@ -32,7 +32,7 @@ use equibatch_training::runtime::Runtime;
 
 /// Runs a learning rate range test, and prints and plots the result. The model is not modified.
 pub(super) fn run(args: &FindLr) -> Result<Exit> {
-    let (origin, config) = initial_config(&[&args.setup])?;
+    let (origin, config) = initial_config(&args.setup)?;
     config::check_precision(config.precision, args.execution.device)?;
     config::check_head(&config)?;
     let context = TrainContext {

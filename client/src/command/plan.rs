@@ -70,22 +70,19 @@ impl RunPlan {
     ///
     /// If that checkpoint cannot be read.
     pub(crate) fn typed(train: &Train) -> Result<Self, checkpoint::Error> {
-        Self::overridden(train, &[])
+        Self::overridden(&[train])
     }
 
-    /// A single run by its arguments, each overridden by those after it. Missing settings are as in [`Self::typed`], of the first.
+    /// A single run by its arguments, each overridden by those after it. Missing settings are as in [`Self::typed`].
     ///
     /// # Errors
     ///
     /// If the checkpoint of --load cannot be read.
-    pub(crate) fn overridden(train: &Train, by: &[&Train]) -> Result<Self, checkpoint::Error> {
-        let by_precedence: Vec<&Train> = by.iter().rev().copied().chain([train]).collect();
+    pub(crate) fn overridden(arguments: &[&Train]) -> Result<Self, checkpoint::Error> {
+        let by_precedence: Vec<&Train> = arguments.iter().rev().copied().collect();
         let setups: Vec<&TrainingSetup> = by_precedence.iter().map(|train| &train.setup).collect();
-        let (origin, mut config) = initial_config(&setups)?;
-        by_precedence
-            .iter()
-            .rev()
-            .for_each(|train| apply_args(train, &mut config));
+        let (origin, mut config) = unchanged_config(&setups)?;
+        arguments.iter().for_each(|train| apply_args(train, &mut config));
         Ok(Self::new(String::new(), origin, config, &by_precedence))
     }
 
@@ -128,18 +125,22 @@ impl RunPlan {
     }
 }
 
-/// The source of the initial state, and the configuration: that of the checkpoint of --load or the default, overridden by the arguments, which are in
-/// order of precedence.
+/// The source of the initial state, and the configuration: that of the checkpoint of --load or the default, overridden by the arguments.
 ///
 /// # Errors
 ///
 /// If the checkpoint of --load cannot be read.
-pub(crate) fn initial_config(
-    setups: &[&TrainingSetup],
-) -> Result<(InitSource, RunConfig), checkpoint::Error> {
+pub(crate) fn initial_config(setup: &TrainingSetup) -> Result<(InitSource, RunConfig), checkpoint::Error> {
+    let (origin, mut config) = unchanged_config(&[setup])?;
+    apply_setup_args(setup, &mut config);
+    Ok((origin, config))
+}
+
+/// The source of the initial state, and the configuration that arguments override. `setups` are in order of precedence.
+fn unchanged_config(setups: &[&TrainingSetup]) -> Result<(InitSource, RunConfig), checkpoint::Error> {
     let origin = setups.iter().find_map(|setup| InitSource::of(setup));
     let origin = origin.unwrap_or_default();
-    let mut config = match &origin {
+    let config = match &origin {
         InitSource::Weights(_) => default_config(setups),
         InitSource::Checkpoint(path) => {
             let RunConfig {
@@ -165,10 +166,6 @@ pub(crate) fn initial_config(
             }
         }
     };
-    setups
-        .iter()
-        .rev()
-        .for_each(|setup| apply_setup_args(setup, &mut config));
     Ok((origin, config))
 }
 

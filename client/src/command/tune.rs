@@ -64,7 +64,7 @@ pub(super) fn run(args: &Tune, is_verbose: bool) -> Result<Exit> {
     let seeds = if is_cross_validated { 1 } else { SEEDS };
     let rounds = Round::all(study.seed, seeds, is_cross_validated);
     Output::Stderr.print_line(&format!(
-        "{}; {} arms, {} rounds ({}), {} minutes",
+        "{}; {} arms, {} rounds ({}), --minutes {}",
         study.steps_message(),
         arms.len(),
         rounds.len(),

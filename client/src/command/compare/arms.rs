@@ -36,7 +36,7 @@ impl PlannedArm {
     pub(super) fn read(arm: &Arm, base: &Train) -> Result<Self> {
         let own = own_arguments(arm)?;
         let Some(path) = &own.experiment else {
-            let plan = RunPlan::overridden(base, &[&own])?;
+            let plan = RunPlan::overridden(&[base, &own])?;
             let own = vec![own];
             return Ok(Self {
                 arm: arm.clone(),

@@ -388,6 +388,7 @@ impl<'a> Study<'a> {
 
     /// Says that the study was interrupted, and how it is continued.
     pub(in crate::command) fn interrupted(&self) -> Exit {
+        self.end_progress();
         let shown = self.folder.display();
         Output::Stderr.print_line(&format!(
             "interrupted; run the same command again to continue in {shown}"
@@ -396,8 +397,8 @@ impl<'a> Study<'a> {
     }
 
     /// Removes the progress bar.
-    pub(in crate::command) fn end_progress(&mut self) {
-        if let Some(runs) = self.trainer.runs.take() {
+    pub(in crate::command) fn end_progress(&self) {
+        if let Some(runs) = &self.trainer.runs {
             runs.finish();
         }
     }
@@ -455,7 +456,7 @@ fn check_shared(train: &Train, command: &str) -> Result<(), UsageError> {
 fn rarest_classes(description: &DatasetDescription, split: Split) -> Result<RarestClasses, UsageError> {
     if description.images(split) == 0 {
         return Err(UsageError(format!(
-            "--split {split}: the dataset has no {split} images"
+            "the dataset has no {split} images to evaluate on"
         )));
     }
     let classes = description.classes.iter();

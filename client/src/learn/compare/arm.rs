@@ -1,4 +1,4 @@
-use std::str::FromStr;
+use std::{borrow::Cow, str::FromStr};
 
 use equibatch_stream::Balance;
 
@@ -18,15 +18,18 @@ pub struct Arm {
 }
 
 /// Arms by name, with their flags. `NAME:X` puts X in place of what is in braces.
-const ARMS: [(&str, &str); 4] = [
+const ARMS: [(&str, &str); 6] = [
     ("weighted", "--balance natural --class-weights {inverse}"),
     ("adjusted", "--balance natural --logit-adjust {1}"),
     ("deferred", "--balance natural>oversample@{0.8}"),
     ("crt", "--experiment crt"),
+    ("lws", "--experiment lws"),
+    ("tau-norm", "--experiment tau-norm"),
 ];
 /// What `+NAME` adds to the flags of an arm.
-const ADDED: [(&str, &str); 2] = [
+const ADDED: [(&str, &str); 3] = [
     ("frozen", "--freeze=all"),
+    ("probe", "--freeze=all --head-steps auto"),
     ("fine-tuned", "--unfreeze --freeze-norms --max-lr ..1e-3"),
 ];
 /// `+prior`: models are evaluated as if all classes were equally frequent, as by `client evaluate --prior uniform`.
@@ -84,13 +87,22 @@ impl Arm {
     /// Its flags as typed, and how its models are adjusted.
     #[must_use]
     pub fn described(&self) -> String {
-        let flags = shlex::try_join(self.flags.iter().map(String::as_str));
-        let flags = flags.unwrap_or_else(|_| self.flags.join(" "));
+        let flags: Vec<Cow<'_, str>> = self.flags.iter().map(|flag| quoted(flag)).collect();
+        let flags = flags.join(" ");
         match &self.prior {
             None => flags,
             Some(prior) => format!("{flags}; evaluated with --prior {prior}"),
         }
     }
+}
+
+/// A word as typed in a shell.
+fn quoted(word: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_=.,:/@+%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.into();
+    }
+    shlex::try_quote(word).unwrap_or(word.into())
 }
 
 /// The flags of the arm `name`, without what is added to it.
@@ -99,14 +111,14 @@ fn flags_of(name: &str, own: &[OwnArm]) -> Option<Vec<String>> {
         return Some(arm.flags.clone());
     }
     if name.ends_with(FILE) {
-        return Some(vec![format!("--experiment={name}")]);
+        return Some(vec!["--experiment".to_owned(), name.to_owned()]);
     }
     let (base, parameter) = name
         .split_once(':')
         .map_or((name, None), |(base, x)| (base, Some(x)));
     let Some((_, flags)) = ARMS.iter().find(|(known, _)| *known == base) else {
         let is_balance = name.parse::<Balance>().is_ok();
-        return is_balance.then(|| vec![format!("--balance={name}")]);
+        return is_balance.then(|| vec!["--balance".to_owned(), name.to_owned()]);
     };
     let flags = match (flags.split_once('{'), parameter) {
         (None, None) => (*flags).to_owned(),
@@ -182,8 +194,8 @@ mod tests {
     #[test]
     fn an_arm_is_flags_of_train() {
         for (text, flags) in [
-            ("natural", "--balance=natural"),
-            ("power:0.5", "--balance=power:0.5"),
+            ("natural", "--balance natural"),
+            ("power:0.5", "--balance power:0.5"),
             ("weighted", "--balance natural --class-weights inverse"),
             (
                 "weighted:effective:0.99",
@@ -195,7 +207,7 @@ mod tests {
             ),
             ("deferred:0.5", "--balance natural>oversample@0.5"),
             ("crt", "--experiment crt"),
-            ("stages/two.toml", "--experiment=stages/two.toml"),
+            ("stages/two.toml", "--experiment stages/two.toml"),
         ] {
             let arm = arm(text);
             assert_eq!((arm.flags.join(" ").as_str(), &*arm.name), (flags, text));
@@ -225,6 +237,10 @@ mod tests {
             arm.described(),
             "--label-smoothing 0.1 --recipe 'light rotate(15)'; evaluated with --prior uniform"
         );
+        assert_eq!(
+            self::arm("deferred+frozen").described(),
+            "--balance 'natural>oversample@0.8' --freeze=all"
+        );
         for text in ["", "=--focal 2", "--focal=2", "a,b=--focal 2", "a+b=", "x='"] {
             assert!(text.parse::<OwnArm>().is_err(), "{text}");
         }
@@ -237,6 +253,9 @@ mod tests {
             assert!(message.contains("natural, oversample"), "{message}");
         }
         let message = Arm::named("natural+warm", &[]).expect_err("no arm").to_string();
-        assert!(message.contains("+frozen, +fine-tuned, +prior"), "{message}");
+        assert!(
+            message.contains("+frozen, +probe, +fine-tuned, +prior"),
+            "{message}"
+        );
     }
 }

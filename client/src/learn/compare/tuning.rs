@@ -117,7 +117,7 @@ impl Tuning {
     /// [`canvas::Error`] if a chart cannot be drawn.
     pub fn page(&self, dataset: &str) -> Result<Page, canvas::Error> {
         let lede = html! {
-            p { strong { (self.chosen) } " on " (dataset) ": " (self.reason) "." }
+            p { "On " (dataset) ", " (self.reason) "." }
             p { "Its flags: " code { (self.flags) } ". Its run: " (self.run.display()) ". Its model: " (self.model.display()) "." }
             (page::warning(&self.comparison))
         };
@@ -128,7 +128,7 @@ impl Tuning {
     }
 
     fn tried(&self) -> Markup {
-        let caption = format!("Every arm, within {} minutes.", self.minutes);
+        let caption = format!("Every arm (--minutes {}).", self.minutes);
         let mut table = Table::new(
             &caption,
             &["arm", "flags", "rounds", &self.metric.title(), "result"],
