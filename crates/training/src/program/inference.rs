@@ -5,7 +5,8 @@ use super::{Error, Images, ModelSpec, Program, Signature};
 use crate::graph::export::{self, DynamicBatch, ExportOptions};
 use crate::graph::{Graph, Tensor, lower};
 
-/// Compiles a model for inference, with parameters and running statistics as initializers and a dynamic batch size.
+/// Compiles a model for inference, with parameters and running statistics as initializers. The batch size is dynamic unless that of the file is
+/// fixed.
 ///
 /// # Shapes
 /// Of classifiers `images: f32[N, 3, S, S] → logits: f32[N, classes], probabilities: f32[N, classes]`, with N dynamic; of other networks those of
@@ -34,17 +35,21 @@ fn compile(
 ) -> Result<Program, Error> {
     let [graph, resized] = [batch, batch + 1].map(|batch| build_graph(model, state, batch));
     let (graph, resized) = (graph?, lower::lower_inference(&resized?)?);
+    let [inputs, of_resized] = [batch, batch + 1].map(|batch| model.inputs(batch, Images::F32));
+    let (inputs, of_resized) = (inputs?, of_resized?);
+    // The inputs of a file with a fixed batch size keep it.
+    let dynamic_batch = (inputs != of_resized).then_some(DynamicBatch {
+        name: "batch",
+        resized: &resized,
+    });
     let options = ExportOptions {
         name: "inference",
         fixed: Some(state),
-        dynamic_batch: Some(DynamicBatch {
-            name: "batch",
-            resized: &resized,
-        }),
+        dynamic_batch,
         metadata,
         ..ExportOptions::default()
     };
-    let inputs = model.inputs(batch, Images::F32)?.into_iter();
+    let inputs = inputs.into_iter();
     let inputs = inputs.filter_map(|(name, _)| Some(info(&graph, &name, graph.named(&name)?)));
     let outputs = graph.outputs().iter();
     let signature = Signature {
