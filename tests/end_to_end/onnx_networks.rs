@@ -141,7 +141,11 @@ fn networks_that_cannot_be_trained_are_refused_with_the_reason() {
         (
             &["--model", &*unknown][..],
             65,
-            &["MinPool` is a MinPool, which is not among the supported operators (nor is SoftSwish): Add "][..],
+            &[
+                "2 nodes are not supported: ",
+                "MinPool` (MinPool: unknown operator); ",
+                "SoftSwish` (SoftSwish: unknown operator); the supported operators are Abs ",
+            ][..],
         ),
         (&["--model", &damaged], 65, &["damaged.onnx as a model"]),
         (

@@ -62,6 +62,25 @@ MIDDLES = {
         [node("ConstantOfShape", "size", "a", value=helper.make_tensor("", TensorProto.FLOAT, [1], [2.0])), node("Mul", "x a", "b"),
          node("Cast", "b", "c", to=TensorProto.FLOAT), node("Dropout", "c", "y")],
         [ints("size", 4, 1, 1)]),
+    "selection": (
+        [node("Gather", "x rows", "a", axis=2), node("Tile", "a repeats", "b"), node("Slice", "b starts ends axes steps", "c"),
+         node("Pad", "c pads", "y", mode="reflect")],
+        [ints("rows", 3, 0, 3, -1), ints("repeats", 1, 1, 2, 1), ints("starts", -1), ints("ends", -9), ints("axes", 3), ints("steps", -2),
+         ints("pads", 0, 0, 1, 0, 0, 0, 0, 2)]),
+    "sums": (
+        [node("Einsum", "x matrix", "a", equation="nchw,kc->nkhw"), node("Max", "a x row", "b"), node("Sum", "b x row", "c"),
+         node("ReduceMax", "c axes", "y")],
+        [floats("matrix", 4, 4), floats("row", 8), ints("axes", 3)]),
+    "resized": (
+        [node("Resize", "x none scales", "a", mode="linear"), node("InstanceNormalization", "a scale shift", "b"),
+         node("SpaceToDepth", "b", "c", blocksize=2), node("DepthToSpace", "c", "d", blocksize=2),
+         node("MaxPool", "d", "e", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1), node("Mish", "e", "y")],
+        [floats("none", 0), numpy_helper.from_array(np.array([1, 1, 1.5, 2], np.float32), "scales"), *NORM[:2]]),
+    "masks": (
+        [node("Range", "zero eight one", "a"), node("ScatterND", "a places numbers", "b"), node("Mod", "b two", "c"),
+         node("Equal", "c zero", "d"), node("Neg", "x", "e"), node("Where", "d x e", "f"), node("Softmax", "f", "y", axis=1)],
+        [*(numpy_helper.from_array(np.array(number), name) for number, name in ((0, "zero"), (8, "eight"), (1, "one"), (2, "two"))),
+         numpy_helper.from_array(np.array([[1], [3]]), "places"), ints("numbers", 6, 5)]),
     "crafted_stride": ([node("AveragePool", "x", "y", kernel_shape=[2, 2], strides=[0, 0], auto_pad="SAME_LOWER")], []),
     "crafted_pads": ([node("AveragePool", "x", "y", kernel_shape=[2, 2], pads=[7, 7, 7, 7])], []),
     "crafted_size": ([node("ConstantOfShape", "size", "a"), node("Add", "x a", "y")], [ints("size", 1 << 31, 1 << 31)]),

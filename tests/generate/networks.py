@@ -1,9 +1,13 @@
 """Writes tests/fixtures/networks/: small networks as PyTorch exports them to ONNX, and one step's loss and gradients as PyTorch computes them.
 
-Made with torch 2.15.0, torchvision 0.29.2, onnx 1.23.2, onnxscript 0.7.2 and safetensors (pip install torch==2.15.0 torchvision==0.29.2
-onnx==1.23.2 onnxscript==0.7.2 safetensors), on the CPU:
+Made with torch 2.15.0, torchvision 0.29.2, timm 1.0.31, onnx 1.23.2, onnxscript 0.7.2 and safetensors (pip install torch==2.15.0
+torchvision==0.29.2 timm==1.0.31 onnx==1.23.2 onnxscript==0.7.2 safetensors), on the CPU:
 
     python tests/generate/networks.py [NAME...]
+    python tests/generate/networks.py --every FOLDER [NAME...]
+
+The second form writes each network by both exporters, in both modes and with several operator sets to FOLDER, as
+FOLDER/NAME.EXPORTER.MODE.OPSET.onnx; the test `every_kind_of_export_can_be_trained` reads them if EXPORTS names that folder.
 
 Each network is a pair of files. NAME.onnx comes from torch.onnx.export, by the exporter and in the mode that stands below. NAME.safetensors holds
 `images`, `labels`, dropout masks `mask.N`, and what the network in training mode gives in float64: `loss` (mean cross entropy), `logits`,
@@ -11,12 +15,14 @@ Each network is a pair of files. NAME.onnx comes from torch.onnx.export, by the 
 evaluation mode before the step. Beside each `T` stands `error/T`: how far the same computation in float32 is off, relative to the largest element.
 """
 
+import functools
 import pathlib
 import sys
 import warnings
 
 import numpy as np
 import onnx
+import timm
 import torch
 import torchvision
 from safetensors.numpy import save_file
@@ -125,12 +131,77 @@ def convnext():
     return network
 
 
-NETWORKS = {"cnn": cnn, "convnext": convnext, "mlp": Mlp, "mobile": Mobile, "resnet": Narrow, "swin": swin, "vit": vit}
-# Exporter (the tracing one of before, or torch.export's, with its optimizer or, since that merges batch norms, without) and the mode that the
-# network is in.
+def efficientnet():
+    block = torchvision.models.efficientnet.MBConvConfig
+    blocks = [block(1, 3, 1, 8, 8, 1, 1.0, 1.0), block(2, 3, 2, 8, 8, 2, 1.0, 1.0), block(2, 5, 2, 8, 16, 1, 1.0, 1.0)]
+    return torchvision.models.EfficientNet(blocks, dropout=0.0, stochastic_depth_prob=0.0, num_classes=CLASSES, last_channel=12)
+
+
+def mobilenet_v2():
+    network = torchvision.models.MobileNetV2(
+        CLASSES, width_mult=0.25, inverted_residual_setting=[[1, 16, 1, 1], [2, 24, 2, 2], [2, 32, 1, 2]], round_nearest=4, dropout=0.0)
+    network.features[-1] = torchvision.ops.Conv2dNormActivation(8, 12, 1, activation_layer=nn.ReLU6)
+    network.classifier[1] = nn.Linear(12, CLASSES)
+    return network
+
+
+def mobilenet_v3():
+    block = torchvision.models.mobilenetv3.InvertedResidualConfig
+    blocks = [
+        block(8, 3, 8, 8, True, "RE", 2, 1, 1.0), block(8, 3, 16, 8, False, "RE", 1, 1, 1.0), block(8, 5, 16, 16, True, "HS", 2, 1, 1.0),
+        block(16, 5, 24, 16, True, "HS", 1, 2, 1.0)]
+    return torchvision.models.MobileNetV3(blocks, 12, CLASSES, dropout=0.0)
+
+
+def regnet():
+    sizes = torchvision.models.regnet.BlockParams([1, 2], [8, 16], [4, 8], [1.0, 1.0], [2, 2], 0.25)
+    return torchvision.models.RegNet(sizes, CLASSES, stem_width=6)
+
+
+def densenet():
+    return torchvision.models.DenseNet(growth_rate=4, block_config=(2, 2), num_init_features=6, bn_size=2, num_classes=CLASSES)
+
+
+def lite():
+    """timm's EfficientNet-Lite with a few channels: ReLU6 and no squeeze-and-excitation."""
+    efficientnet = timm.models.efficientnet
+    arch = [["ds_r1_k3_s1_e1_c16"], ["ir_r2_k3_s2_e2_c24"], ["ir_r1_k5_s2_e2_c40"]]
+    return efficientnet.EfficientNet(
+        efficientnet.decode_arch_def(arch), CLASSES, num_features=12, stem_size=6, fix_stem=True,
+        round_chs_fn=functools.partial(efficientnet.round_channels, multiplier=0.2, divisor=4), act_layer=nn.ReLU6)
+
+
+def timm_convnext():
+    return timm.models.ConvNeXt(num_classes=CLASSES, depths=(1, 1, 1, 1), dims=(4, 6, 6, 8), ls_init_value=0.5)
+
+
+def timm_vit():
+    return timm.models.VisionTransformer(
+        img_size=SIZE, patch_size=16, num_classes=CLASSES, embed_dim=8, depth=2, num_heads=2, mlp_ratio=1.5)
+
+
+def timm_swin():
+    return timm.models.SwinTransformer(
+        img_size=SIZE, patch_size=4, num_classes=CLASSES, window_size=4, embed_dim=4, depths=(2, 1), num_heads=(1, 2), mlp_ratio=1.5,
+        drop_path_rate=0.0)
+
+
+NETWORKS = {
+    "cnn": cnn, "convnext": convnext, "densenet": densenet, "efficientnet": efficientnet, "lite": lite, "mlp": Mlp, "mobile": Mobile,
+    "mobilenet_v2": mobilenet_v2, "mobilenet_v3": mobilenet_v3, "regnet": regnet, "resnet": Narrow, "swin": swin, "timm_convnext": timm_convnext,
+    "timm_swin": timm_swin, "timm_vit": timm_vit, "vit": vit}
+# Exporter (the tracing one of before, or torch.export's, with its optimizer or, since that merges batch norms, without), the mode that the
+# network is in, and the operator set.
 EXPORTS = {
-    "cnn": ("trace", "train"), "convnext": ("dynamo", "eval"), "mlp": ("dynamo", "eval"), "mobile": ("trace", "preserve"),
-    "resnet": ("dynamo plain", "eval"), "swin": ("dynamo", "eval"), "vit": ("dynamo", "eval")}
+    "cnn": ("trace", "train", 17), "convnext": ("dynamo", "eval", 20), "densenet": ("trace", "train", 13),
+    "efficientnet": ("trace", "preserve", 17), "lite": ("dynamo plain", "eval", 18), "mlp": ("dynamo", "eval", 20),
+    "mobile": ("trace", "preserve", 17), "mobilenet_v2": ("trace", "train", 11), "mobilenet_v3": ("dynamo plain", "eval", 20),
+    "regnet": ("trace", "preserve", 15), "resnet": ("dynamo plain", "eval", 20), "swin": ("dynamo", "eval", 20),
+    "timm_convnext": ("dynamo plain", "eval", 21), "timm_swin": ("dynamo plain", "eval", 18), "timm_vit": ("trace", "train", 14),
+    "vit": ("dynamo", "eval", 20)}
+EVERY = [
+    ("trace", "preserve", 11), ("trace", "train", 13), ("trace", "eval", 17), ("dynamo", "eval", 18), ("dynamo", "train", 21),
+    ("dynamo plain", "eval", 23)]
 
 
 def made(name):
@@ -152,31 +223,44 @@ def made(name):
     return network
 
 
-def export(name, network):
-    exporter, mode = EXPORTS[name]
-    path = FOLDER / f"{name}.onnx"
+def export(name, network, kind=None, path=None):
+    exporter, mode, opset = kind or EXPORTS[name]
+    path = path or FOLDER / f"{name}.onnx"
     images = torch.randn(2, 3, SIZE, SIZE)
-    if exporter == "trace":
-        training = {"train": torch.onnx.TrainingMode.TRAINING, "preserve": torch.onnx.TrainingMode.PRESERVE}[mode]
-        network.train()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+    network.train(mode != "eval")
+    names = dict(input_names=["pixels"], output_names=["scores"], opset_version=opset)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if exporter == "trace":
+            training = {
+                "train": torch.onnx.TrainingMode.TRAINING, "preserve": torch.onnx.TrainingMode.PRESERVE,
+                "eval": torch.onnx.TrainingMode.EVAL}[mode]
             torch.onnx.export(
-                network, images, path, dynamo=False, training=training, do_constant_folding=False, opset_version=17,
-                input_names=["pixels"], output_names=["scores"], dynamic_axes={"pixels": {0: "n"}, "scores": {0: "n"}})
-    else:
-        network.eval()
-        batch = torch.export.Dim("n", min=1)
-        torch.onnx.export(
-            network, (images,), path, dynamo=True, external_data=False, input_names=["pixels"], output_names=["scores"],
-            dynamic_shapes=({0: batch},), verbose=False, optimize=exporter == "dynamo")
+                network, images, path, dynamo=False, training=training, do_constant_folding=mode == "eval",
+                dynamic_axes={"pixels": {0: "n"}, "scores": {0: "n"}}, **names)
+        else:
+            batch = torch.export.Dim("n", min=1)
+            torch.onnx.export(
+                network, (images,), path, dynamo=True, external_data=False, dynamic_shapes=({0: batch},), verbose=False,
+                optimize=exporter == "dynamo", **names)
     model = onnx.load(path)
     for node in model.graph.node:
         # Source locations of nodes: most of a small file.
         del node.metadata_props[:]
+    model.graph.ClearField("value_info")
     onnx.save(model, path)
     print(path.name, path.stat().st_size, "bytes")
     return model
+
+
+def every(folder, names):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        for kind in EVERY:
+            try:
+                export(name, made(name), kind, folder / ".".join([name, kind[0].replace(" ", "-"), kind[1], str(kind[2]), "onnx"]))
+            except Exception as error:
+                print(name, *kind, "is not exported:", type(error).__name__, str(error).splitlines()[0])
 
 
 def named(model, network):
@@ -230,14 +314,17 @@ def step(name, model, dtype, images, labels, masks):
     for key, parameter in network.named_parameters():
         results[f"gradient/{key}"] = parameter.grad
     for key, buffer in network.named_buffers():
-        # Only running statistics are updated: counters and Swin's position indices are integers.
-        if buffer.is_floating_point():
+        # Other buffers are counters, masks and position indices.
+        if "running" in key:
             results[f"after/{key}"] = buffer.clone()
     return results
 
 
 def main():
     torch.set_num_threads(1)
+    if sys.argv[1:2] == ["--every"]:
+        every(pathlib.Path(sys.argv[2]), sys.argv[3:] or NETWORKS)
+        return
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name in sys.argv[1:] or NETWORKS:
         model = export(name, made(name))

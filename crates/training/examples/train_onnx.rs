@@ -10,12 +10,13 @@ use equibatch_training::{
     trainer::{Model, Trainer},
 };
 
+const FILE: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../tests/fixtures/networks/mlp.onnx"
+);
+
 fn main() -> Result<(), Box<dyn Error>> {
-    let file = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../tests/fixtures/networks/mlp.onnx"
-    );
-    let mut trainer = Trainer::builder(Model::from_onnx(file)?.replace_linear("head", 2)?)
+    let mut trainer = Trainer::builder(Model::from_onnx(FILE)?.replace_linear("head", 2)?)
         .loss(Loss::cross_entropy("scores", "labels"))
         .optimizer(AdamW::default().weight_decay(0.05))
         .group("norm|bias", |group| group.weight_decay(0.0))

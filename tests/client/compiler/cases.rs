@@ -115,6 +115,13 @@ pub(super) fn cases() -> Vec<Case> {
         keep_axes,
     };
     let epsilon = BatchNormalization { epsilon: 1e-3 };
+    let truth = |shape: &[usize]| (TensorType::new(ElementType::Bool, shape), Truth);
+    let gathered = |axis: usize, data: &[usize], indices: &[usize]| {
+        let indices = (TensorType::new(ElementType::I64, indices), Below(data[axis]));
+        let mut case = Case::new(Op::Gather(axis), vec![float(data, Any), indices]);
+        case.is_linear = true;
+        case
+    };
     let mut cases = vec![
         Case::new(Op::Mul, vec![float(&[2, 3], Any), float(&[2, 3], Any)]),
         Case::new(Op::Div, vec![float(&[2, 3], Any), float(&[2, 3], Positive)]),
@@ -144,6 +151,20 @@ pub(super) fn cases() -> Vec<Case> {
             vec![float(&[7], Any)],
         ),
         Case::new(Op::Greater, vec![float(&[4, 5], Any), float(&[5], Any)]),
+        Case::new(Op::Equal, vec![float(&[4, 5], Below(3)), float(&[5], Below(3))]),
+        Case::new(
+            Op::Equal,
+            vec![
+                (TensorType::new(ElementType::I64, [9]), Below(3)),
+                (TensorType::new(ElementType::I64, [9]), Below(3)),
+            ],
+        ),
+        Case::new(Op::And, vec![truth(&[3, 4]), truth(&[4])]),
+        Case::new(Op::Or, vec![truth(&[3, 4]), truth(&[4])]),
+        Case::new(Op::Not, vec![truth(&[7])]),
+        Case::new(Op::Max, vec![float(&[4, 5], Any), float(&[5], Any)]),
+        Case::new(Op::Min, vec![float(&[4, 1], Any), float(&[4, 5], Any)]),
+        Case::new(Op::Softplus, vec![float(&[4, 5], Any)]),
         Case::new(
             Op::Where,
             vec![
@@ -167,6 +188,11 @@ pub(super) fn cases() -> Vec<Case> {
             vec![float(&[2, 3, 4, 5], Any)],
         ),
         Case::new(Op::ReduceSumSquare(reduce(&[1], true)), vec![float(&[2, 3], Any)]),
+        Case::new(
+            Op::ReduceMax(reduce(&[0, 2], false)),
+            vec![float(&[2, 3, 4], Apart)],
+        ),
+        Case::new(Op::ReduceMax(reduce(&[1], true)), vec![float(&[2, 3], Apart)]),
         Case::linear(Op::Reshape(Shape::from([4, 3])), &[&[2, 6]]),
         Case::linear(Op::Flatten, &[&[2, 3, 1, 2]]),
         Case::linear(Op::Transpose(vec![2, 0, 1]), &[&[2, 3, 4]]),
@@ -188,6 +214,9 @@ pub(super) fn cases() -> Vec<Case> {
             }),
             &[&[6, 5, 8]],
         ),
+        gathered(0, &[5, 3], &[4]),
+        gathered(1, &[2, 5, 3], &[2, 4]),
+        gathered(2, &[2, 3, 5], &[]),
         Case::linear(Op::Flip(vec![0, 2]), &[&[2, 3, 4]]),
         Case::linear(
             Op::Pad(Pad {
@@ -207,6 +236,14 @@ pub(super) fn cases() -> Vec<Case> {
                 float(&[9], Any),
             ],
         ),
+        Case::new(
+            Op::ScatterElementsAdd,
+            vec![
+                float(&[4, 3], Any),
+                (TensorType::new(ElementType::I64, [6, 3]), Below(4)),
+                float(&[6, 3], Any),
+            ],
+        ),
         Case::linear(Op::GlobalAveragePool, &[&[2, 3, 4, 5]]),
         Case::new(
             Op::BatchNormalization(epsilon),
@@ -220,6 +257,9 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         Case::new(Op::Softmax, vec![float(&[4, 5], Any)]),
         Case::new(Op::LogSoftmax, vec![float(&[4, 5], Any)]),
+        Case::new(Op::Softmax, vec![float(&[2, 3, 2, 4], Any)]),
+        Case::new(Op::Softmax, vec![float(&[6], Any)]),
+        Case::new(Op::LogSoftmax, vec![float(&[2, 3, 4], Any)]),
         Case::new(
             Op::OneHot(4),
             vec![(TensorType::new(ElementType::I64, [7]), Below(4))],
@@ -473,6 +513,15 @@ fn variant(op: &Op) -> usize {
         Op::Tanh => 45,
         Op::Erf => 46,
         Op::Clip(_) => 47,
+        Op::Equal => 48,
+        Op::And => 49,
+        Op::Or => 50,
+        Op::Not => 51,
+        Op::Max => 52,
+        Op::Min => 53,
+        Op::Softplus => 54,
+        Op::ReduceMax(_) => 55,
+        Op::Gather(_) => 56,
         // Their operands have NCHWc layout; they are tested in `fused`.
         Op::Fused(_) => unreachable!("fused operators have cases of their own"),
     }
@@ -481,5 +530,5 @@ fn variant(op: &Op) -> usize {
 #[test]
 fn every_operator_has_a_case() {
     let found: BTreeSet<usize> = cases().iter().map(|case| variant(&case.op)).collect();
-    assert_eq!(found, (0..48).collect());
+    assert_eq!(found, (0..57).collect());
 }

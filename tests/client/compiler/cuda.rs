@@ -29,11 +29,12 @@ const F32_F16: &[ElementType] = &[F32, F16];
 /// The element types for which the provider has a kernel; none if it lacks the operator.
 fn documented(op: &Op, port: Port) -> &'static [ElementType] {
     match (op, port) {
-        (Op::Where, Port::Operand(0)) | (Op::Greater, Port::Output(_)) => &[Bool],
+        (Op::Where, Port::Operand(0)) | (Op::Greater | Op::Equal, Port::Output(_)) => &[Bool],
+        (Op::And | Op::Or | Op::Not, _) => &[Bool],
         (Op::Where, _) => &[F32, F16, Bf16, I64, U8],
-        (Op::Greater, _) => &[F32, F16, I64],
+        (Op::Greater | Op::Equal | Op::Max | Op::Min, _) => &[F32, F16, I64],
         (Op::MaxPool(_), Port::Output(1))
-        | (Op::ScatterElementsAdd, Port::Operand(1))
+        | (Op::ScatterElementsAdd | Op::Gather(_), Port::Operand(1))
         | (Op::OneHot(_), Port::Operand(_)) => &[I64],
         (Op::MaxPool(_), _) => &[F32, F16, U8],
         // Documented for all types, but before microsoft/onnxruntime#29879 sums of types other than float were wrong.
@@ -42,13 +43,13 @@ fn documented(op: &Op, port: Port) -> &'static [ElementType] {
         (Op::Add | Op::Sub | Op::Mul | Op::Div | Op::ReduceSum(_), _) => &[F32, F16, Bf16, I64],
         (Op::Neg | Op::Sqrt | Op::Exp | Op::Relu | Op::Sigmoid | Op::Tanh | Op::Erf, _) => FLOATS,
         (Op::Sum | Op::MatMul | Op::Gemm(_) | Op::Softmax, _) => FLOATS,
-        (Op::Reciprocal | Op::Log | Op::LogSoftmax | Op::Clip(_), _) => F32_F16,
-        (Op::ReduceMean(_) | Op::ReduceSumSquare(_) | Op::GlobalAveragePool, _) => F32_F16,
+        (Op::Softplus | Op::Reciprocal | Op::Log | Op::LogSoftmax | Op::Clip(_), _) => F32_F16,
+        (Op::ReduceMean(_) | Op::ReduceSumSquare(_) | Op::ReduceMax(_) | Op::GlobalAveragePool, _) => F32_F16,
         (Op::Conv(_) | Op::ConvTranspose(_), _) => F32_F16,
         (Op::BatchNormalization(_), _) => F32_F16,
         (Op::Pad(_), _) => &[F32, F16, Bool],
         (Op::Cast(_) | Op::Reshape(_) | Op::Flatten | Op::Transpose(_) | Op::Expand(_), _) => ALL,
-        (Op::Concat(_) | Op::Slice(_) | Op::Flip(_), _) => ALL,
+        (Op::Concat(_) | Op::Slice(_) | Op::Gather(_) | Op::Flip(_), _) => ALL,
         (Op::Composite(_) | Op::Fused(_), _) => &[],
     }
 }

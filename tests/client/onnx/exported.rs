@@ -17,7 +17,24 @@ use equibatch_harness::checkout;
 use super::trained;
 use crate::golden::{Run, error, fixture, interpreted, on_onnx_runtime};
 
-pub(super) const NETWORKS: [&str; 7] = ["cnn", "convnext", "mlp", "mobile", "resnet", "swin", "vit"];
+pub(super) const NETWORKS: [&str; 16] = [
+    "cnn",
+    "convnext",
+    "densenet",
+    "efficientnet",
+    "lite",
+    "mlp",
+    "mobile",
+    "mobilenet_v2",
+    "mobilenet_v3",
+    "regnet",
+    "resnet",
+    "swin",
+    "timm_convnext",
+    "timm_swin",
+    "timm_vit",
+    "vit",
+];
 const CLASSES: usize = 3;
 const BATCH: usize = 4;
 const BETA1: f64 = 0.9;
@@ -275,17 +292,27 @@ fn group(network: &OnnxModel, group: LayerGroup) -> Vec<String> {
 
 #[test]
 fn the_head_is_the_classifier_behind_the_pooling() {
-    for (name, layer) in [
-        ("cnn", "9"),
-        ("convnext", "classifier.2"),
-        ("mlp", "head"),
-        ("mobile", "head"),
-        ("resnet", "fc"),
-        ("swin", "head"),
-        ("vit", "heads.head"),
+    for (name, layers) in [
+        ("cnn", &["9"][..]),
+        ("convnext", &["classifier.2"]),
+        ("densenet", &["classifier"]),
+        ("efficientnet", &["classifier.1"]),
+        ("lite", &["classifier"]),
+        ("mlp", &["head"]),
+        ("mobile", &["head"]),
+        ("mobilenet_v2", &["classifier.1"]),
+        ("mobilenet_v3", &["classifier.0", "classifier.3"]),
+        ("regnet", &["fc"]),
+        ("resnet", &["fc"]),
+        ("swin", &["head"]),
+        ("timm_convnext", &["head.fc"]),
+        ("timm_swin", &["head.fc"]),
+        ("timm_vit", &["head"]),
+        ("vit", &["heads.head"]),
     ] {
         let network = network::read(&file(name)).unwrap();
-        let expected = [format!("{layer}.bias"), format!("{layer}.weight")];
+        let of_layer = |layer: &&str| [format!("{layer}.bias"), format!("{layer}.weight")];
+        let expected: Vec<String> = layers.iter().flat_map(of_layer).collect();
         assert_eq!(group(&network, LayerGroup::Head), expected, "{name}");
     }
 }
@@ -375,4 +402,44 @@ fn the_head_can_be_named() {
     );
     assert!(group(&named, LayerGroup::Late).contains(&"heads.head.weight".to_owned()));
     assert_eq!(read().with_head(|name| name == "fc.weight"), None);
+}
+
+/// Both exporters, training and evaluation mode, several operator sets: a step, and for files in evaluation mode the same logits as the file.
+#[test]
+#[ignore = "needs the files of `generate/networks.py --every FOLDER`; the variable EXPORTS names the folder"]
+fn every_kind_of_export_can_be_trained() {
+    let folder = std::env::var("EXPORTS").expect("the folder of the files");
+    let (mut count, mut failures) = (0, vec![]);
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        count += 1;
+        if let Err(reason) = std::panic::catch_unwind(|| can_be_trained(&path)) {
+            let text = reason.downcast_ref::<String>().cloned().unwrap_or_default();
+            failures.push(format!("{name}: {text}"));
+        }
+    }
+    assert!(count > 0 && failures.is_empty(), "{}", failures.join("\n"));
+}
+
+fn can_be_trained(path: &std::path::Path) {
+    let name = path.display().to_string();
+    let of = |classes: usize| {
+        ModelSpec::Classifier(Classifier {
+            network: Arc::new(network::read(path).unwrap()),
+            classes,
+            image_size: 32,
+        })
+    };
+    let own = of(CLASSES);
+    let program = inference(&own, &initial_state(&own, 0).unwrap(), &[]).unwrap();
+    if name.contains(".eval.") {
+        let images = super::images();
+        let bytes = std::fs::read(path).unwrap();
+        let expected = onnx_runtime::run_model(&bytes, "pixels", &images, "scores").unwrap();
+        let found = onnx_runtime::run_model(&program.model, "images", &images, "logits").unwrap();
+        let off = error(&found, &expected);
+        assert!(off < 1e-4, "{name} is off by {off:e}");
+    }
+    super::after_a_step(&of(super::CLASSES), &name);
 }

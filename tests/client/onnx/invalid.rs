@@ -146,3 +146,26 @@ fn cycles_are_refused() {
         assert!(message.contains("`back`"), "{operator}: {message}");
     }
 }
+
+/// Unsupported operators, attributes and operands of all nodes in one error; nodes that read their outputs are not blamed.
+#[test]
+fn all_unsupported_nodes_are_named_at_once() {
+    let dilated = [Ints("kernel_shape", &[2, 2]), Ints("dilations", &[2, 2])];
+    let file = begun()
+        .floats("seven", &[], vec![7.0])
+        .node("SoftSwish", &["x"], &["a"], &[])
+        .node("Relu", &["a"], &["b"], &[])
+        .node("MaxPool", &["x"], &["c"], &dilated)
+        .node("Pow", &["x", "seven"], &["d"], &[])
+        .node("MinPool", &["b"], &["e"], &[])
+        .node("Relu", &["x"], &["f"], &[Int("alpha", 1)])
+        .weights("fc.weight", &[2, 4])
+        .node("GlobalAveragePool", &["e"], &["pooled"], &[])
+        .node("Flatten", &["pooled"], &["flat"], &[])
+        .node("Gemm", &["flat", "fc.weight"], &["scores"], &[Int("transB", 1)]);
+    let message = refusal(&file);
+    let expected = "5 nodes are not supported: `a` (SoftSwish: unknown operator); `c` (MaxPool: dilations of a pool are not supported); \
+                    `d` (Pow: its exponent is 7, expected -1, 0.5, 1, 2 or 3); `e` (MinPool: unknown operator); \
+                    `f` (Relu: its attribute `alpha` is not supported); the supported operators are Abs Add And ";
+    assert!(message.contains(expected), "{message}");
+}

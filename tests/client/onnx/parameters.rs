@@ -1,9 +1,13 @@
 //! Which tensors of a file are trained.
 
-use equibatch_client_tests::model_file::{Attribute::Int, ModelFile};
+use equibatch_client_tests::{
+    model_file::{Attribute::Int, ModelFile},
+    onnx_runtime,
+};
 use equibatch_training::program::{inference, initial_state};
 
-use super::{CLASSES, SIZE, after_a_step, around, network, spec, trained};
+use super::{CLASSES, SIZE, after_a_step, around, images, network, spec, trained};
+use crate::golden::error;
 
 fn names(bytes: &[u8]) -> Vec<String> {
     trained(&network(bytes))
@@ -144,4 +148,74 @@ fn one_element_tensors_are_trained_if_they_have_an_axis() {
     for name in ["slope", "slope#2", "scale"] {
         assert!(trained[name] != start[name], "{name}");
     }
+}
+
+/// Constants that a file computes from constants.
+#[test]
+fn constants_are_computed_at_import() {
+    let folded = |file: ModelFile| {
+        file.floats("zero", &[], vec![0.0])
+            .floats("one", &[], vec![1.0])
+            .floats("eight", &[], vec![8.0])
+            .floats("two", &[], vec![2.0])
+            .integers("numbers", &[6, 5])
+            .integers("three", &[3])
+            .integers("nothing", &[0])
+            .integers("flat", &[1, 3])
+            .integers("column", &[2, 1])
+            .integers("four", &[4])
+            .integers("repeats", &[2])
+            .integers("square", &[8, 8])
+            .integers("last", &[-1])
+            .integers("beyond", &[i64::MIN])
+            .node("Range", &["zero", "eight", "one"], &["range"], &[])
+            .node("Cast", &["range"], &["whole"], &[Int("to", 7)])
+            .node("Mod", &["whole", "three"], &["rest"], &[])
+            .node("Cast", &["rest"], &["c"], &[Int("to", 1)])
+            .node("Sin", &["c"], &["sine"], &[])
+            .node("Cos", &["c"], &["cosine"], &[])
+            .node("Min", &["sine", "cosine"], &["least"], &[])
+            .node("Pow", &["c", "two"], &["squared"], &[])
+            .node("Equal", &["rest", "nothing"], &["is_zero"], &[])
+            .node("Where", &["is_zero", "squared", "least"], &["chosen"], &[])
+            .node("Reshape", &["flat", "column"], &["places"], &[])
+            .node("Cast", &["numbers"], &["updates"], &[Int("to", 1)])
+            .node("ScatterND", &["chosen", "places", "updates"], &["row"], &[])
+            .node("Expand", &["row", "square"], &["full"], &[])
+            .node("Trilu", &["full"], &["lower"], &[Int("upper", 0)])
+            .node("Slice", &["row", "nothing", "four"], &["part"], &[])
+            .node("Tile", &["part", "repeats"], &["tiled"], &[])
+            .node("Add", &["lower", "tiled"], &["sum"], &[])
+            .node(
+                "Slice",
+                &["sum", "last", "beyond", "nothing", "last"],
+                &["matrix"],
+                &[],
+            )
+            .node("Mul", &["x", "matrix"], &["y"], &[])
+    };
+    let row: Vec<f32> = (0..8_u8)
+        .map(|at| match (at, at % 3) {
+            (1, _) => 6.0,
+            (3, _) => 5.0,
+            (_, 0) => 0.0,
+            (_, c) => f32::from(c).sin().min(f32::from(c).cos()),
+        })
+        .collect();
+    let element = |at: usize| {
+        let (from, column) = (7 - at / 8, at % 8);
+        let lower = if column <= from { row[column] } else { 0.0 };
+        lower + row[column % 4]
+    };
+    let given = |file: ModelFile| {
+        file.floats("matrix", &[8, 8], (0..64).map(element).collect())
+            .node("Mul", &["x", "matrix"], &["y"], &[])
+    };
+    let logits = |file: ModelFile| {
+        let own = spec(&file.bytes());
+        let program = inference(&own, &initial_state(&own, 0).unwrap(), &[]).unwrap();
+        onnx_runtime::run_model(&program.model, "images", &images(), "logits").unwrap()
+    };
+    let (folded, given) = (logits(around(folded, 4)), logits(around(given, 4)));
+    assert!(error(&folded, &given) < 1e-6, "{folded:?} instead of {given:?}");
 }

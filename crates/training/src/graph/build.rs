@@ -45,10 +45,20 @@ operators! {
     tanh(x) => Op::Tanh;
     /// Wires [`Op::Erf`].
     erf(x) => Op::Erf;
+    /// Wires [`Op::Softplus`].
+    softplus(x) => Op::Softplus;
     /// Wires [`Op::Clip`].
     clip(x; clip: Clip) => Op::Clip(clip);
     /// Wires [`Op::Greater`].
     greater(a, b) => Op::Greater;
+    /// Wires [`Op::Equal`].
+    equal(a, b) => Op::Equal;
+    /// Wires [`Op::And`].
+    and(a, b) => Op::And;
+    /// Wires [`Op::Or`].
+    or(a, b) => Op::Or;
+    /// Wires [`Op::Not`].
+    not(x) => Op::Not;
     /// Wires [`Op::Where`].
     select(condition, a, b) => Op::Where;
     /// Wires [`Op::Cast`].
@@ -69,6 +79,8 @@ operators! {
     expand(x; shape: Shape) => Op::Expand(shape);
     /// Wires [`Op::Slice`].
     slice(x; slice: Slice) => Op::Slice(slice);
+    /// Wires [`Op::Gather`].
+    gather(x, indices; axis: usize) => Op::Gather(axis);
     /// Wires [`Op::Flip`].
     flip(x; axes: &[usize]) => Op::Flip(axes.to_vec());
     /// Wires [`Op::Pad`].

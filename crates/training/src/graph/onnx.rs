@@ -45,6 +45,9 @@ pub(super) mod attribute_type {
 pub(super) mod data_type {
     pub(in crate::graph) const FLOAT: i32 = 1;
     pub(in crate::graph) const UINT8: i32 = 2;
+    pub(in crate::graph) const INT8: i32 = 3;
+    pub(in crate::graph) const UINT16: i32 = 4;
+    pub(in crate::graph) const INT16: i32 = 5;
     pub(in crate::graph) const INT32: i32 = 6;
     pub(in crate::graph) const INT64: i32 = 7;
     pub(in crate::graph) const BOOL: i32 = 9;

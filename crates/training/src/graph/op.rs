@@ -38,10 +38,24 @@ pub enum Op {
     Tanh,
     /// `2/√π · ∫₀ˣ e⁻ᵗ² dt`.
     Erf,
+    /// `ln(1 + eˣ)`.
+    Softplus,
     /// `min(max(x, low), high)`.
     Clip(Clip),
     /// `a > b`, broadcast; boolean.
     Greater,
+    /// `a = b`, broadcast; boolean.
+    Equal,
+    /// `a and b` of booleans, broadcast.
+    And,
+    /// `a or b` of booleans, broadcast.
+    Or,
+    /// `not x` of booleans.
+    Not,
+    /// `max(a, b)`, broadcast.
+    Max,
+    /// `min(a, b)`, broadcast.
+    Min,
     /// `condition ? a : b`, broadcast.
     Where,
     /// Cast to another element type.
@@ -54,6 +68,8 @@ pub enum Op {
     ReduceMean(Reduce),
     /// The sum of squares along axes.
     ReduceSumSquare(Reduce),
+    /// The maximum along axes.
+    ReduceMax(Reduce),
     /// The same elements with another shape.
     Reshape(Shape),
     /// Flattens all axes after the first: `[N, …] → [N, M]`. Unlike [`Op::Reshape`], it does not fix N.
@@ -66,6 +82,8 @@ pub enum Op {
     Concat(usize),
     /// Every `step`-th index of a range, per axis.
     Slice(Slice),
+    /// Selection along an axis by integer indices `(data, indices)`: their shape replaces the axis.
+    Gather(usize),
     /// Reverses the elements along axes: ONNX's Slice with step −1.
     Flip(Vec<usize>),
     /// Zero padding.
@@ -82,7 +100,7 @@ pub enum Op {
     MaxPool(MaxPool2d),
     /// The mean over all axes after the second; these are kept with extent one.
     GlobalAveragePool,
-    /// Adds the elements of `updates` to `data` at `indices` `(data, indices, updates)`; all of rank one.
+    /// Adds the elements of `updates` to `data` at `indices` along the first axis `(data, indices, updates)`; all of one rank.
     ScatterElementsAdd,
     /// `scale · (x − mean) / √(variance + ε) + bias` per channel `(x, scale, bias, mean, variance)`.
     BatchNormalization(BatchNormalization),

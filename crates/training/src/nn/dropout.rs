@@ -1,18 +1,5 @@
-use super::{Builder, LayerGroup, Mode};
-use crate::graph::{Error, Shape, TensorType, Value};
-
-/// A dropout mask that is an input of the training step: the step is a pure function of its inputs, and resumed runs are bit-identical.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Dropout {
-    /// Name of the input.
-    pub name: String,
-    /// Shape, `[N, features]`.
-    pub shape: Shape,
-    /// Probability that an element is zero; other elements are `1 / (1 − probability)`.
-    pub probability: f32,
-    /// Layer group of its layer.
-    pub group: LayerGroup,
-}
+use super::{Builder, Dropout, Mode};
+use crate::graph::{Error, TensorType, Value};
 
 impl Builder<'_> {
     /// `x · mask` in training, otherwise `x`.

@@ -22,13 +22,11 @@ mod pixels;
 mod resnet;
 
 pub use builder::{Builder, Mode};
-pub use dropout::Dropout;
 pub use head::{Head, LastLayer, UnknownHead};
 pub use import::OnnxModel;
 pub use linear::cosine;
 pub use loss::{add_offsets, loss};
-pub use norm::Statistic;
 pub(crate) use norm::staged_name;
-pub use parameter::{LayerGroup, Parameter, ParameterKind};
+pub use parameter::{Dropout, LayerGroup, Parameter, ParameterKind, Statistic};
 pub use pixels::Pixels;
 pub use resnet::{Backbone, Block, UnknownBackbone};

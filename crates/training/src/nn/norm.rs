@@ -1,4 +1,4 @@
-use super::{Builder, LayerGroup, Mode, ParameterKind};
+use super::{Builder, LayerGroup, Mode, ParameterKind, Statistic};
 use crate::graph::op::BatchNormalization;
 use crate::graph::{Error, Value};
 
@@ -18,33 +18,6 @@ impl Default for NormSettings {
             epsilon: 1e-5,
             momentum: 0.1,
         }
-    }
-}
-
-/// A running statistic of a batch norm.
-#[derive(Clone, Debug)]
-pub struct Statistic {
-    /// Name in the state dictionary.
-    pub name: String,
-    /// Value before the batch.
-    pub value: Value,
-    /// Value after the batch, in training.
-    pub next: Option<Value>,
-    /// Value after the previous micro-batch, for gradient accumulation whose steps may be rolled back.
-    pub staged: Option<Value>,
-    /// Whether it is a variance (initially one) or a mean (initially zero).
-    pub is_variance: bool,
-    /// Layer group of its batch norm.
-    pub group: LayerGroup,
-}
-
-impl Statistic {
-    /// All graph values of the statistic.
-    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut Value> {
-        [&mut self.value]
-            .into_iter()
-            .chain(&mut self.next)
-            .chain(&mut self.staged)
     }
 }
 

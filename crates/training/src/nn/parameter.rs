@@ -82,3 +82,43 @@ impl Parameter {
         }
     }
 }
+
+/// A running statistic of a batch norm.
+#[derive(Clone, Debug)]
+pub struct Statistic {
+    /// Name in the state dictionary.
+    pub name: String,
+    /// Value before the batch.
+    pub value: Value,
+    /// Value after the batch, in training.
+    pub next: Option<Value>,
+    /// Value after the previous micro-batch, for gradient accumulation whose steps may be rolled back.
+    pub staged: Option<Value>,
+    /// Whether it is a variance (initially one) or a mean (initially zero).
+    pub is_variance: bool,
+    /// Layer group of its batch norm.
+    pub group: LayerGroup,
+}
+
+impl Statistic {
+    /// All graph values of the statistic.
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut Value> {
+        [&mut self.value]
+            .into_iter()
+            .chain(&mut self.next)
+            .chain(&mut self.staged)
+    }
+}
+
+/// A dropout mask that is an input of the training step: the step is a pure function of its inputs, and resumed runs are bit-identical.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dropout {
+    /// Name of the input.
+    pub name: String,
+    /// Shape, `[N, features]`.
+    pub shape: Shape,
+    /// Probability that an element is zero; other elements are `1 / (1 − probability)`.
+    pub probability: f32,
+    /// Layer group of its layer.
+    pub group: LayerGroup,
+}

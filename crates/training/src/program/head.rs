@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::inference::dynamic_batch;
+use super::inference::for_any_batch;
 use super::{Error, Images, ModelSpec, Program};
 use crate::graph::{Graph, Origin, Tensor, TensorType, Value};
 use crate::nn::{Builder, LayerGroup, Mode};
@@ -36,7 +36,7 @@ pub fn features(
         body.output("features", copies[&end])?;
         Ok(body)
     };
-    dynamic_batch([body(1)?, body(2)?], &["images"], state, &[])
+    for_any_batch([body(1)?, body(2)?], &["images"], state, &[])
 }
 
 /// The type of the features of `batch` images.

@@ -5,7 +5,8 @@ use super::{Error, Images, ModelSpec, Program, Signature};
 use crate::graph::export::{self, DynamicBatch, ExportOptions};
 use crate::graph::{Graph, Tensor, lower};
 
-/// Compiles a model for inference, with parameters and running statistics as initializers and a dynamic batch size.
+/// Compiles a model for inference, with parameters and running statistics as initializers. The batch size is dynamic unless that of the file is
+/// fixed.
 ///
 /// # Shapes
 /// Of classifiers `images: f32[N, 3, S, S] → logits: f32[N, classes], probabilities: f32[N, classes]`, with N dynamic; of other networks those of
@@ -38,24 +39,29 @@ fn compile(
     ];
     let inputs = model.inputs(batch, Images::F32)?;
     let inputs: Vec<&str> = inputs.iter().map(|(name, _)| &**name).collect();
-    dynamic_batch(graphs, &inputs, state, metadata)
+    for_any_batch(graphs, &inputs, state, metadata)
 }
 
-/// Exports a graph that was built for two batch sizes, with the parameters as initializers.
-pub(super) fn dynamic_batch(
+/// Exports a graph that was built for two batch sizes, with the parameters as initializers. Inputs that have the same shape in both keep it.
+pub(super) fn for_any_batch(
     [graph, resized]: [Graph; 2],
     inputs: &[&str],
     state: &BTreeMap<String, Tensor>,
     metadata: &[(String, String)],
 ) -> Result<Program, Error> {
+    let shape = |graph: &Graph, name: &str| graph.named(name).map(|value| graph.shape(value).clone());
+    let is_dynamic = inputs
+        .iter()
+        .any(|name| shape(&graph, name) != shape(&resized, name));
     let resized = lower::lower_inference(&resized)?;
+    let dynamic_batch = is_dynamic.then_some(DynamicBatch {
+        name: "batch",
+        resized: &resized,
+    });
     let options = ExportOptions {
         name: "inference",
         fixed: Some(state),
-        dynamic_batch: Some(DynamicBatch {
-            name: "batch",
-            resized: &resized,
-        }),
+        dynamic_batch,
         metadata,
         ..ExportOptions::default()
     };

@@ -1,6 +1,4 @@
-use std::f64::consts::PI;
-
-use super::OneCycle;
+use super::one_cycle::{OneCycle, half_cosine};
 
 /// Factor of the learning rate at the first step of a warm-up, as in torchvision's training references.
 const WARMUP_START: f64 = 0.01;
@@ -125,11 +123,6 @@ impl Schedule {
             Shape::Constant | Shape::Cosine { .. } | Shape::Step { .. } => None,
         }
     }
-}
-
-/// Cosine annealing from `start` at progress 0 to `end` at progress 1.
-pub(super) fn half_cosine(start: f64, end: f64, progress: f64) -> f64 {
-    end + (start - end) / 2.0 * ((PI * progress).cos() + 1.0)
 }
 
 #[cfg(test)]

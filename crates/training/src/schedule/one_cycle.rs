@@ -1,4 +1,4 @@
-use super::learning_rate::half_cosine;
+use std::f64::consts::PI;
 
 /// One-cycle schedule: over a training run, the learning rate is annealed up and then down by cosines, and momentum inversely.
 ///
@@ -70,6 +70,11 @@ impl OneCycle {
             }
         }
     }
+}
+
+/// Cosine annealing from `start` at progress 0 to `end` at progress 1.
+pub(super) fn half_cosine(start: f64, end: f64, progress: f64) -> f64 {
+    end + (start - end) / 2.0 * ((PI * progress).cos() + 1.0)
 }
 
 #[cfg(test)]

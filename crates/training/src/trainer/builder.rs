@@ -17,9 +17,11 @@ pub struct TrainerBuilder {
     seed: u64,
 }
 
-impl TrainerBuilder {
-    pub(super) fn new(model: Model) -> Self {
-        Self {
+impl Trainer {
+    /// Settings for training a model.
+    #[must_use]
+    pub fn builder(model: Model) -> TrainerBuilder {
+        TrainerBuilder {
             model,
             loss: None,
             batch_size: None,
@@ -29,7 +31,9 @@ impl TrainerBuilder {
             seed: 0,
         }
     }
+}
 
+impl TrainerBuilder {
     /// The loss. It has no default.
     #[must_use]
     pub fn loss(self, loss: Loss) -> Self {

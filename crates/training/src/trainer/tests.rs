@@ -1,7 +1,7 @@
 use super::*;
 use crate::graph::TensorType;
 use crate::graph::op::Reduce;
-use crate::nn::import::SUPPORTED;
+use crate::nn::import::supported;
 use crate::optim::Sgd;
 use crate::program::{self, Loss};
 use crate::runtime::{Device, Runtime};
@@ -329,7 +329,7 @@ fn settings_that_fit_no_part_of_the_network_are_named() {
 #[test]
 fn the_readme_lists_the_supported_operators() {
     let readme = include_str!("../../README.md");
-    for operator in SUPPORTED {
+    for operator in supported() {
         assert!(readme.contains(&format!("`{operator}`")), "{operator}");
     }
 }

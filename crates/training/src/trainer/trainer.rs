@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use super::state_file::{self, write_whole};
 use super::stepper::model_of;
-use super::{Array, Error, Model, StepInputs, StepOutput, Stepper, TrainerBuilder};
+use super::{Array, Error, StepInputs, StepOutput, Stepper};
 use crate::graph::Tensor;
 use crate::program::{self, TrainSpec};
 use crate::runtime::{DeviceState, Runtime, SessionOptions};
@@ -18,12 +18,6 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// Settings for training a model.
-    #[must_use]
-    pub fn builder(model: Model) -> TrainerBuilder {
-        TrainerBuilder::new(model)
-    }
-
     pub(super) fn new(
         runtime: &Runtime,
         spec: TrainSpec,

@@ -83,10 +83,24 @@ pub(super) fn pad(x: &Array, pad: &Pad) -> Array {
     padded
 }
 
+pub(super) fn gather(operands: &[&Array], axis: usize) -> Array {
+    let [x, places] = operands else {
+        panic!("two operands")
+    };
+    let rank = places.shape.len();
+    let shape = [&x.shape[..axis], &places.shape, &x.shape[axis + 1..]].concat();
+    Array::from_fn(&shape, |index| {
+        let place = places.at(&index[axis..axis + rank]) as usize;
+        x.at(&[&index[..axis], &[place], &index[axis + rank..]].concat())
+    })
+}
+
 pub(super) fn scatter_add(operands: &[&Array]) -> Array {
     let mut result = operands[0].clone();
-    for (&index, &update) in operands[1].data.iter().zip(&operands[2].data) {
-        result.data[index as usize] += update;
+    let updates = operands[1].data.iter().zip(&operands[2].data);
+    for (mut place, (&first, &update)) in indices(&operands[1].shape).into_iter().zip(updates) {
+        place[0] = first as usize;
+        result.add(&place, update);
     }
     result
 }

@@ -105,6 +105,12 @@ fn apply(node: &Node, operands: &[&Array]) -> Vec<Array> {
         Op::Mul => one(elementwise::binary(operands, |a, b| a * b)),
         Op::Div => one(elementwise::binary(operands, |a, b| a / b)),
         Op::Greater => one(elementwise::binary(operands, |a, b| f64::from(u8::from(a > b)))),
+        Op::Equal => one(elementwise::binary(operands, |a, b| f64::from(u8::from(a == b)))),
+        Op::And => one(elementwise::binary(operands, |a, b| a * b)),
+        Op::Or => one(elementwise::binary(operands, f64::max)),
+        Op::Not => one(elementwise::unary(operands, |x| 1.0 - x)),
+        Op::Max => one(elementwise::binary(operands, f64::max)),
+        Op::Min => one(elementwise::binary(operands, f64::min)),
         Op::Neg => one(elementwise::unary(operands, |x| -x)),
         Op::Reciprocal => one(elementwise::unary(operands, f64::recip)),
         Op::Sqrt => one(elementwise::unary(operands, f64::sqrt)),
@@ -114,6 +120,9 @@ fn apply(node: &Node, operands: &[&Array]) -> Vec<Array> {
         Op::Sigmoid => one(elementwise::unary(operands, |x| 1.0 / (1.0 + (-x).exp()))),
         Op::Tanh => one(elementwise::unary(operands, f64::tanh)),
         Op::Erf => one(elementwise::unary(operands, libm::erf)),
+        Op::Softplus => one(elementwise::unary(operands, |x| {
+            x.max(0.0) + (-x.abs()).exp().ln_1p()
+        })),
         Op::Clip(clip) => {
             let [low, high] = [clip.low, clip.high].map(f64::from);
             one(elementwise::unary(operands, |x| x.max(low).min(high)))
@@ -128,12 +137,14 @@ fn apply(node: &Node, operands: &[&Array]) -> Vec<Array> {
         Op::ReduceSum(attributes) => one(reduce::sum(operands[0], attributes, |x| x)),
         Op::ReduceSumSquare(attributes) => one(reduce::sum(operands[0], attributes, |x| x * x)),
         Op::ReduceMean(attributes) => one(reduce::mean(operands[0], attributes)),
+        Op::ReduceMax(attributes) => one(reduce::max(operands[0], attributes)),
         Op::Reshape(shape) => one(Array::new(shape, operands[0].data.clone())),
         Op::Flatten => one(layout::flatten(operands[0])),
         Op::Transpose(permutation) => one(layout::transpose(operands[0], permutation)),
         Op::Expand(shape) => one(layout::expand(operands[0], shape)),
         Op::Concat(axis) => one(layout::concat(operands, *axis)),
         Op::Slice(slice) => one(layout::slice(operands[0], slice)),
+        Op::Gather(axis) => one(layout::gather(operands, *axis)),
         Op::Flip(axes) => one(layout::flip(operands[0], axes)),
         Op::Pad(pad) => one(layout::pad(operands[0], pad)),
         Op::ScatterElementsAdd => one(layout::scatter_add(operands)),

@@ -21,7 +21,7 @@ pub(super) fn softmax(x: &Array) -> Array {
 }
 
 pub(super) fn log_softmax(x: &Array) -> Array {
-    let width = x.shape[1];
+    let width = *x.shape.last().expect("an axis");
     let row = |row: &[f64]| {
         let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let total: f64 = row.iter().map(|element| (element - largest).exp()).sum();

@@ -3,18 +3,30 @@ use equibatch_training::graph::op::Reduce;
 use super::array::{Array, indices};
 
 pub(super) fn sum(x: &Array, reduce: &Reduce, function: impl Fn(f64) -> f64) -> Array {
+    folded(x, reduce, 0.0, |total, element| total + function(element))
+}
+
+pub(super) fn max(x: &Array, reduce: &Reduce) -> Array {
+    folded(x, reduce, f64::NEG_INFINITY, f64::max)
+}
+
+fn folded(x: &Array, reduce: &Reduce, start: f64, function: impl Fn(f64, f64) -> f64) -> Array {
     let ones: Vec<usize> = x
         .shape
         .iter()
         .enumerate()
         .map(|(axis, &extent)| if reduce.axes.contains(&axis) { 1 } else { extent })
         .collect();
-    let mut total = Array::zeros(&ones);
+    let mut total = Array::from_fn(&ones, |_| start);
     for (mut index, &element) in indices(&x.shape).into_iter().zip(&x.data) {
         for &axis in &reduce.axes {
             index[axis] = 0;
         }
-        total.add(&index, function(element));
+        let flat = index
+            .iter()
+            .zip(&ones)
+            .fold(0, |flat, (at, extent)| flat * extent + at);
+        total.data[flat] = function(total.data[flat], element);
     }
     if !reduce.keep_axes {
         let kept = x

@@ -107,6 +107,36 @@ pub(super) fn erf(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     Ok(vec![Some(b.mul(dy, slope)?)])
 }
 
+/// `y = ln(1 + eˣ)` ⟹ `dx = dy / (1 + e⁻ˣ)`.
+pub(super) fn softplus(b: &mut Backward<'_>) -> Result<Gradients, Error> {
+    let (x, dy) = (b.input(0), b.upstream()?);
+    let slope = b.sigmoid(x)?;
+    Ok(vec![Some(b.mul(dy, slope)?)])
+}
+
+/// `y = max(a, b)` or `min(a, b)` ⟹ `dy` to the operand that is selected, and half of it to each if they are equal, as in PyTorch.
+pub(super) fn extreme(b: &mut Backward<'_>) -> Result<Gradients, Error> {
+    let (left, right, dy) = (b.input(0), b.input(1), b.upstream()?);
+    let (half, zero) = (b.scalar_like(dy, 0.5)?, b.scalar_like(dy, 0.0)?);
+    let halved = b.mul(dy, half)?;
+    let is_equal = b.equal(left, right)?;
+    let shared = b.select(is_equal, halved, zero)?;
+    let (lower, higher) = match b.node.op {
+        Op::Min => (left, right),
+        _ => (right, left),
+    };
+    let is_left = b.greater(higher, lower)?;
+    let is_right = b.greater(lower, higher)?;
+    let mut gradients = vec![];
+    for (operand, is_selected) in [is_left, is_right].into_iter().enumerate() {
+        gradients.push(match b.wants(operand) {
+            true => Some(b.select(is_selected, dy, shared)?),
+            false => None,
+        });
+    }
+    Ok(gradients)
+}
+
 /// `y = min(max(x, low), high)` ⟹ `dx = dy · [low ≤ x ≤ high]`.
 ///
 /// The bounds themselves pass the gradient, as in PyTorch's `clamp`.

@@ -3,7 +3,7 @@
 use crate::autodiff::Error;
 use crate::autodiff::backward::{Backward, Gradients};
 use crate::graph::op::{Pad, Slice};
-use crate::graph::{Op, Shape};
+use crate::graph::{ElementType, Op, Shape};
 
 /// `y = reshape(x)` ⟹ `dx = reshape(dy)`.
 pub(super) fn reshape(b: &mut Backward<'_>) -> Result<Gradients, Error> {
@@ -93,6 +93,37 @@ pub(super) fn slice(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     }
     let before = slice.starts;
     Ok(vec![Some(b.pad(dx, Pad { before, after })?)])
+}
+
+/// `y = x[indices]` along an axis ⟹ `dx` is the sum of `dy` over equal indices: rows of `dy` are added to rows of zeros.
+pub(super) fn gather(b: &mut Backward<'_>) -> Result<Gradients, Error> {
+    let (indices, dy) = (b.input(1), b.upstream()?);
+    let Op::Gather(axis) = b.node.op else {
+        unreachable!("the table gives this rule to Gather only")
+    };
+    let (shape, count) = (b.shape(b.input(0)).to_vec(), b.shape(indices).elements());
+    let precision = b.tensor_type(dy).element_type;
+    let selected = axis..axis + b.shape(indices).len();
+    let rank = b.shape(dy).len();
+    let others = (0..rank).filter(|at| !selected.contains(at));
+    let to_rows: Vec<usize> = selected.clone().chain(others).collect();
+    let width = b.shape(dy).elements() / count;
+
+    let rows = b.transpose(dy, &to_rows)?;
+    let rows = b.reshape(rows, Shape::from([count, width]))?;
+    let rows = b.converted(rows, ElementType::F32)?;
+    let column = b.reshape(indices, Shape::from([count, 1]))?;
+    let places = b.expand(column, Shape::from([count, width]))?;
+    let zero = b.scalar(0.0);
+    let zeros = b.expand(zero, Shape::from([shape[axis], width]))?;
+    let sums = b.scatter_add(zeros, places, rows)?;
+    let sums = b.converted(sums, precision)?;
+    let mut apart = shape.clone();
+    apart.remove(axis);
+    apart.insert(0, shape[axis]);
+    let sums = b.reshape(sums, apart.into())?;
+    let back: Vec<usize> = (1..=axis).chain([0]).chain(axis + 1..shape.len()).collect();
+    Ok(vec![Some(b.transpose(sums, &back)?), None])
 }
 
 /// `y = reversed(x)` ⟹ `dx = reversed(dy)`.

@@ -88,11 +88,12 @@ pub(super) fn batch_norm(b: &mut Backward<'_>) -> Result<Gradients, Error> {
 /// `y = softmax(x)` along the last axis ⟹ `dx = y·(dy − Σ dy·y)`.
 pub(super) fn softmax(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     let (y, dy) = (b.output(0), b.upstream()?);
+    let last = b.shape(y).len() - 1;
     let product = b.mul(dy, y)?;
     let total = b.reduce_sum(
         product,
         Reduce {
-            axes: vec![1],
+            axes: vec![last],
             keep_axes: true,
         },
     )?;
@@ -103,10 +104,11 @@ pub(super) fn softmax(b: &mut Backward<'_>) -> Result<Gradients, Error> {
 /// `y = x − ln Σ eˣ` along the last axis ⟹ `dx = dy − eʸ·Σ dy`.
 pub(super) fn log_softmax(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     let (y, dy) = (b.output(0), b.upstream()?);
+    let last = b.shape(y).len() - 1;
     let total = b.reduce_sum(
         dy,
         Reduce {
-            axes: vec![1],
+            axes: vec![last],
             keep_axes: true,
         },
     )?;

@@ -33,10 +33,30 @@ pub(super) fn sum_square(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     Ok(vec![Some(b.mul(twice, x)?)])
 }
 
+/// `y = max x` ⟹ `dx = dy / M` for the M elements that are the maximum, and 0 for the others, as PyTorch's `amax`.
+pub(super) fn max(b: &mut Backward<'_>) -> Result<Gradients, Error> {
+    let (x, dy) = (b.input(0), kept(b)?);
+    let Op::ReduceMax(reduce) = b.node.op.clone() else {
+        unreachable!("the table gives this rule to ReduceMax only");
+    };
+    let (y, shape, keep_axes) = (b.output(0), b.shape(dy).clone(), true);
+    let y = b.reshape(y, shape)?;
+    let is_largest = b.equal(x, y)?;
+    let precision = b.tensor_type(x).element_type;
+    let largest = b.cast(is_largest, precision)?;
+    let count = b.reduce_sum(largest, Reduce { keep_axes, ..reduce })?;
+    let share = b.div(dy, count)?;
+    Ok(vec![Some(b.mul(largest, share)?)])
+}
+
 /// The upstream gradient with every reduced axis kept with extent one.
 fn kept(b: &mut Backward<'_>) -> Result<Value, Error> {
     let dy = b.upstream()?;
-    let (Op::ReduceSum(reduce) | Op::ReduceMean(reduce) | Op::ReduceSumSquare(reduce)) = &b.node.op else {
+    let (Op::ReduceSum(reduce)
+    | Op::ReduceMean(reduce)
+    | Op::ReduceSumSquare(reduce)
+    | Op::ReduceMax(reduce)) = &b.node.op
+    else {
         unreachable!("the table gives these rules to reductions only");
     };
     if reduce.keep_axes {

@@ -23,11 +23,13 @@ pub(super) fn cast_policy(op: &Op) -> CastPolicy {
     use CastPolicy::{Fp32, Internal, Low, Propagate};
     match op {
         Op::Add | Op::Sub | Op::Mul | Op::Neg | Op::Relu | Op::Sigmoid | Op::Tanh | Op::Sum => Propagate,
-        Op::Div | Op::Reciprocal | Op::Sqrt | Op::Exp | Op::Log | Op::Erf => Fp32,
-        Op::Clip(_) | Op::Greater | Op::Where | Op::Cast(_) => Fp32,
-        Op::ReduceSum(_) | Op::ReduceMean(_) | Op::ReduceSumSquare(_) => Fp32,
+        Op::Div | Op::Reciprocal | Op::Sqrt | Op::Exp | Op::Log | Op::Erf | Op::Softplus => Fp32,
+        Op::Clip(_) | Op::Greater | Op::Equal | Op::Max | Op::Min | Op::Where | Op::Cast(_) => Fp32,
+        // Booleans, which are never cast.
+        Op::And | Op::Or | Op::Not => Fp32,
+        Op::ReduceSum(_) | Op::ReduceMean(_) | Op::ReduceSumSquare(_) | Op::ReduceMax(_) => Fp32,
         Op::Reshape(_) | Op::Flatten | Op::Transpose(_) | Op::Expand(_) => Propagate,
-        Op::Concat(_) | Op::Slice(_) | Op::Flip(_) | Op::Pad(_) => Propagate,
+        Op::Concat(_) | Op::Slice(_) | Op::Gather(_) | Op::Flip(_) | Op::Pad(_) => Propagate,
         Op::MatMul | Op::Gemm(_) => Low,
         Op::Conv(_) | Op::ConvTranspose(_) => Low,
         Op::MaxPool(_) => Propagate,

@@ -140,7 +140,14 @@ pub(super) fn encode(op: &Op, context: NodeContext<'_>) -> Option<NodeEncoding> 
         | Op::Sigmoid
         | Op::Tanh
         | Op::Erf
+        | Op::Softplus
         | Op::Greater
+        | Op::Equal
+        | Op::And
+        | Op::Or
+        | Op::Not
+        | Op::Max
+        | Op::Min
         | Op::Where
         | Op::Sum
         | Op::MatMul
@@ -156,16 +163,23 @@ pub(super) fn encode(op: &Op, context: NodeContext<'_>) -> Option<NodeEncoding> 
         }
         Op::Cast(to) => plain.int("to", i64::from(data_type_of(*to))),
         // `axes` became an operand in opset 13 for ReduceSum, and in 18 for the other reductions.
-        Op::ReduceMean(reduce) | Op::ReduceSumSquare(reduce) if context.opset < 18 => plain
-            .ints("axes", &reduce.axes)
-            .int("keepdims", i64::from(reduce.keep_axes)),
-        Op::ReduceSum(reduce) | Op::ReduceMean(reduce) | Op::ReduceSumSquare(reduce) => plain
+        Op::ReduceMean(reduce) | Op::ReduceSumSquare(reduce) | Op::ReduceMax(reduce)
+            if context.opset < 18 =>
+        {
+            plain
+                .ints("axes", &reduce.axes)
+                .int("keepdims", i64::from(reduce.keep_axes))
+        }
+        Op::ReduceSum(reduce)
+        | Op::ReduceMean(reduce)
+        | Op::ReduceSumSquare(reduce)
+        | Op::ReduceMax(reduce) => plain
             .int("keepdims", i64::from(reduce.keep_axes))
             .list(&reduce.axes),
         Op::Reshape(shape) | Op::Expand(shape) => plain.signed_list(dynamic_target(op, shape, context)),
         Op::Flatten => plain.int("axis", 1),
         Op::Transpose(permutation) => plain.ints("perm", permutation),
-        Op::Concat(axis) => plain.int("axis", signed(*axis)),
+        Op::Concat(axis) | Op::Gather(axis) => plain.int("axis", signed(*axis)),
         Op::Slice(slice) => {
             // With a dynamic batch size, axes that are sliced whole for every batch size are left out.
             let is_named = |axis: &usize| match (context.operand, context.resized) {

@@ -22,7 +22,7 @@ pub enum Error {
     },
     /// A tensor's element type is not supported.
     #[error(
-        "tensor `{name}` has ONNX element type {data_type}; supported are float, double, int32, int64 and bool"
+        "tensor `{name}` has ONNX element type {data_type}; supported are float, double, float16, bfloat16, bool and integers of 8 to 64 bits but uint32 and uint64"
     )]
     TensorType {
         /// The tensor.

@@ -14,5 +14,6 @@ pub use self::attributes::Attributes;
 pub use self::error::{Error, OPSETS};
 pub use self::external::read_external_data;
 pub use self::model::{Declaration, Model, ModelNode};
+pub(crate) use self::reader::element_type_of;
 pub use self::reader::{external_files, metadata, read};
 pub use self::tensor::{Elements, HostTensor};

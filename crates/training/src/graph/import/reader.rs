@@ -123,13 +123,14 @@ fn declaration(info: &ValueInfoProto) -> Declaration {
     }
 }
 
-fn element_type_of(code: i32) -> Option<ElementType> {
+/// The element type of a `TensorProto.DataType`. As in tensors, doubles are single precision and small integers int64.
+pub(crate) fn element_type_of(code: i32) -> Option<ElementType> {
     Some(match code {
-        data_type::FLOAT => ElementType::F32,
+        data_type::FLOAT | data_type::DOUBLE => ElementType::F32,
         data_type::FLOAT16 => ElementType::F16,
         data_type::BFLOAT16 => ElementType::Bf16,
         data_type::UINT8 => ElementType::U8,
-        data_type::INT64 => ElementType::I64,
+        data_type::INT8 | data_type::INT16 | data_type::INT32 | data_type::INT64 => ElementType::I64,
         data_type::BOOL => ElementType::Bool,
         _ => return None,
     })

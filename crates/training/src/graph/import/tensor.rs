@@ -1,6 +1,8 @@
 use std::collections::HashMap;
 use std::io;
 
+use half::{bf16, f16};
+
 use super::error::Error;
 use crate::graph::Shape;
 use crate::graph::onnx::{TensorProto, data_type};
@@ -14,7 +16,7 @@ pub struct HostTensor {
     pub elements: Elements,
 }
 
-/// Elements in row-major order. Doubles are converted to single precision, int32 to int64.
+/// Elements in row-major order. Other floating-point types are converted to single precision, other integers to int64.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Elements {
     /// Floats.
@@ -143,9 +145,14 @@ impl<'a> Files<'a> {
 /// The elements of a tensor: from `raw` if it is not empty, otherwise from the field of their type.
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "networks in double precision are trained in single precision"
+    reason = "networks in double precision are trained in single precision, and small types are stored in int32 entries"
 )]
 fn elements(tensor: &TensorProto, raw: &[u8]) -> Result<Elements, Error> {
+    let small = || tensor.int32_data.iter().copied();
+    let integers = |numbers: Vec<i64>| match raw.is_empty() {
+        true => Elements::I64(small().map(i64::from).collect()),
+        false => Elements::I64(numbers),
+    };
     Ok(match tensor.data_type {
         data_type::FLOAT if raw.is_empty() => Elements::F32(tensor.float_data.clone()),
         data_type::FLOAT => Elements::F32(words(raw).map(f32::from_le_bytes).collect()),
@@ -153,23 +160,30 @@ fn elements(tensor: &TensorProto, raw: &[u8]) -> Result<Elements, Error> {
             Elements::F32(tensor.double_data.iter().map(|&number| number as f32).collect())
         }
         data_type::DOUBLE => Elements::F32(words(raw).map(|word| f64::from_le_bytes(word) as f32).collect()),
+        data_type::FLOAT16 if raw.is_empty() => {
+            Elements::F32(small().map(|bits| f16::from_bits(bits as u16).to_f32()).collect())
+        }
+        data_type::FLOAT16 => {
+            Elements::F32(words(raw).map(|word| f16::from_le_bytes(word).to_f32()).collect())
+        }
+        data_type::BFLOAT16 if raw.is_empty() => Elements::F32(
+            small()
+                .map(|bits| bf16::from_bits(bits as u16).to_f32())
+                .collect(),
+        ),
+        data_type::BFLOAT16 => Elements::F32(
+            words(raw)
+                .map(|word| bf16::from_le_bytes(word).to_f32())
+                .collect(),
+        ),
         data_type::INT64 if raw.is_empty() => Elements::I64(tensor.int64_data.clone()),
         data_type::INT64 => Elements::I64(words(raw).map(i64::from_le_bytes).collect()),
-        data_type::INT32 if raw.is_empty() => Elements::I64(
-            tensor
-                .int32_data
-                .iter()
-                .map(|&number| i64::from(number))
-                .collect(),
-        ),
-        data_type::INT32 => Elements::I64(
-            words(raw)
-                .map(|word| i64::from(i32::from_le_bytes(word)))
-                .collect(),
-        ),
-        data_type::BOOL if raw.is_empty() => {
-            Elements::Bool(tensor.int32_data.iter().map(|&number| number != 0).collect())
-        }
+        data_type::INT32 => integers(words(raw).map(|word| i32::from_le_bytes(word).into()).collect()),
+        data_type::INT16 => integers(words(raw).map(|word| i16::from_le_bytes(word).into()).collect()),
+        data_type::UINT16 => integers(words(raw).map(|word| u16::from_le_bytes(word).into()).collect()),
+        data_type::INT8 => integers(words(raw).map(|word| i8::from_le_bytes(word).into()).collect()),
+        data_type::UINT8 => integers(words(raw).map(|word| u8::from_le_bytes(word).into()).collect()),
+        data_type::BOOL if raw.is_empty() => Elements::Bool(small().map(|number| number != 0).collect()),
         data_type::BOOL => Elements::Bool(raw.iter().map(|&byte| byte != 0).collect()),
         data_type => {
             let name = tensor.name.clone();
@@ -182,4 +196,79 @@ fn words<const SIZE: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; SIZE]> {
     bytes
         .chunks_exact(SIZE)
         .map(|word| word.try_into().expect("the chunk has that size"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_types_are_read_from_bytes_and_from_entries() {
+        let read = |data_type: i32, bytes: &[u8], entries: &[i32]| {
+            let tensor = TensorProto {
+                data_type,
+                dims: vec![2],
+                raw_data: bytes.to_vec(),
+                int32_data: entries.to_vec(),
+                ..TensorProto::default()
+            };
+            let mut files = Files::new(&|_| unreachable!("the elements are in the model file"));
+            files.tensor(&tensor).expect("a supported type").elements
+        };
+        let floats = Elements::F32(vec![1.5, -2.0]);
+        assert_eq!(read(data_type::FLOAT16, &[0x00, 0x3E, 0x00, 0xC0], &[]), floats);
+        assert_eq!(read(data_type::FLOAT16, &[], &[0x3E00, 0xC000]), floats);
+        assert_eq!(read(data_type::BFLOAT16, &[0xC0, 0x3F, 0x00, 0xC0], &[]), floats);
+        assert_eq!(read(data_type::BFLOAT16, &[], &[0x3FC0, 0xC000]), floats);
+        let integers = Elements::I64(vec![-3, 100]);
+        assert_eq!(read(data_type::INT8, &[0xFD, 100], &[]), integers);
+        assert_eq!(read(data_type::INT8, &[], &[-3, 100]), integers);
+        assert_eq!(read(data_type::INT16, &[0xFD, 0xFF, 100, 0], &[]), integers);
+        assert_eq!(
+            read(data_type::UINT8, &[0xFD, 100], &[]),
+            Elements::I64(vec![253, 100])
+        );
+        assert_eq!(
+            read(data_type::UINT16, &[0xFD, 0xFF, 100, 0], &[]),
+            Elements::I64(vec![65533, 100])
+        );
+    }
+
+    #[test]
+    fn a_part_outside_an_external_file_is_refused() {
+        let tensor = |offset: &str, length: &str| {
+            let pair = |key: &str, value: &str| crate::graph::onnx::StringStringEntryProto {
+                key: key.to_owned(),
+                value: value.to_owned(),
+            };
+            TensorProto {
+                data_type: data_type::FLOAT,
+                dims: vec![2],
+                external_data: vec![
+                    pair("location", "data"),
+                    pair("offset", offset),
+                    pair("length", length),
+                ],
+                data_location: 1,
+                ..TensorProto::default()
+            }
+        };
+        let read = |offset: &str, length: &str| {
+            let mut files = Files::new(&|_| Ok(vec![0; 16]));
+            files.tensor(&tensor(offset, length))
+        };
+        assert!(read("8", "8").is_ok());
+        for (offset, length) in [
+            ("12", "8"),
+            ("18446744073709551615", "8"),
+            ("-1", "8"),
+            ("0", "x"),
+        ] {
+            let error = read(offset, length).expect_err("refused");
+            assert!(
+                matches!(error, Error::External { .. }),
+                "{offset} {length}: {error}"
+            );
+        }
+    }
 }

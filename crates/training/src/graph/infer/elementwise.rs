@@ -12,9 +12,27 @@ pub(super) fn unary(operands: &Operands<'_>) -> Types {
     one(precision, x.clone())
 }
 
+/// Of two operands of one element type other than bool.
 pub(super) fn comparison(operands: &Operands<'_>) -> Types {
-    let ([left, right], _) = operands.alike()?;
-    one(ElementType::Bool, broadcast(left, right)?)
+    let [left, right] = operands.exactly()?;
+    if left.element_type == ElementType::Bool {
+        expect_elements(0, left, ElementType::F32)?;
+    }
+    expect_elements(1, right, left.element_type)?;
+    one(ElementType::Bool, broadcast(&left.shape, &right.shape)?)
+}
+
+pub(super) fn logic(operands: &Operands<'_>) -> Types {
+    let [left, right] = operands.exactly()?;
+    expect_elements(0, left, ElementType::Bool)?;
+    expect_elements(1, right, ElementType::Bool)?;
+    one(ElementType::Bool, broadcast(&left.shape, &right.shape)?)
+}
+
+pub(super) fn not(operands: &Operands<'_>) -> Types {
+    let [x] = operands.exactly()?;
+    expect_elements(0, x, ElementType::Bool)?;
+    one(ElementType::Bool, x.shape.clone())
 }
 
 pub(super) fn select(operands: &Operands<'_>) -> Types {

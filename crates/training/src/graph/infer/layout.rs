@@ -1,7 +1,7 @@
 use super::super::error::InferError;
 use super::super::op::{Pad, Slice};
 use super::super::{ElementType, Shape, TensorType};
-use super::operands::{Operands, Types, expect_elements, expect_shape, extents};
+use super::operands::{Operands, Types, expect_elements, expect_shape};
 
 fn invalid(name: &'static str, shape: &Shape) -> InferError {
     InferError::Attribute {
@@ -122,13 +122,26 @@ pub(super) fn pad(operands: &Operands<'_>, pad: &Pad) -> Types {
     same_elements(x, extents.ok_or_else(|| invalid("before, after", &x.shape))?)
 }
 
+pub(super) fn gather(operands: &Operands<'_>, axis: usize) -> Types {
+    let [data, indices] = operands.exactly()?;
+    expect_elements(1, indices, ElementType::I64)?;
+    if axis >= data.shape.len() {
+        return Err(invalid("axis", &data.shape));
+    }
+    let (before, after) = (&data.shape[..axis], &data.shape[axis + 1..]);
+    same_elements(data, [before, &indices.shape, after].concat())
+}
+
 pub(super) fn scatter(operands: &Operands<'_>) -> Types {
     let [data, indices, updates] = operands.exactly()?;
     expect_elements(0, data, ElementType::F32)?;
     expect_elements(1, indices, ElementType::I64)?;
     expect_elements(2, updates, ElementType::F32)?;
-    let [_] = extents(0, &data.shape)?;
-    let [count] = extents(1, &indices.shape)?;
-    expect_shape(2, &updates.shape, [count])?;
+    let Some((count, _)) = indices.shape.split_first() else {
+        return Err(invalid("axis", &data.shape));
+    };
+    let rest = data.shape.get(1..).unwrap_or_default();
+    expect_shape(1, &indices.shape, [&[*count], rest].concat())?;
+    expect_shape(2, &updates.shape, indices.shape.clone())?;
     same_elements(data, data.shape.clone())
 }

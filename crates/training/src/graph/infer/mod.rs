@@ -17,7 +17,7 @@ use super::{Op, TensorType};
 pub(super) fn infer(op: &Op, operands: &[&TensorType]) -> Types {
     let operands = Operands(operands);
     match op {
-        Op::Add | Op::Sub | Op::Mul | Op::Div => elementwise::arithmetic(&operands),
+        Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Max | Op::Min => elementwise::arithmetic(&operands),
         Op::Neg
         | Op::Reciprocal
         | Op::Sqrt
@@ -27,20 +27,25 @@ pub(super) fn infer(op: &Op, operands: &[&TensorType]) -> Types {
         | Op::Sigmoid
         | Op::Tanh
         | Op::Erf
+        | Op::Softplus
         | Op::Clip(_) => elementwise::unary(&operands),
-        Op::Greater => elementwise::comparison(&operands),
+        Op::Greater | Op::Equal => elementwise::comparison(&operands),
+        Op::And | Op::Or => elementwise::logic(&operands),
+        Op::Not => elementwise::not(&operands),
         Op::Where => elementwise::select(&operands),
         Op::Cast(to) => elementwise::cast(&operands, *to),
         Op::Sum => elementwise::sum(&operands),
-        Op::ReduceSum(reduce) | Op::ReduceMean(reduce) | Op::ReduceSumSquare(reduce) => {
-            reduce::reduce(&operands, reduce)
-        }
+        Op::ReduceSum(reduce)
+        | Op::ReduceMean(reduce)
+        | Op::ReduceSumSquare(reduce)
+        | Op::ReduceMax(reduce) => reduce::reduce(&operands, reduce),
         Op::Reshape(shape) => layout::reshape(&operands, shape),
         Op::Flatten => layout::flatten(&operands),
         Op::Transpose(permutation) => layout::transpose(&operands, permutation),
         Op::Expand(shape) => layout::expand(&operands, shape),
         Op::Concat(axis) => layout::concat(&operands, *axis),
         Op::Slice(slice) => layout::slice(&operands, slice),
+        Op::Gather(axis) => layout::gather(&operands, *axis),
         Op::Flip(axes) => layout::flip(&operands, axes),
         Op::Pad(pad) => layout::pad(&operands, pad),
         Op::MatMul => linear::matmul(&operands),

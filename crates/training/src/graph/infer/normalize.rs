@@ -22,7 +22,13 @@ pub(super) fn batch_normalization(operands: &Operands<'_>) -> Types {
 
 pub(super) fn softmax(operands: &Operands<'_>) -> Types {
     let [x] = operands.floats()?;
-    let [_, _] = extents(0, x)?;
+    if x.is_empty() {
+        return Err(InferError::Rank {
+            operand: 0,
+            expected: 1,
+            found: 0,
+        });
+    }
     float(x.clone())
 }
 

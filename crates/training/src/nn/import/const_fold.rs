@@ -2,16 +2,30 @@
 
 use super::Error;
 use super::fold_budget::FoldBudget;
+use super::fold_elementwise;
+use super::fold_index::{broadcast, gather_elements};
 use super::importer::{Importer, Item};
-use super::layout::{permutation, reshaped, sliced, unsqueezed};
+use super::layout::{SliceRange, permutation, reshaped, sliced, unsqueezed};
 use super::node::{axis_of, node_error};
-use crate::graph::Shape;
-use crate::graph::import::{Elements, HostTensor, ModelNode};
+use super::operator::Operator;
+use crate::graph::import::{Elements, HostTensor, ModelNode, element_type_of};
+use crate::graph::{ElementType, Shape};
 
-/// `TensorProto.DataType` values.
-const FLOAT: i64 = 1;
-const INT32: i64 = 6;
-const INT64: i64 = 7;
+/// Operators that are supported here only. Others are folded here too if their operands are constant.
+pub(super) const OPERATORS: &[Operator] = &[
+    Operator::folded("Ceil"),
+    Operator::folded("Constant"),
+    Operator::folded("ConstantOfShape"),
+    Operator::folded("Cos"),
+    Operator::folded("Floor"),
+    Operator::folded("Mod"),
+    Operator::folded("Range"),
+    Operator::folded("ScatterND"),
+    Operator::folded("Shape"),
+    Operator::folded("Sin"),
+    Operator::folded("Size"),
+    Operator::folded("Trilu"),
+];
 
 /// The first output of a node, if it is constant and the operator is supported in folding.
 pub(super) fn fold(
@@ -35,11 +49,7 @@ pub(super) fn fold(
             let Some(x) = importer.const_value(x) else {
                 return Ok(None);
             };
-            let is_whole = importer
-                .const_value(like)
-                .is_some_and(|like| like.integers().is_some());
-            let to = if is_whole { INT64 } else { FLOAT };
-            return cast(node, Some(to), x).map(Some);
+            return cast(node, Some(importer.element_type_of(like)), x).map(Some);
         }
         _ => {}
     }
@@ -64,7 +74,10 @@ fn compute(budget: &FoldBudget<'_>, operands: &[&HostTensor]) -> Result<Option<H
     };
     let axes = || list(1).or_else(|| node.attributes.ints("axes"));
     Ok(Some(match &*node.operator {
-        "Cast" => cast(node, node.attributes.int("to"), x)?,
+        "Cast" => {
+            let code = i32::try_from(node.attributes.int("to").unwrap_or(0)).unwrap_or(0);
+            cast(node, element_type_of(code), x)?
+        }
         "Expand" => {
             let target = list(1).and_then(|target| {
                 let extents = target.into_iter().map(|extent| usize::try_from(extent).ok());
@@ -76,17 +89,6 @@ fn compute(budget: &FoldBudget<'_>, operands: &[&HostTensor]) -> Result<Option<H
             broadcast(budget, x, &target)?
         }
         "ConstantOfShape" => constant_of_shape(budget, x)?,
-        "Add" => arithmetic(budget, operands, |a, b| a + b, i64::checked_add)?,
-        "Sub" => arithmetic(budget, operands, |a, b| a - b, i64::checked_sub)?,
-        "Mul" => arithmetic(budget, operands, |a, b| a * b, i64::checked_mul)?,
-        "Div" => arithmetic(budget, operands, |a, b| a / b, i64::checked_div)?,
-        "Floor" => match &x.elements {
-            Elements::F32(data) => with(
-                x.shape.clone(),
-                Elements::F32(data.iter().map(|x| x.floor()).collect()),
-            ),
-            _ => return Ok(None),
-        },
         "Reshape" => {
             let target = list(1).and_then(|target| reshaped(&x.shape, &target));
             let target =
@@ -122,7 +124,7 @@ fn compute(budget: &FoldBudget<'_>, operands: &[&HostTensor]) -> Result<Option<H
             let (Some(starts), Some(ends)) = (list(1), list(2)) else {
                 return Ok(None);
             };
-            let slice = sliced(node, &x.shape, [starts, ends], [list(3), list(4)])?;
+            let SliceRange { flipped, slice } = sliced(node, &x.shape, [starts, ends], [list(3), list(4)])?;
             let shape: Shape = (0..rank)
                 .map(|axis| {
                     (slice.starts[axis]..slice.ends[axis])
@@ -133,7 +135,14 @@ fn compute(budget: &FoldBudget<'_>, operands: &[&HostTensor]) -> Result<Option<H
             gather_elements(budget, x, shape, |index| {
                 let source = index.iter().enumerate();
                 source
-                    .map(|(axis, at)| slice.starts[axis] + at * slice.steps[axis])
+                    .map(|(axis, at)| {
+                        let from = slice.starts[axis] + at * slice.steps[axis];
+                        if flipped.contains(&axis) {
+                            x.shape[axis] - 1 - from
+                        } else {
+                            from
+                        }
+                    })
                     .collect()
             })?
         }
@@ -148,8 +157,158 @@ fn compute(budget: &FoldBudget<'_>, operands: &[&HostTensor]) -> Result<Option<H
                 source
             })?
         }
-        _ => return Ok(None),
+        "Range" => range(budget, operands)?,
+        "ScatterND" => scatter_nd(budget, operands)?,
+        "Tile" => {
+            let repeats = list(1).filter(|repeats| repeats.len() == rank);
+            let repeats = repeats.ok_or_else(|| node_error(node, "its repeats do not fit its operand"))?;
+            let extents = repeats.iter().zip(&*x.shape);
+            let extents =
+                extents.map(|(&count, extent)| usize::try_from(count).unwrap_or(0).saturating_mul(*extent));
+            let shape: Shape = extents.collect();
+            gather_elements(budget, x, shape, |index| {
+                index
+                    .iter()
+                    .zip(&*x.shape)
+                    .map(|(at, extent)| at % extent)
+                    .collect()
+            })?
+        }
+        "Trilu" => {
+            let offset = list(1).map_or(0, |offset| offset.first().copied().unwrap_or(0));
+            let is_upper = node.attributes.int("upper").unwrap_or(1) != 0;
+            triangle(x, offset, is_upper)
+        }
+        _ => return fold_elementwise::compute(budget, operands),
     }))
+}
+
+/// `start, start + delta, …` up to and without `limit`.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "casts from floats saturate, and the budget bounds the count"
+)]
+fn range(budget: &FoldBudget<'_>, operands: &[&HostTensor]) -> Result<HostTensor, Error> {
+    let refused = || {
+        node_error(
+            budget.node,
+            "its operands are not three scalars of one type with a step other than 0",
+        )
+    };
+    let [start, limit, delta] = operands else {
+        return Err(refused());
+    };
+    if let (Some(&[start]), Some(&[limit]), Some(&[delta])) = (start.floats(), limit.floats(), delta.floats())
+    {
+        let count = ((limit - start) / delta).ceil();
+        if !count.is_finite() {
+            return Err(refused());
+        }
+        let count = count.max(0.0) as usize;
+        budget.check(count)?;
+        let elements = Elements::F32((0..count).map(|at| start + at as f32 * delta).collect());
+        return Ok(with(Shape::from([count]), elements));
+    }
+    let number = |tensor: &HostTensor| {
+        tensor
+            .integers()
+            .filter(|list| list.len() == 1)
+            .map(|list| i128::from(list[0]))
+    };
+    let (Some(start), Some(limit), Some(delta)) = (number(start), number(limit), number(delta)) else {
+        return Err(refused());
+    };
+    if delta == 0 {
+        return Err(refused());
+    }
+    let gap = limit - start;
+    let count = if (gap > 0) == (delta > 0) {
+        gap.unsigned_abs().div_ceil(delta.unsigned_abs())
+    } else {
+        0
+    };
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    budget.check(count)?;
+    let numbers = (0..count as i128).map(|at| (start + at * delta) as i64);
+    Ok(HostTensor::list(numbers.collect()))
+}
+
+/// The data with slices replaced by updates: the last axis of the indices selects a slice.
+fn scatter_nd(budget: &FoldBudget<'_>, operands: &[&HostTensor]) -> Result<HostTensor, Error> {
+    let refused = || node_error(budget.node, "its indices or updates do not fit its data");
+    let [data, indices, updates] = operands else {
+        return Err(refused());
+    };
+    let numbers = indices.integers().ok_or_else(refused)?;
+    let depth = *indices.shape.last().ok_or_else(refused)?;
+    if depth == 0
+        || depth > data.shape.len()
+        || budget
+            .node
+            .attributes
+            .text("reduction")
+            .is_some_and(|text| text != "none")
+    {
+        return Err(refused());
+    }
+    let (outer, inner) = data.shape.split_at(depth);
+    let size: usize = inner.iter().product();
+    let expected = [&indices.shape[..indices.shape.len() - 1], inner].concat();
+    if *updates.shape != *expected {
+        return Err(refused());
+    }
+    budget.check(data.elements.len())?;
+    let mut starts = vec![];
+    for index in numbers.chunks_exact(depth) {
+        let mut flat = 0;
+        for (&at, &extent) in index.iter().zip(outer) {
+            flat = flat * extent + axis_of(budget.node, at, extent)?;
+        }
+        starts.push(flat * size);
+    }
+    let mut elements = data.elements.clone();
+    match (&mut elements, &updates.elements) {
+        (Elements::F32(data), Elements::F32(updates)) => replace(data, updates, &starts, size),
+        (Elements::I64(data), Elements::I64(updates)) => replace(data, updates, &starts, size),
+        (Elements::Bool(data), Elements::Bool(updates)) => replace(data, updates, &starts, size),
+        _ => return Err(refused()),
+    }
+    Ok(with(data.shape.clone(), elements))
+}
+
+fn replace<T: Copy>(data: &mut [T], updates: &[T], starts: &[usize], size: usize) {
+    for (&start, update) in starts.iter().zip(updates.chunks_exact(size.max(1))) {
+        data[start..start + size].copy_from_slice(update);
+    }
+}
+
+/// The matrices with the elements below (or above) a diagonal set to zero.
+fn triangle(x: &HostTensor, offset: i64, is_upper: bool) -> HostTensor {
+    let columns = x.shape.last().copied().unwrap_or(1).max(1);
+    let rows = x.shape.iter().rev().nth(1).copied().unwrap_or(1).max(1);
+    let signed = |at: usize| i64::try_from(at).unwrap_or(i64::MAX);
+    let is_kept = |at: usize| {
+        let (row, column) = (signed(at / columns % rows), signed(at % columns));
+        let distance = column - row;
+        if is_upper {
+            distance >= offset
+        } else {
+            distance <= offset
+        }
+    };
+    let elements = match &x.elements {
+        Elements::F32(data) => Elements::F32(kept(data, is_kept)),
+        Elements::I64(data) => Elements::I64(kept(data, is_kept)),
+        Elements::Bool(data) => Elements::Bool(kept(data, is_kept)),
+    };
+    with(x.shape.clone(), elements)
+}
+
+fn kept<T: Copy + Default>(data: &[T], is_kept: impl Fn(usize) -> bool) -> Vec<T> {
+    let element = |(at, &number): (usize, &T)| if is_kept(at) { number } else { T::default() };
+    data.iter().enumerate().map(element).collect()
 }
 
 fn with(shape: Shape, elements: Elements) -> HostTensor {
@@ -203,21 +362,30 @@ fn shape_or_size(node: &ModelNode, shape: &Shape) -> Result<HostTensor, Error> {
     clippy::cast_possible_truncation,
     reason = "the operator's own meaning"
 )]
-fn cast(node: &ModelNode, to: Option<i64>, x: &HostTensor) -> Result<HostTensor, Error> {
+fn cast(node: &ModelNode, to: Option<ElementType>, x: &HostTensor) -> Result<HostTensor, Error> {
     let elements = match (to, &x.elements) {
-        (Some(FLOAT), Elements::I64(data)) => {
+        (Some(to), Elements::F32(data)) if to.is_float() => Elements::F32(data.clone()),
+        (Some(to), Elements::I64(data)) if to.is_float() => {
             Elements::F32(data.iter().map(|&number| number as f32).collect())
         }
-        (Some(INT32 | INT64), Elements::F32(data)) => {
+        (Some(to), Elements::Bool(data)) if to.is_float() => {
+            Elements::F32(data.iter().map(|&is_true| f32::from(u8::from(is_true))).collect())
+        }
+        (Some(ElementType::I64), Elements::F32(data)) => {
             Elements::I64(data.iter().map(|&number| number as i64).collect())
         }
-        (Some(FLOAT), Elements::F32(_)) | (Some(INT32 | INT64), Elements::I64(_)) => x.elements.clone(),
-        _ => {
-            return Err(node_error(
-                node,
-                "it casts between other types than float32, int32 and int64",
-            ));
+        (Some(ElementType::I64), Elements::I64(data)) => Elements::I64(data.clone()),
+        (Some(ElementType::I64), Elements::Bool(data)) => {
+            Elements::I64(data.iter().map(|&is_true| i64::from(is_true)).collect())
         }
+        (Some(ElementType::Bool), Elements::F32(data)) => {
+            Elements::Bool(data.iter().map(|&number| number != 0.0).collect())
+        }
+        (Some(ElementType::Bool), Elements::I64(data)) => {
+            Elements::Bool(data.iter().map(|&number| number != 0).collect())
+        }
+        (Some(ElementType::Bool), Elements::Bool(data)) => Elements::Bool(data.clone()),
+        _ => return Err(node_error(node, "it casts a constant to an unsupported type")),
     };
     Ok(with(x.shape.clone(), elements))
 }
@@ -239,58 +407,47 @@ fn constant_of_shape(budget: &FoldBudget<'_>, x: &HostTensor) -> Result<HostTens
     Ok(with(shape, elements))
 }
 
-fn arithmetic(
-    budget: &FoldBudget<'_>,
-    operands: &[&HostTensor],
-    float: impl Fn(f32, f32) -> f32,
-    whole: impl Fn(i64, i64) -> Option<i64>,
-) -> Result<HostTensor, Error> {
-    let node = budget.node;
-    let [left, right] = operands else {
-        return Err(node_error(node, "it does not have two operands"));
-    };
-    let shape = left.shape.broadcast(&right.shape);
-    let shape = shape.ok_or_else(|| node_error(node, "its operands do not broadcast"))?;
-    let [left, right] = [
-        broadcast(budget, left, &shape)?,
-        broadcast(budget, right, &shape)?,
-    ];
-    let elements = match (left.elements, right.elements) {
-        (Elements::F32(left), Elements::F32(right)) => {
-            Elements::F32(left.into_iter().zip(right).map(|(a, b)| float(a, b)).collect())
-        }
-        (Elements::I64(left), Elements::I64(right)) => {
-            let results: Option<Vec<i64>> = left.into_iter().zip(right).map(|(a, b)| whole(a, b)).collect();
-            Elements::I64(results.ok_or_else(|| {
-                node_error(node, "integer overflow or division by zero in constant folding")
-            })?)
-        }
-        _ => return Err(node_error(node, "its operands are of different types")),
-    };
-    Ok(with(shape, elements))
-}
-
 fn concat(budget: &FoldBudget<'_>, operands: &[&HostTensor]) -> Result<HostTensor, Error> {
     let node = budget.node;
-    let mut shape = operands[0].shape.to_vec();
-    let axis = axis_of(node, node.attributes.int("axis").unwrap_or(0), shape.len())?;
-    if axis != 0 || operands.iter().any(|x| x.shape.get(1..) != shape.get(1..)) {
-        return Err(node_error(
-            node,
-            "it concatenates constants along another axis than 0, or of different shapes",
-        ));
+    let first = operands[0];
+    let axis = axis_of(node, node.attributes.int("axis").unwrap_or(0), first.shape.len())?;
+    let others = |x: &HostTensor| {
+        let mut shape = x.shape.to_vec();
+        let extent = shape.get_mut(axis).map(|extent| std::mem::replace(extent, 0));
+        (extent, shape)
+    };
+    let (_, rest) = others(first);
+    if operands.iter().any(|x| others(x).1 != rest) {
+        return Err(node_error(node, "it concatenates constants of different shapes"));
     }
-    shape[0] = operands.iter().map(|x| x.shape[0]).sum();
     budget.check(operands.iter().map(|x| x.elements.len()).sum())?;
-    let integers = operands.iter().map(|x| x.integers());
-    if let Some(parts) = integers.collect::<Option<Vec<_>>>() {
-        return Ok(with(shape.into(), Elements::I64(parts.concat())));
-    }
-    let floats = operands.iter().map(|x| x.floats());
-    match floats.collect::<Option<Vec<_>>>() {
-        Some(parts) => Ok(with(shape.into(), Elements::F32(parts.concat()))),
-        None => Err(node_error(node, "its operands are of different types")),
-    }
+    let mut shape = rest;
+    shape[axis] = operands.iter().map(|x| x.shape[axis]).sum();
+    let outer: usize = shape[..axis].iter().product();
+    let of_types = || node_error(node, "its operands are of different types");
+    let elements = match &first.elements {
+        Elements::F32(_) => {
+            let parts: Option<Vec<_>> = operands.iter().map(|x| x.floats()).collect();
+            Elements::F32(interleaved(&parts.ok_or_else(of_types)?, outer))
+        }
+        Elements::I64(_) => {
+            let parts: Option<Vec<_>> = operands.iter().map(|x| x.integers()).collect();
+            Elements::I64(interleaved(&parts.ok_or_else(of_types)?, outer))
+        }
+        Elements::Bool(_) => return Err(node_error(node, "it concatenates booleans")),
+    };
+    Ok(with(shape.into(), elements))
+}
+
+/// `outer` parts of each list, in turn.
+fn interleaved<T: Copy>(lists: &[&[T]], outer: usize) -> Vec<T> {
+    let part = |list: &[T], at: usize| {
+        let size = list.len() / outer;
+        list[at * size..(at + 1) * size].to_vec()
+    };
+    (0..outer)
+        .flat_map(|at| lists.iter().flat_map(move |list| part(list, at)))
+        .collect()
 }
 
 /// ONNX Gather: the shape of the indices replaces the axis.
@@ -315,48 +472,4 @@ fn gather(budget: &FoldBudget<'_>, operands: &[&HostTensor]) -> Result<HostTenso
             .fold(0, |flat, (at, extent)| flat * extent + at);
         [&index[..axis], &[places[place]], &index[axis + rank..]].concat()
     })
-}
-
-/// Broadcasts `x` to `shape`.
-fn broadcast(budget: &FoldBudget<'_>, x: &HostTensor, shape: &Shape) -> Result<HostTensor, Error> {
-    gather_elements(budget, x, shape.clone(), |index| {
-        let own = &index[index.len() - x.shape.len()..];
-        let places = own.iter().zip(&*x.shape);
-        places
-            .map(|(&at, &extent)| if extent == 1 { 0 } else { at })
-            .collect()
-    })
-}
-
-/// Gathers elements of `x` into a tensor of shape `shape`; `source` maps an output index to an index of `x`.
-fn gather_elements(
-    budget: &FoldBudget<'_>,
-    x: &HostTensor,
-    shape: Shape,
-    source: impl Fn(&[usize]) -> Vec<usize>,
-) -> Result<HostTensor, Error> {
-    budget.check(shape.elements())?;
-    let mut index = vec![0; shape.len()];
-    let mut places = Vec::with_capacity(shape.elements());
-    for _ in 0..shape.elements() {
-        let from = source(&index);
-        places.push(
-            from.iter()
-                .zip(&*x.shape)
-                .fold(0, |flat, (at, extent)| flat * extent + at),
-        );
-        for axis in (0..shape.len()).rev() {
-            index[axis] += 1;
-            if index[axis] < shape[axis] {
-                break;
-            }
-            index[axis] = 0;
-        }
-    }
-    let elements = match &x.elements {
-        Elements::F32(data) => Elements::F32(places.iter().map(|&place| data[place]).collect()),
-        Elements::I64(data) => Elements::I64(places.iter().map(|&place| data[place]).collect()),
-        Elements::Bool(data) => Elements::Bool(places.iter().map(|&place| data[place]).collect()),
-    };
-    Ok(HostTensor { shape, elements })
 }

@@ -1,27 +1,56 @@
 use super::Error;
 use super::importer::Importer;
-use super::node::{check_attributes, node_error};
+use super::node::node_error;
+use super::operator::Operator;
 use crate::graph::import::ModelNode;
 use crate::graph::op::Clip;
 use crate::graph::{self, Graph, Op, Shape, Value};
 use crate::nn::ParameterKind;
 
+pub(super) const OPERATORS: &[Operator] = &[
+    Operator::new("Add", &[], |importer, node| binary(importer, node, Op::Add)).elementwise(),
+    Operator::new("Sub", &[], |importer, node| binary(importer, node, Op::Sub)).elementwise(),
+    Operator::new("Mul", &[], |importer, node| binary(importer, node, Op::Mul)).elementwise(),
+    Operator::new("Div", &[], |importer, node| binary(importer, node, Op::Div)).elementwise(),
+    Operator::new("Neg", &[], |importer, node| unary(importer, node, Op::Neg)).elementwise(),
+    Operator::new("Reciprocal", &[], |importer, node| {
+        unary(importer, node, Op::Reciprocal)
+    })
+    .elementwise(),
+    Operator::new("Sqrt", &[], |importer, node| unary(importer, node, Op::Sqrt)).elementwise(),
+    Operator::new("Exp", &[], |importer, node| unary(importer, node, Op::Exp)).elementwise(),
+    Operator::new("Log", &[], |importer, node| unary(importer, node, Op::Log)).elementwise(),
+    Operator::new("Relu", &[], |importer, node| unary(importer, node, Op::Relu)).elementwise(),
+    Operator::new("Sigmoid", &[], |importer, node| {
+        unary(importer, node, Op::Sigmoid)
+    })
+    .elementwise(),
+    Operator::new("Tanh", &[], |importer, node| unary(importer, node, Op::Tanh)).elementwise(),
+    Operator::new("Erf", &[], |importer, node| unary(importer, node, Op::Erf)).elementwise(),
+    Operator::new("Pow", &[], power).elementwise(),
+    Operator::new("Clip", &[], clip).elementwise(),
+    Operator::new("LeakyRelu", &["alpha"], leaky_relu).elementwise(),
+    Operator::new("PRelu", &[], prelu).elementwise(),
+    Operator::new("HardSigmoid", &["alpha", "beta"], hard_sigmoid).elementwise(),
+    Operator::new("HardSwish", &[], hard_swish).elementwise(),
+    Operator::new("Gelu", &["approximate"], gelu).elementwise(),
+    Operator::new("Where", &[], select),
+];
+
 /// A unary operator without attributes.
 pub(super) fn unary(importer: &mut Importer<'_, '_>, node: &ModelNode, op: Op) -> Result<Value, Error> {
-    check_attributes(node, &[])?;
     let x = importer.value(node, 0)?;
     importer.single(node, op, &[x])
 }
 
 /// A binary operator with broadcasting.
-pub(super) fn binary(importer: &mut Importer<'_, '_>, node: &ModelNode, op: Op) -> Result<Value, Error> {
-    check_attributes(node, &[])?;
+fn binary(importer: &mut Importer<'_, '_>, node: &ModelNode, op: Op) -> Result<Value, Error> {
     let operands = importer.pair(node, [0, 1])?;
     importer.single(node, op, &operands)
 }
 
 /// `xʸ` for the constant exponents −1, 0.5, 1, 2 and 3.
-pub(super) fn power(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+fn power(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     let x = importer.value(node, 0)?;
     let exponent = importer.number(node, 1)?.unwrap_or(f32::NAN);
     let is = |number: f32| exponent.to_bits() == number.to_bits();
@@ -47,8 +76,7 @@ pub(super) fn power(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result
 }
 
 /// `min(max(x, low), high)`.
-pub(super) fn clip(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    check_attributes(node, &[])?;
+fn clip(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     let x = importer.value(node, 0)?;
     let (low, high) = (importer.number(node, 1)?, importer.number(node, 2)?);
     let (low, high) = (low.unwrap_or(f32::NEG_INFINITY), high.unwrap_or(f32::INFINITY));
@@ -61,24 +89,15 @@ pub(super) fn clip(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<
     ))
 }
 
-/// `a > b`, not differentiable.
-pub(super) fn greater(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    check_attributes(node, &[])?;
-    let operands = [importer.value(node, 0)?, importer.value(node, 1)?];
-    importer.single(node, Op::Greater, &operands)
-}
-
 /// `condition ? a : b`.
-pub(super) fn select(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    check_attributes(node, &[])?;
+fn select(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     let condition = importer.value(node, 0)?;
     let [a, b] = importer.pair(node, [1, 2])?;
     importer.single(node, Op::Where, &[condition, a, b])
 }
 
 /// `x > 0 ? x : alpha·x`.
-pub(super) fn leaky_relu(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    check_attributes(node, &["alpha"])?;
+fn leaky_relu(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     let x = importer.value(node, 0)?;
     let alpha = node.attributes.float("alpha").unwrap_or(0.01);
     importer.wire(node, |g| {
@@ -88,8 +107,7 @@ pub(super) fn leaky_relu(importer: &mut Importer<'_, '_>, node: &ModelNode) -> R
 }
 
 /// `x > 0 ? x : slope·x` with a trainable slope.
-pub(super) fn prelu(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    check_attributes(node, &[])?;
+fn prelu(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     let x = importer.value(node, 0)?;
     let slope = importer.parameter(node, 1, ParameterKind::Other)?;
     importer.wire(node, |g| leaky(g, x, slope))
@@ -103,8 +121,7 @@ fn leaky(g: &mut Graph, x: Value, slope: Value) -> Result<Value, graph::Error> {
 }
 
 /// `min(max(alpha·x + beta, 0), 1)`.
-pub(super) fn hard_sigmoid(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    check_attributes(node, &["alpha", "beta"])?;
+fn hard_sigmoid(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     let x = importer.value(node, 0)?;
     let alpha = node.attributes.float("alpha").unwrap_or(0.2);
     let beta = node.attributes.float("beta").unwrap_or(0.5);
@@ -112,8 +129,7 @@ pub(super) fn hard_sigmoid(importer: &mut Importer<'_, '_>, node: &ModelNode) ->
 }
 
 /// `x · min(max(x/6 + 1/2, 0), 1)`.
-pub(super) fn hard_swish(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    check_attributes(node, &[])?;
+fn hard_swish(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     let x = importer.value(node, 0)?;
     importer.wire(node, |g| {
         let share = clipped_line(g, x, 1.0 / 6.0, 0.5)?;
@@ -129,8 +145,7 @@ fn clipped_line(g: &mut Graph, x: Value, alpha: f32, beta: f32) -> Result<Value,
 }
 
 /// `x/2 · (1 + erf(x/√2))`, or the tanh approximation.
-pub(super) fn gelu(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    check_attributes(node, &["approximate"])?;
+fn gelu(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     let x = importer.value(node, 0)?;
     let is_tanh = match node.attributes.text("approximate").as_deref() {
         None | Some("none") => false,

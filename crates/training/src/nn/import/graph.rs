@@ -1,10 +1,11 @@
 use std::collections::BTreeMap;
 
 use super::classifier_head::{Resized, linear_layers};
+use super::dequantize::dequantized;
 use super::importer::{Importer, Target};
 use super::{Builder, Error, initial};
 use crate::graph::import::Model;
-use crate::graph::{Tensor, TensorType, Value};
+use crate::graph::{ElementType, Tensor, TensorType, Value};
 
 /// An imported network with any inputs and outputs.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,7 +19,7 @@ impl OnnxGraph {
     #[must_use]
     pub fn new(model: Model) -> Self {
         Self {
-            model,
+            model: dequantized(model),
             resized: vec![],
         }
     }
@@ -58,6 +59,12 @@ impl OnnxGraph {
                     "its input `{name}` has an unsupported element type"
                 )));
             };
+            // The network is built in single precision; autocast chooses another.
+            let element_type = if element_type.is_float() {
+                ElementType::F32
+            } else {
+                element_type
+            };
             let mut shape = input.shape.clone();
             if let Some(first @ None) = shape.first_mut() {
                 *first = Some(batch);
@@ -77,7 +84,7 @@ impl OnnxGraph {
     /// Builds the network and returns its outputs by name.
     ///
     /// # Errors
-    /// [`Error::Operator`] and [`Error::Node`] name an unsupported node; [`Error::Network`] if an output does not depend on the inputs;
+    /// [`Error::Node`] or [`Error::Nodes`] name all unsupported nodes; [`Error::Network`] if an output does not depend on the inputs;
     /// [`Error::Graph`] if the file's shapes are inconsistent.
     pub fn build(&self, b: &mut Builder<'_>, inputs: &[Value]) -> Result<Vec<(String, Value)>, Error> {
         let outputs = &self.model.outputs;

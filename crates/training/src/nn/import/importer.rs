@@ -5,7 +5,7 @@ use super::classifier_head::Resized;
 use super::fold_budget::{FoldBudget, MAX_FOLDED_ELEMENTS};
 use super::node::{node_error, scope};
 use crate::graph::import::{Elements, HostTensor, Model, ModelNode};
-use crate::graph::{Constant, Op, Shape, TensorType, Value};
+use crate::graph::{Constant, ElementType, Op, Shape, TensorType, Value};
 use crate::nn::{Builder, LayerGroup, Mode, ParameterKind};
 
 /// The referent of a name in the file.
@@ -229,6 +229,30 @@ impl<'w, 'g> Importer<'w, 'g> {
         }
     }
 
+    pub(super) fn element_type_of(&self, item: &Item) -> ElementType {
+        match item {
+            Item::Value(value) => self.tensor_type(*value).element_type,
+            Item::Weight(_) => ElementType::F32,
+            Item::Constant(tensor) => match tensor.elements {
+                Elements::F32(_) => ElementType::F32,
+                Elements::I64(_) => ElementType::I64,
+                Elements::Bool(_) => ElementType::Bool,
+            },
+        }
+    }
+
+    /// Whether an operand depends on a trainable parameter.
+    pub(super) fn depends_on_trainable(&self, node: &ModelNode) -> bool {
+        node.inputs.iter().any(|name| match self.items.get(name) {
+            Some(Item::Value(value)) => self.trainable.contains(value),
+            Some(Item::Weight(weight)) => {
+                let parameters = self.parameters.get(weight);
+                parameters.is_some_and(|value| self.trainable.contains(value))
+            }
+            Some(Item::Constant(_)) | None => false,
+        })
+    }
+
     /// Shape of an initializer, with the target's number of outputs if it is of a resized layer.
     fn shape_of_weight(&self, name: &str) -> Shape {
         let mut shape = self.model.initializers[name].shape.to_vec();
@@ -288,9 +312,13 @@ impl<'w, 'g> Importer<'w, 'g> {
             Elements::F32(data) if tensor.shape.is_empty() => return Ok(self.b.graph.scalar(data[0])),
             Elements::F32(data) => Constant::F32(data.clone()),
             Elements::I64(data) => Constant::I64(data.clone()),
-            Elements::Bool(_) => return Err(node_error(node, "it reads a constant of type bool")),
+            Elements::Bool(data) => Constant::I64(data.iter().map(|&is_true| i64::from(is_true)).collect()),
         };
-        Ok(self.b.graph.constant(tensor.shape.clone(), data)?)
+        let value = self.b.graph.constant(tensor.shape.clone(), data)?;
+        match tensor.elements {
+            Elements::Bool(_) => self.wire(node, |g| g.converted(value, ElementType::Bool)),
+            _ => Ok(value),
+        }
     }
 
     /// Adds operators in the scope of a node.

@@ -2,38 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::operators;
 use crate::graph::import::{Model, ModelNode};
 use crate::nn::LayerGroup;
-
-/// Elementwise operators that may stand between the linear layers of a classification head.
-const ELEMENTWISE: [&str; 26] = [
-    "Add",
-    "BatchNormalization",
-    "Cast",
-    "Clip",
-    "Div",
-    "Dropout",
-    "Erf",
-    "Exp",
-    "Gelu",
-    "HardSigmoid",
-    "HardSwish",
-    "Identity",
-    "LayerNormalization",
-    "LeakyRelu",
-    "Log",
-    "Mul",
-    "Neg",
-    "PRelu",
-    "Pow",
-    "Reciprocal",
-    "Relu",
-    "Sigmoid",
-    "Softmax",
-    "Sqrt",
-    "Sub",
-    "Tanh",
-];
 
 /// The layer group of each node of a model, by its position.
 ///
@@ -166,7 +137,7 @@ impl<'m> Dataflow<'m> {
 
     /// Whether the node is a layer with a weight.
     fn is_layer(&self, node: &'m ModelNode) -> bool {
-        matches!(&*node.operator, "Conv" | "Gemm" | "MatMul")
+        matches!(&*node.operator, "Conv" | "Einsum" | "Gemm" | "MatMul")
             && self.open(node).len() == 1
             && node.inputs.iter().any(|input| self.fixed.contains(&**input))
     }
@@ -185,7 +156,10 @@ impl<'m> Dataflow<'m> {
                 (true, Some(_)) => node.operator != "Conv",
                 // After the last layer, pooling and any other unary node is allowed.
                 (false, None) => open.len() == 1,
-                (false, Some(_)) => open.len() == 1 && ELEMENTWISE.contains(&&*node.operator),
+                (false, Some(_)) => {
+                    open.len() == 1
+                        && operators::find(&node.operator).is_some_and(|operator| operator.is_elementwise)
+                }
             };
             // A crafted file may contain a cycle.
             if !goes_on || open.is_empty() || !head.insert(position) {

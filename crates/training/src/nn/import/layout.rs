@@ -1,32 +1,52 @@
 use super::Error;
 use super::importer::Importer;
-use super::node::{axis_of, check_attributes, node_error};
-use crate::graph::import::ModelNode;
-use crate::graph::op::{Pad, Slice};
+use super::node::{axis_of, node_error};
+use super::operator::Operator;
+use crate::graph::import::{ModelNode, element_type_of};
+use crate::graph::op::Slice;
 use crate::graph::{ElementType, Op, Shape, Value};
 use crate::nn::ParameterKind;
 
+pub(super) const OPERATORS: &[Operator] = &[
+    Operator::new("Reshape", &["allowzero"], reshape),
+    Operator::new("Flatten", &["axis"], flatten),
+    Operator::new("Squeeze", &["axes"], squeeze),
+    Operator::new("Unsqueeze", &["axes"], unsqueeze),
+    Operator::new("Transpose", &["perm"], transpose),
+    Operator::new("Expand", &[], expand),
+    Operator::new("Concat", &["axis"], concat),
+    Operator::new("Cast", &["to", "saturate"], cast).elementwise(),
+    Operator::new("CastLike", &["saturate"], cast),
+    Operator::new("DepthToSpace", &["blocksize", "mode"], depth_to_space),
+    Operator::alias("Identity"),
+    Operator::new("Slice", &[], slice),
+    Operator::new("SpaceToDepth", &["blocksize"], space_to_depth),
+    Operator::new("Tile", &[], tile),
+    Operator::several("Split", &["axis", "num_outputs", "split"], split),
+];
+
 /// The operand of a data-movement operator; an initializer becomes trainable.
-fn moved(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<(Value, Shape), Error> {
+pub(super) fn moved(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<(Value, Shape), Error> {
     let x = importer.parameter(node, 0, ParameterKind::Other)?;
     Ok((x, importer.shape(x).clone()))
 }
 
-/// Cast from float to float; other casts are supported in constant folding only.
-pub(super) fn cast(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    const FLOAT: i64 = 1;
-    check_attributes(node, &["to", "saturate"])?;
+/// Cast to the element type that the attribute names, or to that of the second operand.
+///
+/// All floating-point types are single precision here: training chooses its precision itself.
+fn cast(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     let (x, _) = moved(importer, node)?;
-    let is_float = importer.tensor_type(x).element_type == ElementType::F32;
-    if is_float && node.attributes.int("to") == Some(FLOAT) {
-        return Ok(x);
-    }
-    Err(node_error(node, "it casts between other types than float32"))
+    let to = match node.attributes.int("to") {
+        Some(code) => element_type_of(i32::try_from(code).unwrap_or(0)),
+        None => Some(importer.element_type_of(importer.item(node, 1)?)),
+    };
+    let to = to.map(|to| if to.is_float() { ElementType::F32 } else { to });
+    let to = to.ok_or_else(|| node_error(node, "it casts to an unsupported type"))?;
+    importer.wire(node, |g| g.converted(x, to))
 }
 
 /// Reshape to a constant target.
-pub(super) fn reshape(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    check_attributes(node, &["allowzero"])?;
+fn reshape(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     let (x, shape) = moved(importer, node)?;
     let target = importer.integers(node, 1)?;
     let shape = reshaped(&shape, &target)
@@ -52,8 +72,7 @@ pub(super) fn reshaped(shape: &Shape, target: &[i64]) -> Option<Shape> {
     (reshaped.elements() == shape.elements()).then_some(reshaped)
 }
 
-pub(super) fn flatten(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    check_attributes(node, &["axis"])?;
+fn flatten(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     let (x, shape) = moved(importer, node)?;
     let axis = node.attributes.int("axis").unwrap_or(1);
     if axis == 1 && !shape.is_empty() {
@@ -72,8 +91,7 @@ fn named_axes(importer: &Importer<'_, '_>, node: &ModelNode) -> Result<Option<Ve
     Ok(node.attributes.ints("axes"))
 }
 
-pub(super) fn squeeze(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    check_attributes(node, &["axes"])?;
+fn squeeze(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     let (x, shape) = moved(importer, node)?;
     let axes = named_axes(importer, node)?;
     let axes = axes.map(|axes| {
@@ -92,8 +110,7 @@ pub(super) fn squeeze(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Resu
     importer.single(node, Op::Reshape(kept), &[x])
 }
 
-pub(super) fn unsqueeze(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    check_attributes(node, &["axes"])?;
+fn unsqueeze(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     let (x, shape) = moved(importer, node)?;
     let axes = named_axes(importer, node)?.unwrap_or_default();
     let shape = unsqueezed(node, &shape, &axes)?;
@@ -121,8 +138,7 @@ pub(super) fn unsqueezed(node: &ModelNode, shape: &Shape, axes: &[i64]) -> Resul
         .ok_or_else(|| node_error(node, "its axes contain a duplicate"))
 }
 
-pub(super) fn transpose(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    check_attributes(node, &["perm"])?;
+fn transpose(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     let (x, shape) = moved(importer, node)?;
     let permutation = permutation(node, shape.len())?;
     importer.single(node, Op::Transpose(permutation), &[x])
@@ -146,8 +162,7 @@ pub(super) fn permutation(node: &ModelNode, rank: usize) -> Result<Vec<usize>, E
     ))
 }
 
-pub(super) fn expand(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    check_attributes(node, &[])?;
+fn expand(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     let (x, shape) = moved(importer, node)?;
     let target = importer.integers(node, 1)?;
     let target: Option<Vec<usize>> = target
@@ -160,8 +175,7 @@ pub(super) fn expand(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Resul
     importer.single(node, Op::Expand(target), &[x])
 }
 
-pub(super) fn concat(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    check_attributes(node, &["axis"])?;
+fn concat(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     let operands = (0..node.inputs.len())
         .map(|operand| importer.value(node, operand))
         .collect::<Result<Vec<_>, _>>()?;
@@ -170,29 +184,41 @@ pub(super) fn concat(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Resul
     importer.single(node, Op::Concat(axis), &operands)
 }
 
-pub(super) fn slice(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    check_attributes(node, &[])?;
+fn slice(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     let (x, shape) = moved(importer, node)?;
-    let (starts, ends) = (importer.integers(node, 1)?, importer.integers(node, 2)?);
-    let optional = |importer: &Importer<'_, '_>, operand| {
+    let required = [importer.integers(node, 1)?, importer.integers(node, 2)?];
+    let optional = |operand| {
         let given = importer
             .has(node, operand)
             .then(|| importer.integers(node, operand));
         given.transpose()
     };
-    let axes_and_steps = [optional(importer, 3)?, optional(importer, 4)?];
-    let slice = sliced(node, &shape, [starts, ends], axes_and_steps)?;
-    importer.single(node, Op::Slice(slice), &[x])
+    let range = sliced(node, &shape, required, [optional(3)?, optional(4)?])?;
+    importer.wire(node, |g| {
+        let x = if range.flipped.is_empty() {
+            x
+        } else {
+            g.flip(x, &range.flipped)?
+        };
+        g.slice(x, range.slice)
+    })
 }
 
-/// ONNX's rule for the ranges of a Slice, for positive steps.
+/// The ranges of a Slice: `slice` of the operand with the axes `flipped` reversed.
+pub(super) struct SliceRange {
+    pub(super) flipped: Vec<usize>,
+    pub(super) slice: Slice,
+}
+
+/// ONNX's rule for the ranges of a Slice.
 pub(super) fn sliced(
     node: &ModelNode,
     shape: &Shape,
     [starts, ends]: [Vec<i64>; 2],
     [axes, steps]: [Option<Vec<i64>>; 2],
-) -> Result<Slice, Error> {
+) -> Result<SliceRange, Error> {
     let mut slice = Slice::whole(shape);
+    let mut flipped = vec![];
     for (position, (&start, &end)) in starts.iter().zip(&ends).enumerate() {
         let number = |list: &Option<Vec<i64>>, default| match list {
             Some(list) => list.get(position).copied().unwrap_or(default),
@@ -200,50 +226,115 @@ pub(super) fn sliced(
         };
         let axis = number(&axes, i64::try_from(position).unwrap_or(i64::MAX));
         let axis = axis_of(node, axis, shape.len())?;
-        let step = usize::try_from(number(&steps, 1)).unwrap_or(0);
+        let step = number(&steps, 1);
         if step == 0 {
-            return Err(node_error(node, "its step is not positive"));
+            return Err(node_error(node, "its step is 0"));
         }
         let extent = i64::try_from(shape[axis]).unwrap_or(i64::MAX);
         let from_first = |index: i64| {
-            let index = if index < 0 {
+            if index < 0 {
                 index.saturating_add(extent)
             } else {
                 index
-            };
-            usize::try_from(index.clamp(0, extent)).unwrap_or(0)
+            }
         };
-        (slice.starts[axis], slice.ends[axis], slice.steps[axis]) =
-            (from_first(start), from_first(end), step);
+        let (mut start, mut end) = (from_first(start), from_first(end));
+        if step < 0 {
+            // The same elements, counted from the last one.
+            flipped.push(axis);
+            [start, end] = [start, end].map(|index| (extent - 1).saturating_sub(index));
+        }
+        let inside = |index: i64| usize::try_from(index.clamp(0, extent)).unwrap_or(0);
+        (slice.starts[axis], slice.ends[axis]) = (inside(start), inside(end));
+        slice.steps[axis] = usize::try_from(step.unsigned_abs()).unwrap_or(usize::MAX);
     }
-    Ok(slice)
+    Ok(SliceRange { flipped, slice })
 }
 
-/// Gather with a single constant index.
-pub(super) fn gather(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    check_attributes(node, &["axis"])?;
+/// Repeats the operand along its axes: each axis is expanded by a new one in front of it, and the two are merged.
+fn tile(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     let (x, shape) = moved(importer, node)?;
-    let axis = axis_of(node, node.attributes.int("axis").unwrap_or(0), shape.len())?;
-    let [index] = *importer.integers(node, 1)? else {
-        return Err(node_error(node, "its indices are not a single constant"));
+    let repeats = importer.integers(node, 1)?;
+    let repeats: Option<Vec<usize>> = repeats.iter().map(|&count| usize::try_from(count).ok()).collect();
+    let repeats = repeats.filter(|repeats| repeats.len() == shape.len());
+    let repeats = repeats.ok_or_else(|| node_error(node, format!("its repeats do not fit shape {shape}")))?;
+    let pairs = |counts: &[usize]| {
+        counts
+            .iter()
+            .zip(&*shape)
+            .flat_map(|(&count, &extent)| [count, extent])
+            .collect()
     };
-    let index = axis_of(node, index, shape[axis])?;
-    let mut slice = Slice::whole(&shape);
-    (slice.starts[axis], slice.ends[axis]) = (index, index + 1);
-    let kept: Shape = shape
+    let (apart, repeated): (Shape, Shape) = (pairs(&vec![1; shape.len()]), pairs(&repeats));
+    let merged = repeats
         .iter()
-        .enumerate()
-        .filter(|(other, _)| *other != axis)
-        .map(|(_, &extent)| extent)
-        .collect();
+        .zip(&*shape)
+        .map(|(count, extent)| count.saturating_mul(*extent));
+    let merged: Shape = merged.collect();
     importer.wire(node, |g| {
-        let slice = g.slice(x, slice)?;
-        g.reshape(slice, kept)
+        let apart = g.reshape(x, apart)?;
+        let repeated = g.expand(apart, repeated)?;
+        g.reshape(repeated, merged)
     })
 }
 
-pub(super) fn split(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Vec<Value>, Error> {
-    check_attributes(node, &["axis", "num_outputs", "split"])?;
+/// Moves blocks of channels to blocks of pixels (PyTorch's `PixelShuffle` in mode `CRD`).
+fn depth_to_space(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    let (x, shape) = moved(importer, node)?;
+    let size = block_size(node);
+    let [n, c, h, w] = *shape else {
+        return Err(node_error(
+            node,
+            format!("its operand has shape {shape}, expected [N, C, H, W]"),
+        ));
+    };
+    if size == 0 || c % (size * size) != 0 {
+        return Err(node_error(
+            node,
+            format!("its {c} channels are not a multiple of blocks of {size} x {size}"),
+        ));
+    }
+    let depth = c / (size * size);
+    let (apart, permutation) = match node.attributes.text("mode").as_deref() {
+        Some("CRD") => ([n, depth, size, size, h, w], [0, 1, 4, 2, 5, 3]),
+        _ => ([n, size, size, depth, h, w], [0, 3, 4, 1, 5, 2]),
+    };
+    importer.wire(node, |g| {
+        let apart = g.reshape(x, apart.into())?;
+        let turned = g.transpose(apart, &permutation)?;
+        g.reshape(turned, [n, depth, h * size, w * size].into())
+    })
+}
+
+fn space_to_depth(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    let (x, shape) = moved(importer, node)?;
+    let size = block_size(node);
+    let [n, c, h, w] = *shape else {
+        return Err(node_error(
+            node,
+            format!("its operand has shape {shape}, expected [N, C, H, W]"),
+        ));
+    };
+    if size == 0 || h % size != 0 || w % size != 0 {
+        return Err(node_error(
+            node,
+            format!("its {h} x {w} pixels are not a multiple of blocks of {size} x {size}"),
+        ));
+    }
+    importer.wire(node, |g| {
+        let apart = g.reshape(x, [n, c, h / size, size, w / size, size].into())?;
+        let turned = g.transpose(apart, &[0, 3, 5, 1, 2, 4])?;
+        g.reshape(turned, [n, c * size * size, h / size, w / size].into())
+    })
+}
+
+/// The block size; 0 if it is missing or invalid.
+fn block_size(node: &ModelNode) -> usize {
+    let size = node.attributes.int("blocksize").unwrap_or(0);
+    u8::try_from(size).map_or(0, usize::from)
+}
+
+fn split(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Vec<Value>, Error> {
     let (x, shape) = moved(importer, node)?;
     let axis = axis_of(node, node.attributes.int("axis").unwrap_or(0), shape.len())?;
     let named = if importer.has(node, 1) {
@@ -274,37 +365,4 @@ pub(super) fn split(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result
         start = end;
     }
     Ok(parts)
-}
-
-/// Zero padding.
-pub(super) fn pad(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    check_attributes(node, &["mode"])?;
-    let x = importer.value(node, 0)?;
-    let rank = importer.shape(x).len();
-    let mode = node.attributes.text("mode");
-    if !matches!(mode.as_deref(), None | Some("constant")) || importer.number(node, 2)?.unwrap_or(0.0) != 0.0
-    {
-        return Err(node_error(node, "it pads with other values than zero"));
-    }
-    let pads = importer.integers(node, 1)?;
-    let axes = if importer.has(node, 3) {
-        let axes = importer.integers(node, 3)?.into_iter();
-        axes.map(|axis| axis_of(node, axis, rank))
-            .collect::<Result<Vec<_>, _>>()?
-    } else {
-        (0..rank).collect()
-    };
-    let mut pad = Pad {
-        before: vec![0; rank],
-        after: vec![0; rank],
-    };
-    let size = |position: usize| {
-        let size = pads.get(position).and_then(|&size| usize::try_from(size).ok());
-        size.ok_or_else(|| node_error(node, "its pads are missing or negative"))
-    };
-    for (position, &axis) in axes.iter().enumerate() {
-        pad.before[axis] = size(position)?;
-        pad.after[axis] = size(position + axes.len())?;
-    }
-    importer.single(node, Op::Pad(pad), &[x])
 }

@@ -1,14 +1,18 @@
 use super::Error;
 use super::importer::Importer;
-use super::node::check_attributes;
+use super::operator::Operator;
 use crate::graph::import::ModelNode;
 use crate::graph::op::Gemm;
 use crate::graph::{Op, Value};
 use crate::nn::ParameterKind;
 
+pub(super) const OPERATORS: &[Operator] = &[
+    Operator::new("MatMul", &[], matmul),
+    Operator::new("Gemm", &["alpha", "beta", "transA", "transB"], gemm),
+];
+
 /// `a·b`; initializers become trainable.
-pub(super) fn matmul(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    check_attributes(node, &[])?;
+fn matmul(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     let operands = [
         importer.parameter(node, 0, ParameterKind::LinearWeight)?,
         importer.parameter(node, 1, ParameterKind::LinearWeight)?,
@@ -17,8 +21,7 @@ pub(super) fn matmul(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Resul
 }
 
 /// `alpha·a′·b′ + beta·c`.
-pub(super) fn gemm(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    check_attributes(node, &["alpha", "beta", "transA", "transB"])?;
+fn gemm(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     let factor = |name| node.attributes.float(name).unwrap_or(1.0);
     let flag = |name| node.attributes.int(name).unwrap_or(0) != 0;
     let (alpha, beta) = (factor("alpha"), factor("beta"));

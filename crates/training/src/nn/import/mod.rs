@@ -2,7 +2,7 @@
 //!
 //! # Trainable tensors
 //!
-//! Weights, biases and scales of layers (Conv, Gemm, MatMul, BatchNormalization, LayerNormalization, PRelu), and every other float initializer
+//! Weights, biases and scales of layers (Conv, Einsum, Gemm, MatMul, norms, PRelu), and every other float initializer
 //! that is combined with a value depending on one of them, such as the addend after a MatMul. Initializers before the first layer, such as a
 //! mean subtracted from images, and scalars of rank 0, such as the 2 of `2·x`, are constants. A trainable scalar needs the shape `[1]`, and must
 //! not be the scale of attention scores (1/√d).
@@ -15,35 +15,51 @@
 //! # Layout
 //! - [`OnnxGraph`]: a network with any inputs and outputs; [`OnnxModel`]: a classifier of images, and its replaceable last layer.
 //! - `run`: visits the nodes; `importer`: tracks each value; `layer_groups`: assigns nodes to layer groups; `classifier_head`: finds the logits.
-//! - `supported`: names of the supported operators; `operators`: calls their translations: `convolution`, `elementwise`, `layout`, `linear`, `normalize`, `reduce`.
-//! - `const_fold`: constant folding of shapes and other numbers.
+//! - `operators`: the table of supported operators; `operator`: an entry of it. A file such as `einsum` or `reduce` holds the entries and
+//!   translations of one or more operators: to add an operator is to add an entry and its translation.
+//! - `const_fold`, `fold_elementwise`, `fold_index`: constant folding of shapes and other numbers; `dequantize`: quantized weights.
 
+mod activation;
+mod attention;
 mod classifier_head;
+mod comparison;
 mod const_fold;
 mod convolution;
 mod cosine;
+mod dequantize;
+mod einsum;
 mod elementwise;
 mod error;
 mod fold_budget;
+mod fold_elementwise;
+mod fold_index;
+mod gather;
 mod graph;
+mod group_norm;
 mod importer;
 mod layer_groups;
 mod layout;
 mod linear;
 mod node;
 mod normalize;
+mod operator;
 mod operators;
+mod pad;
+mod pool;
 mod reduce;
+mod resize;
 mod run;
-mod supported;
+mod variadic;
+mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::classifier_head::{ClassifierHead, Resized};
+use self::dequantize::dequantized;
 pub use self::error::Error;
 pub use self::graph::OnnxGraph;
 use self::importer::{Importer, Target};
-pub use self::supported::SUPPORTED;
+pub use self::operators::supported;
 use super::{Builder, LastLayer, init};
 use crate::graph::import::{HostTensor, Model};
 use crate::graph::{ElementType, Tensor, Value};
@@ -59,7 +75,7 @@ pub struct OnnxModel {
 }
 
 impl OnnxModel {
-    /// Checks inputs and outputs of a classifier: input `f32[N, 3, S, S]`, output `[N, classes]`, either logits or, after a softmax,
+    /// Checks inputs and outputs of a classifier: input `float[N, 3, S, S]`, output `[N, classes]`, either logits or, after a softmax,
     /// probabilities.
     ///
     /// # Errors
@@ -72,9 +88,11 @@ impl OnnxModel {
                 "it has the inputs {names:?}, expected exactly one"
             )));
         };
-        if input.element_type != Some(ElementType::F32) {
+        if !input.element_type.is_some_and(ElementType::is_float) {
             let name = &input.name;
-            return Err(network(format!("its input `{name}` is not of type float32")));
+            return Err(network(format!(
+                "its input `{name}` is not of a floating-point type"
+            )));
         }
         if !matches!(*input.shape, [_, None | Some(3), _, _]) {
             let (name, shape) = (&input.name, &input.shape);
@@ -82,6 +100,7 @@ impl OnnxModel {
                 "its input `{name}` has shape {shape:?}, expected [N, 3, S, S]"
             )));
         }
+        let model = dequantized(model);
         let classifier_head = ClassifierHead::find(&model)?;
         let head = None;
         Ok(Self {
@@ -135,7 +154,7 @@ impl OnnxModel {
     /// `images: f32[N, 3, S, S] → f32[N, classes]`.
     ///
     /// # Errors
-    /// [`Error::Operator`] and [`Error::Node`] name an unsupported node; [`Error::Network`] if the logits have another shape and the last layer
+    /// [`Error::Node`] or [`Error::Nodes`] name all unsupported nodes; [`Error::Network`] if the logits have another shape and the last layer
     /// cannot be replaced; [`Error::Graph`] if the file's shapes are inconsistent.
     pub fn build(&self, b: &mut Builder<'_>, images: Value, classes: usize) -> Result<Value, Error> {
         let batch = b.graph.shape(images)[0];

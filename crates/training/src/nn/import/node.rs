@@ -20,17 +20,6 @@ pub(super) fn node_error(node: &ModelNode, reason: impl Into<String>) -> Error {
     }
 }
 
-/// Fails if the node has other attributes than `understood`.
-pub(super) fn check_attributes(node: &ModelNode, understood: &[&str]) -> Result<(), Error> {
-    match node.attributes.names().find(|name| !understood.contains(name)) {
-        Some(name) => Err(node_error(
-            node,
-            format!("its attribute `{name}` is not supported"),
-        )),
-        None => Ok(()),
-    }
-}
-
 /// Normalizes a negative axis.
 pub(super) fn axis_of(node: &ModelNode, axis: i64, rank: usize) -> Result<usize, Error> {
     let rank_signed = i64::try_from(rank).unwrap_or(i64::MAX);

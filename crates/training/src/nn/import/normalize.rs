@@ -1,15 +1,38 @@
 use super::Error;
 use super::importer::Importer;
-use super::node::{axis_of, check_attributes, node_error, scope};
+use super::node::{axis_of, node_error, scope};
+use super::operator::Operator;
 use crate::graph::import::ModelNode;
 use crate::graph::op::Reduce;
-use crate::graph::{Op, Shape, Value};
+use crate::graph::{self, Graph, Op, Shape, Value};
 use crate::nn::ParameterKind;
 use crate::nn::norm::NormSettings;
 
+pub(super) const OPERATORS: &[Operator] = &[
+    Operator::new(
+        "BatchNormalization",
+        &["epsilon", "momentum", "spatial", "training_mode"],
+        batch_norm,
+    )
+    .elementwise(),
+    Operator::new(
+        "LayerNormalization",
+        &["axis", "epsilon", "stash_type"],
+        layer_norm,
+    )
+    .elementwise(),
+    Operator::new("Softmax", &["axis"], |importer, node| {
+        softmax(importer, node, Op::Softmax)
+    })
+    .elementwise(),
+    Operator::new("LogSoftmax", &["axis"], |importer, node| {
+        softmax(importer, node, Op::LogSoftmax)
+    }),
+    Operator::new("Dropout", &["ratio", "seed"], dropout).elementwise(),
+];
+
 /// Batch norm, in either training or inference form.
-pub(super) fn batch_norm(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    check_attributes(node, &["epsilon", "momentum", "spatial", "training_mode"])?;
+fn batch_norm(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     let x = importer.value(node, 0)?;
     let scale = importer.parameter(node, 1, ParameterKind::NormWeight)?;
     let bias = importer.parameter(node, 2, ParameterKind::NormBias)?;
@@ -40,8 +63,7 @@ pub(super) fn batch_norm(importer: &mut Importer<'_, '_>, node: &ModelNode) -> R
 }
 
 /// `(x − mean) / √(variance + ε) · scale (+ bias)` over the last axes.
-pub(super) fn layer_norm(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    check_attributes(node, &["axis", "epsilon", "stash_type"])?;
+fn layer_norm(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     let x = importer.value(node, 0)?;
     let scale = importer.parameter(node, 1, ParameterKind::NormWeight)?;
     let bias = if importer.has(node, 2) {
@@ -57,14 +79,7 @@ pub(super) fn layer_norm(importer: &mut Importer<'_, '_>, node: &ModelNode) -> R
         keep_axes: true,
     };
     importer.wire(node, |g| {
-        let mean = g.reduce_mean(x, reduce.clone())?;
-        let centred = g.sub(x, mean)?;
-        let square = g.mul(centred, centred)?;
-        let variance = g.reduce_mean(square, reduce)?;
-        let epsilon = g.scalar(epsilon);
-        let shifted = g.add(variance, epsilon)?;
-        let deviation = g.sqrt(shifted)?;
-        let normal = g.div(centred, deviation)?;
+        let normal = standardized(g, x, reduce, epsilon)?;
         let scaled = g.mul(normal, scale)?;
         match bias {
             Some(bias) => g.add(scaled, bias),
@@ -73,29 +88,50 @@ pub(super) fn layer_norm(importer: &mut Importer<'_, '_>, node: &ModelNode) -> R
     })
 }
 
-/// Softmax or LogSoftmax along the last axis.
-pub(super) fn softmax(importer: &mut Importer<'_, '_>, node: &ModelNode, op: Op) -> Result<Value, Error> {
-    check_attributes(node, &["axis"])?;
+/// `(x − mean) / √(variance + ε)` along axes, which the reduction keeps.
+pub(super) fn standardized(
+    g: &mut Graph,
+    x: Value,
+    along: Reduce,
+    epsilon: f32,
+) -> Result<Value, graph::Error> {
+    let mean = g.reduce_mean(x, along.clone())?;
+    let centred = g.sub(x, mean)?;
+    let square = g.mul(centred, centred)?;
+    let variance = g.reduce_mean(square, along)?;
+    let epsilon = g.scalar(epsilon);
+    let shifted = g.add(variance, epsilon)?;
+    let deviation = g.sqrt(shifted)?;
+    g.div(centred, deviation)
+}
+
+/// Softmax or LogSoftmax along an axis; before operator set 13, along all axes from that one on.
+fn softmax(importer: &mut Importer<'_, '_>, node: &ModelNode, op: Op) -> Result<Value, Error> {
     let x = importer.value(node, 0)?;
     let shape = importer.shape(x).clone();
-    let axis = axis_of(node, node.attributes.int("axis").unwrap_or(-1), shape.len())?;
-    if axis + 1 != shape.len() {
-        return Err(node_error(node, "only the last axis is supported"));
-    }
-    let width = shape[axis];
+    let is_old = importer.model.opset < 13;
+    let axis = node.attributes.int("axis").unwrap_or(if is_old { 1 } else { -1 });
+    let axis = axis_of(node, axis, shape.len())?;
     importer.wire(node, |g| {
-        if shape.len() == 2 {
+        if axis + 1 == shape.len() {
             return g.single(op, &[x]);
         }
-        let rows = g.reshape(x, Shape::from([shape.elements() / width, width]))?;
-        let shares = g.single(op, &[rows])?;
-        g.reshape(shares, shape)
+        if is_old {
+            let sides = [&shape[..axis], &shape[axis..]].map(|side| side.iter().product::<usize>());
+            let rows = g.reshape(x, Shape::from(sides))?;
+            let shares = g.single(op, &[rows])?;
+            return g.reshape(shares, shape.clone());
+        }
+        let mut swapped: Vec<usize> = (0..shape.len()).collect();
+        swapped.swap(axis, shape.len() - 1);
+        let turned = g.transpose(x, &swapped)?;
+        let shares = g.single(op, &[turned])?;
+        g.transpose(shares, &swapped)
     })
 }
 
 /// Drops in training only, whatever the node's training mode.
-pub(super) fn dropout(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    check_attributes(node, &["ratio", "seed"])?;
+fn dropout(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
     let x = importer.value(node, 0)?;
     let given = importer
         .number(node, 1)?

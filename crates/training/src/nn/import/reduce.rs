@@ -1,14 +1,60 @@
+//! Reductions.
+
 use super::Error;
+use super::activation::abs;
 use super::importer::Importer;
-use super::node::{axis_of, check_attributes};
+use super::node::axis_of;
+use super::operator::Operator;
 use crate::graph::import::ModelNode;
 use crate::graph::op::Reduce;
 use crate::graph::{Op, Value};
 
-/// ReduceMean or ReduceSum; axes are an attribute or an operand.
-pub(super) fn reduce(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    check_attributes(node, &["axes", "keepdims", "noop_with_empty_axes"])?;
-    let x = importer.value(node, 0)?;
+const ATTRIBUTES: &[&str] = &["axes", "keepdims", "noop_with_empty_axes"];
+
+pub(super) const OPERATORS: &[Operator] = &[
+    Operator::new("ReduceL1", ATTRIBUTES, |importer, node| {
+        let x = importer.value(node, 0)?;
+        let size = importer.wire(node, |g| abs(g, x))?;
+        reduce(importer, node, size, Op::ReduceSum)
+    }),
+    Operator::new("ReduceL2", ATTRIBUTES, |importer, node| {
+        let x = importer.value(node, 0)?;
+        let square = importer.wire(node, |g| g.mul(x, x))?;
+        let total = reduce(importer, node, square, Op::ReduceSum)?;
+        importer.single(node, Op::Sqrt, &[total])
+    }),
+    Operator::new("ReduceMax", ATTRIBUTES, |importer, node| {
+        let x = importer.value(node, 0)?;
+        reduce(importer, node, x, Op::ReduceMax)
+    }),
+    Operator::new("ReduceMean", ATTRIBUTES, |importer, node| {
+        let x = importer.value(node, 0)?;
+        reduce(importer, node, x, Op::ReduceMean)
+    }),
+    Operator::new("ReduceMin", ATTRIBUTES, |importer, node| {
+        let x = importer.value(node, 0)?;
+        let negative = importer.single(node, Op::Neg, &[x])?;
+        let largest = reduce(importer, node, negative, Op::ReduceMax)?;
+        importer.single(node, Op::Neg, &[largest])
+    }),
+    Operator::new("ReduceSum", ATTRIBUTES, |importer, node| {
+        let x = importer.value(node, 0)?;
+        reduce(importer, node, x, Op::ReduceSum)
+    }),
+    Operator::new("ReduceSumSquare", ATTRIBUTES, |importer, node| {
+        let x = importer.value(node, 0)?;
+        let square = importer.wire(node, |g| g.mul(x, x))?;
+        reduce(importer, node, square, Op::ReduceSum)
+    }),
+];
+
+/// Reduces `x` along the node's axes, which are an attribute or an operand.
+fn reduce(
+    importer: &mut Importer<'_, '_>,
+    node: &ModelNode,
+    x: Value,
+    op: fn(Reduce) -> Op,
+) -> Result<Value, Error> {
     let rank = importer.shape(x).len();
     let named = if importer.has(node, 1) {
         importer.integers(node, 1)?
@@ -30,10 +76,5 @@ pub(super) fn reduce(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Resul
         axes,
         keep_axes: node.attributes.int("keepdims").unwrap_or(1) != 0,
     };
-    let op = if node.operator == "ReduceSum" {
-        Op::ReduceSum(reduce)
-    } else {
-        Op::ReduceMean(reduce)
-    };
-    importer.single(node, op, &[x])
+    importer.single(node, op(reduce), &[x])
 }

@@ -1,14 +1,21 @@
+use std::collections::HashSet;
+
 use super::fold_budget::FoldBudget;
 use super::importer::{Importer, Item, Target};
 use super::layer_groups::NodeGroups;
 use super::node::node_error;
-use super::{Error, const_fold, cosine, operators, supported};
+use super::{Error, const_fold, cosine, operators};
 use crate::graph::Value;
 use crate::graph::import::{Elements, ModelNode};
 use crate::nn::LayerGroup;
 
+/// The reason of a node whose operator is not supported.
+const UNKNOWN: &str = "unknown operator";
+
 impl Importer<'_, '_> {
     /// Builds everything up to the outputs of the target. `inputs` are the values of the model's inputs, in its order.
+    ///
+    /// Nodes that are not supported are collected. Nodes that read their outputs are skipped, unless their operator is not supported either.
     pub(super) fn run(&mut self, inputs: &[Value]) -> Result<Vec<Value>, Error> {
         let (model, Target { outputs, head, .. }) = (self.model, self.target);
         for (input, &value) in model.inputs.iter().zip(inputs) {
@@ -26,6 +33,7 @@ impl Importer<'_, '_> {
             self.items.insert(name.clone(), item);
         }
         let groups = NodeGroups::of(model, outputs.first().map_or("", String::as_str));
+        let (mut errors, mut unknown): (Vec<Error>, HashSet<&String>) = (vec![], HashSet::new());
         for (position, node) in model.nodes.iter().enumerate() {
             if outputs.iter().all(|output| self.items.contains_key(output)) {
                 break;
@@ -34,8 +42,28 @@ impl Importer<'_, '_> {
                 LayerGroup::Head if head.is_some() => LayerGroup::Late,
                 group => group,
             };
-            self.step(node)
-                .map_err(|error| with_others(error, &model.nodes[position..]))?;
+            let is_skipped = node.inputs.iter().any(|name| unknown.contains(name));
+            let result = if operators::find(&node.operator).is_none() {
+                Err(node_error(node, UNKNOWN))
+            } else if is_skipped {
+                Ok(())
+            } else {
+                self.step(node)
+            };
+            let is_failed = result.is_err();
+            match result {
+                Ok(()) => {}
+                Err(error @ Error::Node { .. }) => errors.push(error),
+                // Shapes that do not fit each other may follow from a node that is not supported.
+                Err(error) if errors.is_empty() => return Err(error),
+                Err(_) => {}
+            }
+            if is_skipped || is_failed {
+                unknown.extend(&node.outputs);
+            }
+        }
+        if let Some(error) = of_nodes(errors) {
+            return Err(error);
         }
         let value = |output: &String| match self.items.get(output) {
             Some(Item::Value(value)) => Ok(*value),
@@ -47,8 +75,8 @@ impl Importer<'_, '_> {
     }
 
     fn step(&mut self, node: &ModelNode) -> Result<(), Error> {
-        if node.operator == "Identity" {
-            // An alias.
+        let operator = operators::find(&node.operator).ok_or_else(|| node_error(node, UNKNOWN))?;
+        if operator.is_alias() {
             let same = self.item(node, 0)?.clone();
             self.items
                 .extend(node.outputs.first().map(|name| (name.clone(), same)));
@@ -64,7 +92,7 @@ impl Importer<'_, '_> {
             None => {
                 let results = match cosine::translate(self, node)? {
                     Some(cosines) => vec![cosines],
-                    None => operators::translate(self, node)?,
+                    None => operator.translate(self, node)?,
                 };
                 if let Some(empty) = results.iter().find(|value| self.shape(**value).contains(&0)) {
                     let shape = self.shape(*empty);
@@ -84,27 +112,24 @@ impl Importer<'_, '_> {
         }
         Ok(())
     }
-
-    fn depends_on_trainable(&self, node: &ModelNode) -> bool {
-        node.inputs.iter().any(|name| match self.items.get(name) {
-            Some(Item::Value(value)) => self.trainable.contains(value),
-            Some(Item::Weight(weight)) => {
-                let parameters = self.parameters.get(weight);
-                parameters.is_some_and(|value| self.trainable.contains(value))
-            }
-            Some(Item::Constant(_)) | None => false,
-        })
-    }
 }
 
-/// Adds the other unsupported operators of `nodes` to an error.
-fn with_others(mut error: Error, nodes: &[ModelNode]) -> Error {
-    if let Error::Operator { operator, others, .. } = &mut error {
-        others.extend(
-            supported::unsupported(nodes)
-                .into_iter()
-                .filter(|other| other != operator),
-        );
+/// One error for all nodes that are not supported; `None` if there are none.
+fn of_nodes(mut errors: Vec<Error>) -> Option<Error> {
+    let is_unknown = |error: &Error| matches!(error, Error::Node { reason, .. } if reason == UNKNOWN);
+    let hint = match errors.iter().any(is_unknown) {
+        true => format!(
+            "; the supported operators are {}",
+            operators::supported().join(" ")
+        ),
+        false => String::new(),
+    };
+    match &mut *errors {
+        [] => None,
+        [Error::Node { reason, .. }] => {
+            reason.push_str(&hint);
+            errors.pop()
+        }
+        _ => Some(Error::Nodes { errors, hint }),
     }
-    error
 }
