@@ -13,11 +13,12 @@ HADOLINT_FOLDER := .tools/hadolint-$(HADOLINT_VERSION)
 HADOLINT := $(HADOLINT_FOLDER)/bin/hadolint
 
 .DEFAULT_GOAL := help
-.PHONY: help runtime browser python-tools build build-all test lint reference deny advisories lint-docker demo bench bench-torch parity real real-torch bench-peers soak clean
+.PHONY: help runtime browser python-tools python python-tests wheels build build-all test lint reference deny advisories lint-docker demo bench bench-torch parity real real-torch bench-peers soak clean
 
 TORCH := .tools/torch/bin/python
 PEERS := .tools/peers
 PYTHON_TOOLS := .tools/python
+PYTHON_ENV := .tools/python-env
 SAMPLES := data/flowers-birds
 REAL_PACKAGES := .tools/real/packages
 REAL_PYTHON := .tools/real/python/bin/python
@@ -44,6 +45,19 @@ python-tools: $(PYTHON_TOOLS)/installed ## Install gRPC, NumPy and Pillow into .
 $(PYTHON_TOOLS)/installed:
 	$(PYTHON) -m venv $(PYTHON_TOOLS)
 	$(PYTHON_TOOLS)/bin/python -m pip install --quiet grpcio==1.85.3 grpcio-tools==1.85.1 numpy==2.4.6 pillow==13.0.0
+	@touch $@
+
+python: $(PYTHON_ENV)/installed ## Set up a virtual environment in .tools/python-env, and build the Python package into it, optimised.
+	$(PYTHON_ENV)/bin/maturin develop --release --locked --manifest-path python/Cargo.toml
+
+python-tests: $(PYTHON_ENV)/installed ## Test the Python package as `cargo build` built it, with the server beside it.
+	cargo build --workspace --locked --lib --bins
+	cp $${CARGO_TARGET_DIR:-target}/debug/lib_native.so python/equibatch/_native.abi3.so
+	cd python && ../$(PYTHON_ENV)/bin/python -m pytest tests
+
+$(PYTHON_ENV)/installed: python/requirements.txt
+	$(PYTHON) -m venv $(PYTHON_ENV)
+	$(PYTHON_ENV)/bin/python -m pip install --quiet --requirement $<
 	@touch $@
 
 build: runtime ## Build the two programs, optimised.
