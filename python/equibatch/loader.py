@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from operator import index
 from typing import Any, Literal, NamedTuple
 
 from ._native import Description, Request, Stream, StreamDescription
@@ -42,9 +43,10 @@ class _Position(NamedTuple):
 
 
 class _Open(NamedTuple):
-    """A stream that has reached a position, and ends before epoch number `ends`."""
+    """A stream of one rank that has reached a position, and ends before epoch number `ends`."""
 
     stream: Stream
+    ranks: Ranks
     at: _Position
     ends: int
 
@@ -123,8 +125,8 @@ class Loader:
         self._global_batch_size = global_batch_size
         self._spec: dict[str, Any] = {
             "split": split,
-            "seed": seed,
-            "image_size": image_size,
+            "seed": index(seed),
+            "image_size": index(image_size),
             "balance": dict(balance) if isinstance(balance, Mapping) else balance,
             "recipe": recipe,
             "drop_last": drop_last,
@@ -150,7 +152,7 @@ class Loader:
         self._iteration: object = None
         # A stream that has reached a position, for the iteration that begins there.
         self._stream: _Open | None = None
-        self._described: StreamDescription | None = None
+        self._described: tuple[Ranks, StreamDescription] | None = None
         self._bottleneck: Bottleneck | None = None
 
     # Requests.
@@ -215,16 +217,16 @@ class Loader:
     def _open(self, at: _Position, stride: tuple[int, int] = (0, 1)) -> _Open:
         """A stream from `at` on: the one that has reached it, if there is one."""
         kept, self._stream = self._stream, None
-        if kept is not None and kept.stream.is_usable and kept.at == at and stride[1] == 1:
+        ranks = self._ranks
+        if kept is not None and kept.stream.is_usable and (kept.ranks, kept.at) == (ranks, at) and stride[1] == 1:
             return kept
         # Closed before another is opened, which may be one too many.
         del kept
         stream = open_source(self._where, self._dataset).stream(
             self._request(at, stride), self._prefetch, self._timeout
         )
-        self._described = stream.description
-        self._token = (stream.description.spec_hash, stream.description.fingerprint)
-        return _Open(stream, at, self._ends(at, stride))
+        self._described = (ranks, stream.description)
+        return _Open(stream, ranks, at, self._ends(at, stride))
 
     def _begin(self) -> _Position:
         """Where the next iteration begins."""
@@ -239,10 +241,11 @@ class Loader:
 
     @property
     def _description(self) -> StreamDescription:
-        if self._described is None:
+        # A process group may have been initialised since.
+        if self._described is None or self._described[0] != self._ranks:
             self.start()
         assert self._described is not None
-        return self._described
+        return self._described[1]
 
     # Batches.
 
@@ -273,10 +276,9 @@ class Loader:
 
     def _receive(self, at: _Position, stride: tuple[int, int] = (0, 1)) -> Iterator[Batch]:
         """The batches of an epoch from `at` on: all of them, or every ``of``-th with ``stride=(index, of)``."""
-        stream, _, ends = self._open(at, stride)
-        epoch, seed, world_size = at.epoch, self._spec["seed"], self._ranks.world_size
-        spec_hash, fingerprint = self._token
-        following = at
+        stream, ranks, _, ends = self._open(at, stride)
+        epoch, seed = at.epoch, self._spec["seed"]
+        description, following = stream.description, at
         while following.epoch == epoch:
             fields = stream.next(self._timeout)
             if fields is None:
@@ -292,12 +294,12 @@ class Loader:
                 epoch=found,
                 step=step,
                 token={
-                    "spec_hash": spec_hash,
-                    "fingerprint": fingerprint,
+                    "spec_hash": description.spec_hash,
+                    "fingerprint": description.fingerprint,
                     "seed": seed,
                     "epoch": following.epoch,
                     "step": following.step,
-                    "world": world_size,
+                    "world": ranks.world_size,
                 },
                 replacements=[Replacement(*one) for one in replacements],
                 mixed_labels=mixed_labels,
@@ -308,12 +310,13 @@ class Loader:
             ended = stream.end_epoch(epoch)
             self._bottleneck = Bottleneck(*ended) if ended else None
             if following.epoch < ends:
-                self._stream = _Open(stream, following, ends)
+                self._stream = _Open(stream, ranks, following, ends)
 
     def _yielded(self, iteration: object, batch: Batch) -> None:
         # An iteration that another, a state or an epoch has replaced says nothing about what comes next.
         if self._iteration is iteration:
             self._next = _Position(batch.token["epoch"], batch.token["step"])
+            self._token = (batch.token["spec_hash"], batch.token["fingerprint"])
             self._continues = False
 
     # State.
@@ -362,6 +365,8 @@ class Loader:
 
     def set_epoch(self, epoch: int) -> None:
         """The next ``iter`` is this epoch; if a state of the same epoch was loaded, the rest of it."""
+        if epoch < 0:
+            raise RequestError(f"epoch is {epoch}: epochs are counted from 0")
         if epoch == self._next.epoch and self._continues:
             return
         self._next = _Position(epoch, 0)
