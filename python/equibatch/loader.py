@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from html import escape
 from operator import index
 from typing import Any, Literal, NamedTuple
 
 from ._native import Description, Request, Stream, StreamDescription
 from .batch import Batch, Replacement, pytorch
+from .display import Grid, grid, has_matplotlib
 from .distributed import Ranks, detect
 from .errors import ProtocolError, RequestError
 from .source import Where, open_source, parse
@@ -416,6 +418,24 @@ class Loader:
         given = {"dataset": self._dataset or None, **self._spec, "epochs": self._epochs, "device": self._device}
         shown = "".join(f", {name}={value!r}" for name, value in given.items() if value is not None)
         return f"Loader({self._where!r}, batch_size={self.batch_size}{shown}) as rank {rank} of {world_size} (by {by})"
+
+    # Pictures.
+
+    def _grid(self, count: int) -> Grid:
+        # Not an iteration, so that nothing is continued differently.
+        received = self._receive(self._begin())
+        batch = next(received)
+        mean, std = self._normalization()
+        return grid(batch, count, self.classes, mean, std)
+
+    def show_batch(self, count: int = 9) -> Any:
+        """The first images of the next batch with their classes: a Matplotlib figure if there is Matplotlib, else HTML for a notebook. Changes nothing
+        for the next ``iter``."""
+        pictures = self._grid(count)
+        return pictures.figure() if has_matplotlib() else pictures
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(repr(self))}</pre>{self._grid(9)._repr_html_()}"
 
     # The dataset.
 
