@@ -163,4 +163,4 @@ soak: build-all ## Three servers, honest and hostile clients and two minutes of 
 
 clean: ## Remove everything that was built, installed or drawn.
 	cargo clean
-	rm -rf $(RUNTIME) .tools data runs
+	rm -rf $(RUNTIME) .tools data runs python/equibatch/*.so
