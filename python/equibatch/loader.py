@@ -7,7 +7,7 @@ from html import escape
 from operator import index
 from typing import Any, Literal, NamedTuple
 
-from ._native import Description, Request, Stream, StreamDescription
+from ._native import Description, Request, Source, Stream, StreamDescription
 from .batch import Batch, Replacement, pytorch
 from .display import Grid, grid, has_matplotlib
 from .distributed import Ranks, detect
@@ -141,6 +141,7 @@ class Loader:
         self._pin_memory = pin_memory
         self._device = device
         self._timeout = timeout
+        self._source: Source | None = None
         self._reset()
         # To fail here, not at the first batch.
         self._request(_Position(0, 0))
@@ -216,6 +217,11 @@ class Loader:
             stride=stride,
         )
 
+    def _opened(self) -> Source:
+        """The engine or the servers, which all loaders of this process share as long as one of them keeps it."""
+        self._source = open_source(self._where, self._dataset)
+        return self._source
+
     def _open(self, at: _Position, stride: tuple[int, int] = (0, 1)) -> _Open:
         """A stream from `at` on: the one that has reached it, if there is one."""
         kept, self._stream = self._stream, None
@@ -224,9 +230,7 @@ class Loader:
             return kept
         # Closed before another is opened, which may be one too many.
         del kept
-        stream = open_source(self._where, self._dataset).stream(
-            self._request(at, stride), self._prefetch, self._timeout
-        )
+        stream = self._opened().stream(self._request(at, stride), self._prefetch, self._timeout)
         self._described = (ranks, stream.description)
         return _Open(stream, ranks, at, self._ends(at, stride))
 
@@ -442,7 +446,7 @@ class Loader:
     def _describe(self, beta: float = 0.999) -> Description:
         if not 0 <= beta < 1:
             raise RequestError(f"beta is {beta}: it must be at least 0 and less than 1")
-        return open_source(self._where, self._dataset).describe(self._dataset, beta)
+        return self._opened().describe(self._dataset, beta)
 
     @property
     def classes(self) -> list[str]:
