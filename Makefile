@@ -48,7 +48,7 @@ $(PYTHON_TOOLS)/installed:
 	@touch $@
 
 python: $(PYTHON_ENV)/installed ## Set up a virtual environment in .tools/python-env, and build the Python package into it, optimised.
-	$(PYTHON_ENV)/bin/maturin develop --release --locked --manifest-path python/Cargo.toml
+	VIRTUAL_ENV=$(abspath $(PYTHON_ENV)) $(PYTHON_ENV)/bin/maturin develop --release --locked --manifest-path python/Cargo.toml
 
 python-tests: $(PYTHON_ENV)/installed ## Test the Python package as `cargo build` built it, with the server beside it.
 	cargo build --workspace --locked --lib --bins --tests

@@ -408,8 +408,8 @@ class Loader:
         self.load_state_dict(pickled["state"])
 
     def close(self) -> None:
-        """Closes the stream; iterations that have begun go on."""
-        self._stream = None
+        """Closes the stream, and gives up the engine or the connections; iterations that have begun go on."""
+        self._stream = self._source = None
 
     def __enter__(self) -> Loader:
         return self
