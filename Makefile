@@ -13,11 +13,12 @@ HADOLINT_FOLDER := .tools/hadolint-$(HADOLINT_VERSION)
 HADOLINT := $(HADOLINT_FOLDER)/bin/hadolint
 
 .DEFAULT_GOAL := help
-.PHONY: help runtime browser python-tools build build-all test lint reference deny advisories lint-docker demo bench bench-torch parity real real-torch bench-peers soak clean
+.PHONY: help runtime browser python-tools python python-tests wheels build build-all test lint reference deny advisories lint-docker demo bench bench-torch parity real real-torch bench-peers soak clean
 
 TORCH := .tools/torch/bin/python
 PEERS := .tools/peers
 PYTHON_TOOLS := .tools/python
+PYTHON_ENV := .tools/python-env
 SAMPLES := data/flowers-birds
 REAL_PACKAGES := .tools/real/packages
 REAL_PYTHON := .tools/real/python/bin/python
@@ -47,6 +48,22 @@ $(PYTHON_TOOLS)/installed:
 	$(PYTHON_TOOLS)/bin/python -m pip install --quiet grpcio==1.85.3 grpcio-tools==1.85.1 numpy==2.4.6 pillow==13.0.0
 	@touch $@
 
+python: $(PYTHON_ENV)/installed ## Set up a virtual environment in .tools/python-env, and build the Python package into it, optimised.
+	VIRTUAL_ENV=$(abspath $(PYTHON_ENV)) $(PYTHON_ENV)/bin/maturin develop --release --locked --manifest-path python/Cargo.toml
+
+python-tests: $(PYTHON_ENV)/installed ## Test the Python package as `cargo build` built it, with the server beside it.
+	cargo build --workspace --locked --lib --bins --tests
+	cp $${CARGO_TARGET_DIR:-target}/debug/lib_native.so python/equibatch/_native.abi3.so
+	cd python && ../$(PYTHON_ENV)/bin/python -m pytest tests
+
+wheels: $(PYTHON_ENV)/installed ## Build the wheels of the Python package and of the two programs, optimised, into target/wheels.
+	for folder in python python/server python/client; do (cd $$folder && $(abspath $(PYTHON_ENV))/bin/maturin build --release --locked --out $(abspath target/wheels)) || exit 1; done
+
+$(PYTHON_ENV)/installed: python/requirements.txt
+	$(PYTHON) -m venv $(PYTHON_ENV)
+	$(PYTHON_ENV)/bin/python -m pip install --quiet --requirement $<
+	@touch $@
+
 build: runtime ## Build the two programs, optimised.
 	cargo build --release --locked --workspace --bin server --bin client
 
@@ -54,7 +71,8 @@ build-all: runtime
 	cargo build --release --locked --workspace
 
 test: runtime browser python-tools lint ## Set everything up and run all checks and tests.
-	cargo build --workspace --locked --bins --tests
+	cargo build --workspace --locked --lib --bins --tests
+	@$(MAKE) --no-print-directory python-tests
 	@if cargo nextest --version >/dev/null 2>&1; then \
 	  cargo test --workspace --locked --doc && cargo nextest run --workspace --locked --no-fail-fast; \
 	else cargo test --workspace --locked --no-fail-fast; fi
@@ -148,4 +166,4 @@ soak: build-all ## Three servers, honest and hostile clients and two minutes of 
 
 clean: ## Remove everything that was built, installed or drawn.
 	cargo clean
-	rm -rf $(RUNTIME) .tools data runs
+	rm -rf $(RUNTIME) .tools data runs python/equibatch/*.so

@@ -53,7 +53,11 @@ impl BatchStream {
         streams: ServerStreams,
     ) -> Self {
         let position = spread.request.start.clone();
-        let first = position.as_ref().map_or_else(Due::default, Position::due);
+        let start = position.as_ref().map_or_else(Due::default, Position::due);
+        let first = spread
+            .request
+            .stride
+            .first_from(start, description.steps_per_epoch);
         Self {
             description,
             transports,
@@ -202,13 +206,15 @@ impl BatchStream {
                 .start(&self.threads, &self.description, servers, start, vec![]);
         }
         let number = u128::from(epoch) * u128::from(self.description.steps_per_epoch) + u128::from(step);
-        Some((number % self.streams.queues.len() as u128) as usize)
+        let nth = number / u128::from(self.spread.request.stride.of.max(1));
+        Some((nth % self.streams.queues.len() as u128) as usize)
     }
 
     fn accept(&mut self, received: Option<Delivery>) -> Result<Option<Batch>, Error> {
         self.due = match (&received, self.due) {
             (Some(Ok(_)), Some(due)) => {
-                let following = due.next(self.description.steps_per_epoch);
+                let steps = self.description.steps_per_epoch;
+                let following = self.spread.request.stride.first_from(due.next(steps), steps);
                 (following.epoch < u64::from(self.spread.request.epochs)).then_some(following)
             }
             _ => None,

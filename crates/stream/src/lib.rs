@@ -26,7 +26,8 @@
 //!
 //! - [`servers`]: a client of one or several servers, the entry point.
 //! - [`batches`]: the prefetched stream; [`batch`]: its batches.
-//! - [`request`]: what to stream, and its wire form; [`mod@balance`]: how often each class is drawn; [`batch_dtype`], [`stride`]: parts of it.
+//! - [`request`]: what to stream, and its wire form; [`mod@balance`]: how often each class is drawn; [`batch_dtype`], [`mod@shard`], [`stride`]:
+//!   parts of it.
 //! - [`position`]: the position in a stream, saved with a model.
 //! - [`dataset`]: datasets as described by servers.
 //! - `server_stream`: one server's share of a stream, with failover to other servers.
@@ -87,7 +88,11 @@ mod target;
 mod trace;
 pub mod transport;
 
-pub use equibatch_engine::{dataset::Split, pipeline::Stride};
+pub use equibatch_engine::{
+    dataset::Split,
+    pipeline::{Shard, Stride},
+    sampling::LastBatch,
+};
 
 pub use balance::Balance;
 pub use batch::{Batch, DrawsChange, Mixed, StreamDescription};
