@@ -1,0 +1,255 @@
+"""Class-balanced batches of indices, for any data set whose labels are known."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.distributed
+from torch.utils.data import Sampler
+
+from .._native import SamplerPlan
+from .wrapping import refuse_second_sharding, reads_ahead
+
+VERSION = 1
+
+
+class BalancedBatchSampler(Sampler[list[int]]):
+    """Batches of indices with exact class counts, for ``DataLoader(dataset, batch_sampler=...)``.
+
+    In each epoch a class is drawn exactly as often as ``balance`` says, in each batch (of all ranks together) its count is off by less than one
+    from its share, and each sample is used once before any of its class is used again. Where ``WeightedRandomSampler`` draws with replacement
+    and leaves about 37 % of the samples out of an epoch, this one leaves out none that fit.
+
+    One iteration is one epoch, and a complete one moves on to the next, in another order. One that is broken off changes nothing. ``set_epoch``
+    chooses the epoch. Ranks have equal numbers of batches, and together the batches of one rank alone.
+
+    Args:
+        labels: One label for each sample of the data set: integers from 0 (a sequence, a tensor, or an array), or names, which are sorted.
+        batch_size: Samples in a batch of one rank.
+        balance: ``"oversample"`` (every class as often as the largest), ``"undersample"``, ``"natural"``, ``"power:0.5"``,
+            ``"effective:0.999"``, or a weight for each label, ``{"birds": 2, "flowers": 1}``; labels without a weight are not drawn.
+        seed: Of the order; equal on all ranks.
+        rank: By default that of ``torch.distributed`` if it is initialised, else ``RANK``, else 0.
+        world_size: By default that of ``torch.distributed`` if it is initialised, else ``WORLD_SIZE``, else 1.
+        global_batch_size: Samples in a batch of all ranks together, instead of ``batch_size``: to go on with another number of ranks.
+        drop_last: Whether to leave out a last batch that is not full; which samples these are rotates from epoch to epoch.
+        num_samples: Samples in an epoch of all ranks together, in the proportions of ``balance``; by default the sum that it gives.
+    """
+
+    def __init__(
+        self,
+        labels: Sequence[int] | Sequence[str] | torch.Tensor | Any,
+        batch_size: int | None = None,
+        *,
+        balance: str | Mapping[Any, float] = "oversample",
+        seed: int = 0,
+        rank: int | None = None,
+        world_size: int | None = None,
+        global_batch_size: int | None = None,
+        drop_last: bool = True,
+        num_samples: int | None = None,
+    ) -> None:
+        self.rank, self.world_size, self._ranks_from = _ranks(rank, world_size)
+        self.global_batch_size = _global_batch_size(batch_size, global_batch_size, self.world_size)
+        self.balance = dict(balance) if isinstance(balance, Mapping) else balance
+        self.seed = seed
+        self.drop_last = drop_last
+        self.num_samples = num_samples
+        self.classes, labels = _classes(labels, self.balance)
+        self._plan_epochs(labels)
+        self.load_state_dict({})
+
+    def _plan_epochs(self, labels: Any) -> None:
+        balance, classes = self.balance, self.classes
+        if isinstance(balance, dict):
+            if unknown := [label for label in balance if label not in classes]:
+                raise ValueError(f"balance has weights for {unknown}, which no sample is labelled with")
+            weights = [float(balance.get(label, 0.0)) for label in classes]
+        self._plan = plan = SamplerPlan(
+            labels,
+            balance=weights if isinstance(balance, dict) else balance,
+            classes=len(classes) or None,
+            batch_size=self.global_batch_size,
+            drop_last=self.drop_last,
+            num_samples=self.num_samples,
+            seed=self.seed,
+        )
+        last = plan.batch_len(plan.steps_per_epoch - 1)
+        if last < self.world_size:
+            raise ValueError(
+                f"the last batch has {last} samples for {self.world_size} ranks, and a rank without samples cannot make a batch of its own: "
+                "use drop_last=True, or another num_samples"
+            )
+        self.classes = classes or list(range(len(plan.class_counts)))
+
+    @property
+    def batch_size(self) -> int:
+        """Samples in a full batch of this rank."""
+        return -(-(self.global_batch_size - self.rank) // self.world_size)
+
+    @property
+    def class_counts(self) -> list[int]:
+        """Samples of each class, in the order of ``classes``."""
+        return self._plan.class_counts
+
+    @property
+    def draws_per_class(self) -> list[int]:
+        """How often each class is drawn in an epoch, on all ranks together."""
+        return self._plan.draws_per_class
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the next iteration."""
+        return self._start[0]
+
+    @property
+    def sampler(self) -> BalancedBatchSampler:
+        """Itself: where Lightning and Accelerate look for ``set_epoch``."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses the epoch of the next iteration, from its beginning unless a loaded state is within it."""
+        if epoch != self._start[0]:
+            self._start = self._position = (epoch, 0)
+            self._read_ahead = False
+
+    def __len__(self) -> int:
+        """Batches in an epoch: the same on every rank, also after a resume."""
+        return self._plan.steps_per_epoch
+
+    def __iter__(self) -> Iterator[list[int]]:
+        refuse_second_sharding(self, self.world_size)
+        self._check_ranks()
+        self._read_ahead = reads_ahead()
+        self._iteration = object()
+        return self._batches(self._iteration, *self._start)
+
+    def _batches(self, iteration: object, epoch: int, start: int) -> Iterator[list[int]]:
+        for step in range(start, len(self)):
+            batch = self._plan.batch(epoch, step, self.rank, self.world_size)
+            if self._iteration is iteration:
+                self._position = (epoch, step + 1)
+            yield batch
+        if self._iteration is iteration:
+            self._start = self._position = (epoch + 1, 0)
+
+    def state_dict(self, step: int | None = None) -> dict[str, Any]:
+        """Where to go on: after the batch that was drawn last, or after the first ``step`` batches of the current epoch.
+
+        Plain data, equal on all ranks. Any number of ranks can go on from it, with the same ``global_batch_size``.
+
+        Raises:
+            RuntimeError: If a ``DataLoader`` with workers draws batches ahead of the training loop, and ``step`` is not given. (That of
+                ``torchdata.stateful_dataloader`` keeps count by itself.)
+        """
+        epoch, drawn = self._position
+        if step is None and self._read_ahead:
+            raise RuntimeError(
+                f"the DataLoader's workers have drawn {drawn} batches of epoch {epoch}, more than it has returned: give the number of batches of the "
+                "epoch that were trained on, state_dict(step=...), those before a resume included; or use torchdata's StatefulDataLoader"
+            )
+        step = drawn if step is None else step
+        if not 0 <= step <= len(self):
+            raise ValueError(f"step is {step}: an epoch has {len(self)} batches")
+        if step == len(self):
+            epoch, step = epoch + 1, 0
+        return {"version": VERSION, "epoch": epoch, "step": step} | self._identity()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Begins the next iteration where ``state`` says; ``{}`` is the beginning.
+
+        Raises:
+            ValueError: If the state is of other labels, or of another order; names what differs.
+        """
+        if state:
+            if state.get("version") != VERSION:
+                raise ValueError(f"the state has version {state.get('version')}: this release reads version {VERSION}")
+            for name, own in self._identity().items():
+                if state[name] != own:
+                    raise ValueError(f"the state was saved with {name}={state[name]!r}, and this sampler has {name}={own!r}: they must be equal")
+        self._start = self._position = (state.get("epoch", 0), state.get("step", 0))
+        self._read_ahead = False
+        self._iteration: object | None = None
+
+    def _identity(self) -> dict[str, Any]:
+        """What the order depends on."""
+        balance = self.balance
+        return {
+            "global_batch_size": self.global_batch_size,
+            "seed": self.seed,
+            "balance": [[label, balance[label]] for label in self.classes if label in balance] if isinstance(balance, dict) else balance,
+            "drop_last": self.drop_last,
+            "num_samples": self.num_samples,
+            "labels_crc32c": self._plan.labels_crc32c,
+        }
+
+    def _check_ranks(self) -> None:
+        """Ranks that were detected must still be those of the process: a sampler may be made before the process group."""
+        if self._ranks_from is None:
+            return
+        rank, world_size, source = _ranks(None, None)
+        if (rank, world_size) != (self.rank, self.world_size):
+            raise RuntimeError(
+                f"the sampler was made for rank {self.rank} of {self.world_size} ({self._ranks_from}), and this is rank {rank} of {world_size} "
+                f"({source}): make it after init_process_group, or give rank= and world_size="
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        labels = torch.frombuffer(bytearray(self._plan.labels()), dtype=torch.int32)
+        return {name: value for name, value in vars(self).items() if name not in ("_plan", "_iteration")} | {"_labels": labels}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        labels = state.pop("_labels")
+        vars(self).update(state)
+        self._iteration = None
+        self._plan_epochs(labels.numpy())
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({sum(self.class_counts)} samples of {len(self.classes)} classes, balance={self.balance!r}, "
+            f"batch_size={self.batch_size}, rank {self.rank} of {self.world_size} ({self._ranks_from or 'as given'}), epoch {self.epoch})"
+        )
+
+
+def _ranks(rank: int | None, world_size: int | None) -> tuple[int, int, str | None]:
+    """Rank, world size, and where they are from if they were not given."""
+    if (rank is None) != (world_size is None):
+        raise ValueError(f"rank is {rank} and world_size is {world_size}: give both or neither")
+    source = None
+    if rank is None or world_size is None:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            rank, world_size, source = torch.distributed.get_rank(), torch.distributed.get_world_size(), "torch.distributed"
+        elif "RANK" in os.environ and "WORLD_SIZE" in os.environ:
+            rank, world_size, source = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), "RANK and WORLD_SIZE"
+        else:
+            rank, world_size, source = 0, 1, "one process"
+    if not 0 <= rank < world_size:
+        raise ValueError(f"rank is {rank} of world_size {world_size}: it must be from 0 to {world_size - 1}")
+    return rank, world_size, source
+
+
+def _global_batch_size(batch_size: int | None, global_batch_size: int | None, world_size: int) -> int:
+    if (batch_size is None) == (global_batch_size is None):
+        raise ValueError("give batch_size (samples per rank) or global_batch_size (samples of all ranks together)")
+    size = batch_size * world_size if batch_size is not None else global_batch_size
+    if size < world_size:
+        raise ValueError(f"a batch of {size} samples is too small for {world_size} ranks: each needs at least 1")
+    return size
+
+
+def _classes(labels: Any, balance: Any) -> tuple[list[Any], Any]:
+    """The classes if labels are names or have weights, and the labels as integers in a sequence or a buffer."""
+    if isinstance(labels, torch.Tensor):
+        labels = labels.detach().cpu().numpy()
+    kind = getattr(getattr(labels, "dtype", None), "kind", None)
+    first = next(iter(labels), None) if kind is None else None
+    if isinstance(first, str) or kind in ("U", "O", "T"):
+        classes = sorted(set(labels if kind is None else labels.tolist()))
+        numbers = {label: number for number, label in enumerate(classes)}
+        return classes, [numbers[label] for label in (labels if kind is None else labels.tolist())]
+    if isinstance(balance, dict):
+        return list(range(1 + int(max(max(labels, default=-1), max(balance, default=-1))))), labels
+    return [], labels
