@@ -52,6 +52,11 @@ class BalancedBatchSampler(Sampler[list[int]]):
         drop_last: bool = True,
         num_samples: int | None = None,
     ) -> None:
+        if isinstance(labels, Sampler):
+            raise TypeError(
+                f"labels is a {type(labels).__name__}: Lightning makes a batch sampler anew to divide it between ranks, and this one is divided already: "
+                "use Trainer(use_distributed_sampler=False)"
+            )
         self.rank, self.world_size, self._ranks_from = _ranks(rank, world_size)
         self.global_batch_size = _global_batch_size(batch_size, global_batch_size, self.world_size)
         self.balance = dict(balance) if isinstance(balance, Mapping) else balance

@@ -1,5 +1,7 @@
 """A Lightning module that records what it is shown."""
 
+import os
+
 import pytorch_lightning
 import torch
 
@@ -26,5 +28,19 @@ class Recorder(pytorch_lightning.LightningModule):
 
 def trainer(folder, **options):
     return pytorch_lightning.Trainer(
-        default_root_dir=folder, accelerator="cpu", devices=1, logger=False, enable_progress_bar=False, enable_model_summary=False, **options
+        **{"devices": 1} | options,
+        default_root_dir=folder,
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
     )
+
+
+def distributed_trainer(folder, **options):
+    """The trainer of one rank of the group that `run_ranks` made, as `torchrun` would start it."""
+    rank, world_size = torch.distributed.get_rank(), torch.distributed.get_world_size()
+    for name, value in {"RANK": rank, "LOCAL_RANK": rank, "GROUP_RANK": 0, "WORLD_SIZE": world_size, "LOCAL_WORLD_SIZE": world_size}.items():
+        os.environ[name] = str(value)
+    os.environ |= {"TORCHELASTIC_RUN_ID": "test", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+    return trainer(folder, strategy="ddp", **{"devices": world_size} | options)

@@ -1,10 +1,13 @@
 """`BalancedBatchSampler` in PyTorch's and torchdata's data loaders, in process groups, under Accelerate and Lightning."""
 
 import json
+import os
+import signal
 
 import pytest
+import torch.distributed
 from accelerate.data_loader import prepare_data_loader
-from lightning_helpers import Recorder, trainer
+from lightning_helpers import Recorder, distributed_trainer, trainer
 from numbers_dataset import Numbers
 from ranks import run_ranks
 from torch.utils.data import DataLoader
@@ -89,6 +92,35 @@ def test_three_ranks_go_on_where_two_stopped():
     assert after == [[batch[rank::3] for batch in whole[4:]] for rank in range(3)]
 
 
+def test_two_ranks_go_on_after_one_of_three_was_killed(tmp_path):
+    state_file, killed_at = tmp_path / "state.json", 4
+
+    def train(kill):
+        sampler = BalancedBatchSampler(LABELS, global_batch_size=12)
+        if state_file.exists():
+            sampler.load_state_dict(json.loads(state_file.read_text()))
+        used = open(tmp_path / f"{'before' if kill else 'after'}.{sampler.rank}", "w")
+        for step, batch in enumerate(sampler):
+            if kill and step == killed_at and sampler.rank == 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+            print(json.dumps(batch), file=used, flush=True)
+            torch.distributed.barrier()
+            if sampler.rank == 0:
+                state_file.with_suffix(".new").write_text(json.dumps(sampler.state_dict()))
+                state_file.with_suffix(".new").rename(state_file)
+
+    with pytest.raises(AssertionError, match="rank"):
+        run_ranks(3, train, True)
+    assert json.loads(state_file.read_text())["step"] == killed_at
+    run_ranks(2, train, False)
+    batches = lambda run, rank: [json.loads(line) for line in (tmp_path / f"{run}.{rank}").read_text().splitlines()]
+    whole = list(BalancedBatchSampler(LABELS, 12))
+    for rank in range(3):
+        assert batches("before", rank)[:killed_at] == [batch[rank::3] for batch in whole[:killed_at]]
+    for rank in range(2):
+        assert batches("after", rank) == [batch[rank::2] for batch in whole[killed_at:]]
+
+
 def test_a_sampler_made_before_the_group_is_refused():
     early = BalancedBatchSampler(LABELS, 8)
 
@@ -129,3 +161,18 @@ def test_lightning_sets_the_epoch_of_the_sampler(tmp_path):
     alone = BalancedBatchSampler(LABELS, 8)
     assert recorder.seen == [batch for _ in range(3) for batch in list(alone)[:4]]
 
+
+
+def test_lightning_does_not_shard_it_again(tmp_path):
+    def fit(**options):
+        sampler, recorder = BalancedBatchSampler(LABELS, 4), Recorder()
+        distributed_trainer(tmp_path, max_epochs=1, **options).fit(recorder, loader(sampler))
+        return recorder.seen
+
+    def refused():
+        with pytest.raises(TypeError, match="labels is a DistributedSampler.*use_distributed_sampler=False"):
+            fit()
+        return fit(use_distributed_sampler=False)
+
+    whole = list(BalancedBatchSampler(LABELS, 8))
+    assert run_ranks(2, refused) == [[batch[rank::2] for batch in whole] for rank in range(2)]
