@@ -11,7 +11,7 @@ import torch.distributed
 from torch.utils.data import Sampler
 
 from .._native import SamplerPlan
-from .wrapping import refuse_second_sharding, reads_ahead
+from .wrapping import WorkersIterator, refuse_second_sharding
 
 VERSION = 1
 
@@ -23,7 +23,7 @@ class BalancedBatchSampler(Sampler[list[int]]):
     from its share, and each sample is used once before any of its class is used again. Where ``WeightedRandomSampler`` draws with replacement
     and leaves about 37 % of the samples out of an epoch, this one leaves out none that fit.
 
-    One iteration is one epoch, and a complete one moves on to the next, in another order. One that is broken off changes nothing. ``set_epoch``
+    One iteration is one epoch, and the next one is the next epoch, in another order; also after a loop that was left early. ``set_epoch``
     chooses the epoch. Ranks have equal numbers of batches, and together the batches of one rank alone.
 
     Args:
@@ -108,7 +108,7 @@ class BalancedBatchSampler(Sampler[list[int]]):
     @property
     def epoch(self) -> int:
         """The epoch of the next iteration."""
-        return self._start[0]
+        return self._begin()[0]
 
     @property
     def sampler(self) -> BalancedBatchSampler:
@@ -116,10 +116,25 @@ class BalancedBatchSampler(Sampler[list[int]]):
         return self
 
     def set_epoch(self, epoch: int) -> None:
-        """Chooses the epoch of the next iteration, from its beginning unless a loaded state is within it."""
-        if epoch != self._start[0]:
-            self._start = self._position = (epoch, 0)
-            self._read_ahead = False
+        """The next iteration is this epoch; if a state of the same epoch was loaded, the rest of it."""
+        if epoch != self._next[0] or not self._continues:
+            self._go_on_at((epoch, 0), continues=False)
+
+    def _go_on_at(self, position: tuple[int, int], *, continues: bool) -> None:
+        self._next = position
+        # Whether to continue within the epoch, instead of beginning another.
+        self._continues = continues
+        self._began = position
+        self._workers: WorkersIterator | None = None
+        self._iteration: object | None = None
+
+    def _begin(self) -> tuple[int, int]:
+        epoch, step = self._next
+        if self._continues or step == 0:
+            return epoch, step
+        if step < len(self) and self._workers and self._workers.is_discarded:
+            return self._began
+        return epoch + 1, 0
 
     def __len__(self) -> int:
         """Batches in an epoch: the same on every rank, also after a resume."""
@@ -128,18 +143,19 @@ class BalancedBatchSampler(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         refuse_second_sharding(self, self.world_size)
         self._check_ranks()
-        self._read_ahead = reads_ahead()
+        self._go_on_at(self._begin(), continues=True)
+        self._workers = WorkersIterator.find()
         self._iteration = object()
-        return self._batches(self._iteration, *self._start)
+        return self._batches(self._iteration, *self._began)
 
     def _batches(self, iteration: object, epoch: int, start: int) -> Iterator[list[int]]:
         for step in range(start, len(self)):
             batch = self._plan.batch(epoch, step, self.rank, self.world_size)
+            # An iteration that another, a state or an epoch has replaced says nothing about what comes next.
             if self._iteration is iteration:
-                self._position = (epoch, step + 1)
+                self._next = (epoch, step + 1)
+                self._continues = False
             yield batch
-        if self._iteration is iteration:
-            self._start = self._position = (epoch + 1, 0)
 
     def state_dict(self, step: int | None = None) -> dict[str, Any]:
         """Where to go on: after the batch that was drawn last, or after the first ``step`` batches of the current epoch.
@@ -150,8 +166,8 @@ class BalancedBatchSampler(Sampler[list[int]]):
             RuntimeError: If a ``DataLoader`` with workers draws batches ahead of the training loop, and ``step`` is not given. (That of
                 ``torchdata.stateful_dataloader`` keeps count by itself.)
         """
-        epoch, drawn = self._position
-        if step is None and self._read_ahead:
+        epoch, drawn = self._next
+        if step is None and self._workers and not self._workers.keeps_count:
             raise RuntimeError(
                 f"the DataLoader's workers have drawn {drawn} batches of epoch {epoch}, more than it has returned: give the number of batches of the "
                 "epoch that were trained on, state_dict(step=...), those before a resume included; or use torchdata's StatefulDataLoader"
@@ -175,9 +191,7 @@ class BalancedBatchSampler(Sampler[list[int]]):
             for name, own in self._identity().items():
                 if state[name] != own:
                     raise ValueError(f"the state was saved with {name}={state[name]!r}, and this sampler has {name}={own!r}: they must be equal")
-        self._start = self._position = (state.get("epoch", 0), state.get("step", 0))
-        self._read_ahead = False
-        self._iteration: object | None = None
+        self._go_on_at((state.get("epoch", 0), state.get("step", 0)), continues=True)
 
     def _identity(self) -> dict[str, Any]:
         """What the order depends on."""
@@ -204,12 +218,12 @@ class BalancedBatchSampler(Sampler[list[int]]):
 
     def __getstate__(self) -> dict[str, Any]:
         labels = torch.frombuffer(bytearray(self._plan.labels()), dtype=torch.int32)
-        return {name: value for name, value in vars(self).items() if name not in ("_plan", "_iteration")} | {"_labels": labels}
+        return {name: value for name, value in vars(self).items() if name not in ("_plan", "_iteration", "_workers")} | {"_labels": labels}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         labels = state.pop("_labels")
         vars(self).update(state)
-        self._iteration = None
+        self._iteration = self._workers = None
         self._plan_epochs(labels.numpy())
 
     def __repr__(self) -> str:

@@ -6,6 +6,7 @@ None of them asks what it iterates, so the callers are looked at.
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,14 +27,30 @@ def refuse_second_sharding(what: object, world_size: int) -> None:
             )
 
 
-def reads_ahead() -> bool:
-    """Whether a `DataLoader` with workers iterates: it draws more batches than it has returned."""
-    return any(type(caller).__name__ == "_MultiProcessingDataLoaderIter" for caller in _callers())
+class WorkersIterator:
+    """The iterator of a `DataLoader` with workers: it draws more batches than it has returned."""
+
+    def __init__(self, iterator: Any) -> None:
+        self._iterator = weakref.ref(iterator)
+        self.keeps_count = type(iterator).__name__.startswith("_Stateful")
+        """Whether it is torchdata's, and saves the state of the sampler as it was when the batch returned last was drawn."""
+
+    @classmethod
+    def find(cls) -> WorkersIterator | None:
+        """That which is about to iterate, if one is."""
+        names = ("_MultiProcessingDataLoaderIter", "_StatefulMultiProcessingDataLoaderIter")
+        found = (cls(caller) for caller in _callers() if type(caller).__name__ in names)
+        return next(found, None)
+
+    @property
+    def is_discarded(self) -> bool:
+        """Whether it was restored to the end of an epoch, from where torchdata makes another iterator for the next epoch."""
+        return getattr(self._iterator(), "_finished", False)
 
 
 def _callers() -> Iterator[Any]:
-    frame = sys._getframe(2)
-    for _ in range(12):
+    frame = sys._getframe(1)
+    for _ in range(16):
         if frame is None:
             return
         yield frame.f_locals.get("self")
