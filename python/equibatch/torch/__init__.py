@@ -1,4 +1,4 @@
-"""PyTorch: a balanced batch sampler for data sets of your own, and batches as tensors."""
+"""PyTorch: a balanced batch sampler for data sets of your own."""
 
 from .sampler import BalancedBatchSampler
 

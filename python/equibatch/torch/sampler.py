@@ -11,7 +11,7 @@ import torch.distributed
 from torch.utils.data import Sampler
 
 from .._native import SamplerPlan
-from .wrapping import WorkersIterator, refuse_second_sharding
+from .wrapping import WorkersIterator, refuse_going_back, refuse_second_sharding
 
 VERSION = 1
 
@@ -117,44 +117,43 @@ class BalancedBatchSampler(Sampler[list[int]]):
 
     def set_epoch(self, epoch: int) -> None:
         """The next iteration is this epoch; if a state of the same epoch was loaded, the rest of it."""
-        if epoch != self._next[0] or not self._continues:
-            self._go_on_at((epoch, 0), continues=False)
-
-    def _go_on_at(self, position: tuple[int, int], *, continues: bool) -> None:
-        self._next = position
-        # Whether to continue within the epoch, instead of beginning another.
-        self._continues = continues
-        self._began = position
-        self._workers: WorkersIterator | None = None
-        self._iteration: object | None = None
+        refuse_going_back(epoch, self._next, self._is_loaded)
+        if self._continues and epoch == self._next[0]:
+            return
+        self._next, self._continues, self._is_loaded = (epoch, 0), False, False
+        # Lightning makes the iterator first, and workers may have drawn from it already.
+        if epoch != self._began[0]:
+            self._iteration = None
 
     def _begin(self) -> tuple[int, int]:
         epoch, step = self._next
-        if self._continues or step == 0:
-            return epoch, step
-        if step < len(self) and self._workers and self._workers.is_discarded:
-            return self._began
-        return epoch + 1, 0
+        return (epoch + 1, 0) if step > 0 and not self._continues else (epoch, step)
 
     def __len__(self) -> int:
         """Batches in an epoch: the same on every rank, also after a resume."""
         return self._plan.steps_per_epoch
 
     def __iter__(self) -> Iterator[list[int]]:
-        refuse_second_sharding(self, self.world_size)
+        refuse_second_sharding(
+            self,
+            self.world_size,
+            "Do not give the DataLoader to accelerator.prepare; or make the sampler with rank=0, world_size=1, and Accelerate deals out whole batches",
+        )
         self._check_ranks()
-        self._go_on_at(self._begin(), continues=True)
+        if self._workers and self._workers.is_discarded and 0 < self._next[1] < len(self):
+            self._next, self._continues = self._began, True
         self._workers = WorkersIterator.find()
-        self._iteration = object()
-        return self._batches(self._iteration, *self._began)
+        return self._batches()
 
-    def _batches(self, iteration: object, epoch: int, start: int) -> Iterator[list[int]]:
+    def _batches(self) -> Iterator[list[int]]:
+        # An iteration begins with its first batch: the epoch may be set, or a state be loaded, after `iter`.
+        self._iteration = iteration = object()
+        self._began = epoch, start = self._begin()
         for step in range(start, len(self)):
             batch = self._plan.batch(epoch, step, self.rank, self.world_size)
-            # An iteration that another, a state or an epoch has replaced says nothing about what comes next.
+            # One that another, a state or an epoch has replaced says nothing about what comes next.
             if self._iteration is iteration:
-                self._next = (epoch, step + 1)
-                self._continues = False
+                self._next, self._continues, self._is_loaded = (epoch, step + 1), False, False
             yield batch
 
     def state_dict(self, step: int | None = None) -> dict[str, Any]:
@@ -167,7 +166,7 @@ class BalancedBatchSampler(Sampler[list[int]]):
                 ``torchdata.stateful_dataloader`` keeps count by itself.)
         """
         epoch, drawn = self._next
-        if step is None and self._workers and not self._workers.keeps_count:
+        if step is None and self._iteration is not None and self._workers and not self._workers.keeps_count:
             raise RuntimeError(
                 f"the DataLoader's workers have drawn {drawn} batches of epoch {epoch}, more than it has returned: give the number of batches of the "
                 "epoch that were trained on, state_dict(step=...), those before a resume included; or use torchdata's StatefulDataLoader"
@@ -191,7 +190,11 @@ class BalancedBatchSampler(Sampler[list[int]]):
             for name, own in self._identity().items():
                 if state[name] != own:
                     raise ValueError(f"the state was saved with {name}={state[name]!r}, and this sampler has {name}={own!r}: they must be equal")
-        self._go_on_at((state.get("epoch", 0), state.get("step", 0)), continues=True)
+        self._next = self._began = (state.get("epoch", 0), state.get("step", 0))
+        # Whether to continue within the epoch, instead of beginning another; and whether nothing was drawn since a state said so.
+        self._continues = self._is_loaded = True
+        self._workers: WorkersIterator | None = None
+        self._iteration: object | None = None
 
     def _identity(self) -> dict[str, Any]:
         """What the order depends on."""

@@ -14,17 +14,25 @@ from typing import Any
 _SHARDERS = ("BatchSamplerShard", "IterableDatasetShard", "DataLoaderDispatcher")
 
 
-def refuse_second_sharding(what: object, world_size: int) -> None:
-    """Raises if a caller is about to divide the batches of one of several ranks between the ranks."""
+def refuse_second_sharding(what: object, world_size: int, instead: str) -> None:
+    """Raises if a caller is about to divide the batches of one of several ranks between the ranks; `instead` is what to do."""
     if world_size == 1:
         return
     for caller in _callers():
         if type(caller).__name__ in _SHARDERS:
             raise RuntimeError(
                 f"{type(what).__name__} has the batches of one of {world_size} ranks, and Accelerate's {type(caller).__name__} would divide them between "
-                f"the ranks once more: 1 image of {world_size} would be trained on. Do not give its DataLoader to accelerator.prepare, or make it for "
-                "rank=0, world_size=1; equibatch.Loader can be prepared as it is"
+                f"the ranks once more: 1 image of {world_size} would be trained on. {instead}"
             )
+
+
+def refuse_going_back(epoch: int, loaded: tuple[int, int], is_pending: bool) -> None:
+    """Raises if an epoch is set before that of a state that was loaded, and not yet gone on from."""
+    if is_pending and epoch < loaded[0]:
+        raise RuntimeError(
+            f"set_epoch({epoch}) after a state of epoch {loaded[0]}, step {loaded[1]} was loaded, which would be lost. Accelerate counts epochs from 0: call "
+            f"set_epoch({loaded[0]}) of what accelerator.prepare returned. To start over, load_state_dict of the state of a new one"
+        )
 
 
 class WorkersIterator:

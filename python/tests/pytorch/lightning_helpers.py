@@ -1,28 +1,36 @@
-"""A Lightning module that records what it is shown."""
-
-import os
+"""A Lightning module that records what it is shown, and trainers."""
 
 import pytorch_lightning
 import torch
 
 
-class Recorder(pytorch_lightning.LightningModule):
-    """One weight, trained on the means of batches; `seen` has the batches."""
+class Interrupted(Exception):
+    """Ends a run in the middle."""
 
-    def __init__(self, stop_after=None):
+
+class Recorder(pytorch_lightning.LightningModule):
+    """One weight, trained on the means of batches; `seen` has the batches of training, `validated` the number of validation images."""
+
+    def __init__(self, stop_after=None, estimates=False):
         super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(()))
-        self.seen = []
-        self.stop_after = stop_after
+        self.weight = torch.nn.Parameter(torch.zeros((), dtype=torch.float64))
+        self.seen, self.validated = [], 0
+        self.stop_after, self.estimates = stop_after, estimates
 
     def training_step(self, batch, index):
         values = batch if isinstance(batch, torch.Tensor) else batch[0]
         self.seen.append(values.tolist() if values.dim() == 1 else values.clone())
         if len(self.seen) == self.stop_after:
-            raise KeyboardInterrupt
+            raise Interrupted
         return (self.weight - values.double().mean()) ** 2
 
+    def validation_step(self, batch, index):
+        if not self.trainer.sanity_checking:
+            self.validated += len(batch[1])
+
     def configure_optimizers(self):
+        if self.estimates:
+            assert self.trainer.estimated_stepping_batches > 0
         return torch.optim.SGD(self.parameters(), lr=1e-3)
 
 
@@ -38,9 +46,5 @@ def trainer(folder, **options):
 
 
 def distributed_trainer(folder, **options):
-    """The trainer of one rank of the group that `run_ranks` made, as `torchrun` would start it."""
-    rank, world_size = torch.distributed.get_rank(), torch.distributed.get_world_size()
-    for name, value in {"RANK": rank, "LOCAL_RANK": rank, "GROUP_RANK": 0, "WORLD_SIZE": world_size, "LOCAL_WORLD_SIZE": world_size}.items():
-        os.environ[name] = str(value)
-    os.environ |= {"TORCHELASTIC_RUN_ID": "test", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
-    return trainer(folder, strategy="ddp", **{"devices": world_size} | options)
+    """The trainer of one rank of the group that `run_ranks` made."""
+    return trainer(folder, strategy="ddp", **{"devices": torch.distributed.get_world_size()} | options)

@@ -116,11 +116,12 @@ def test_the_state_is_that_of_the_batch_drawn_last():
     assert (state["epoch"], state["step"]) == (0, 2)
     resumed = BalancedBatchSampler(LABELS, 8)
     stale = iter(resumed)
+    next(stale)
     resumed.load_state_dict(state)
     resumed.set_epoch(0)
     assert list(resumed) == first[2:] and len(resumed) == len(first)
     assert list(resumed) == second
-    # An iterator of before, drawn from only now, does not move the state.
+    # An iteration of before does not move the state.
     next(stale)
     assert resumed.state_dict()["epoch"] == 2
     # After the last batch: a whole next epoch.
@@ -141,6 +142,15 @@ def test_an_epoch_is_chosen_and_one_left_early_is_over():
     for _ in range(2):
         sampler.set_epoch(1)
         assert next(iter(sampler)) == second[0]
+    # An iteration begins with its first batch.
+    batches = iter(sampler)
+    sampler.set_epoch(2)
+    assert next(batches) == third[0]
+    sampler.set_epoch(2)
+    assert next(batches) == third[1] and sampler.state_dict()["step"] == 2
+    batches = iter(sampler)
+    sampler.load_state_dict(sampler.state_dict() | {"epoch": 1, "step": 4})
+    assert list(batches) == second[4:]
 
 
 @pytest.mark.parametrize("labels", [LABELS, tuple(LABELS), numpy.array(LABELS), numpy.array(LABELS, "u1"), torch.tensor(LABELS), numpy.array(LABELS, "i4")[::-1][::-1]])
