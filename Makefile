@@ -52,9 +52,12 @@ python: $(PYTHON_ENV)/installed ## Set up a virtual environment in .tools/python
 	$(PYTHON_ENV)/bin/maturin develop --release --locked --manifest-path python/Cargo.toml
 
 python-tests: $(PYTHON_ENV)/installed ## Test the Python package as `cargo build` built it, with the server beside it.
-	cargo build --workspace --locked --lib --bins
+	cargo build --workspace --locked --lib --bins --tests
 	cp $${CARGO_TARGET_DIR:-target}/debug/lib_native.so python/equibatch/_native.abi3.so
 	cd python && ../$(PYTHON_ENV)/bin/python -m pytest tests
+
+wheels: $(PYTHON_ENV)/installed ## Build the wheels of the Python package and of the two programs, optimised, into target/wheels.
+	for folder in python python/server python/client; do (cd $$folder && $(abspath $(PYTHON_ENV))/bin/maturin build --release --locked --out $(abspath target/wheels)) || exit 1; done
 
 $(PYTHON_ENV)/installed: python/requirements.txt
 	$(PYTHON) -m venv $(PYTHON_ENV)
@@ -84,7 +87,8 @@ build-all: runtime
 	cargo build --release --locked --workspace
 
 test: runtime browser python-tools lint ## Set everything up and run all checks and tests.
-	cargo build --workspace --locked --bins --tests
+	cargo build --workspace --locked --lib --bins --tests
+	@$(MAKE) --no-print-directory python-tests
 	@if cargo nextest --version >/dev/null 2>&1; then \
 	  cargo test --workspace --locked --doc && cargo nextest run --workspace --locked --no-fail-fast; \
 	else cargo test --workspace --locked --no-fail-fast; fi

@@ -1,5 +1,17 @@
 """Class-balanced, augmented image batches: exact, sharded, elastic, resumable."""
 
-from ._native import __version__
+from . import errors
+from ._native import Tensor, __version__
+from .batch import Batch, Replacement
+from .loader import Bottleneck, Loader, QuarantinedFile
 
-__all__ = ["__version__"]
+__all__ = [
+    "Batch",
+    "Bottleneck",
+    "Loader",
+    "QuarantinedFile",
+    "Replacement",
+    "Tensor",
+    "__version__",
+    "errors",
+]

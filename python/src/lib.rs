@@ -1,6 +1,21 @@
 //! The native half of the Python package `equibatch`. The typed surface is in `python/equibatch`; `_native.pyi` describes this half.
+//!
+//! # Layout
+//!
+//! - `source`: an engine in this process, or servers; `request`: what is asked of them; `stream`: the batches.
+//! - `tensor`, `dlpack`: arrays for NumPy, PyTorch and JAX, without a copy.
+//! - `sampler`: the plan over labels, for `equibatch.torch.BalancedBatchSampler`.
+//! - `wait`: waiting without the interpreter's lock; `process`: what a forked child must not touch; `error`: exceptions by kind.
 
+mod dlpack;
+mod error;
+mod process;
+mod request;
 mod sampler;
+mod source;
+mod stream;
+mod tensor;
+mod wait;
 
 use pyo3::prelude::*;
 
@@ -8,5 +23,11 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<request::Request>()?;
+    module.add_class::<source::Source>()?;
+    module.add_class::<source::Description>()?;
+    module.add_class::<stream::Stream>()?;
+    module.add_class::<stream::StreamDescription>()?;
+    module.add_class::<tensor::Tensor>()?;
     module.add_class::<sampler::SamplerPlan>()
 }

@@ -97,7 +97,7 @@ fn noise(config: &RunConfig) -> Batch {
         labels: (0..config.batch_size).map(|image| image % 2).collect(),
         samples: (0..config.batch_size).collect(),
         mixed: None,
-        replaced: 0,
+        replacements: vec![],
         tensor: (0..elements)
             .flat_map(|i| value(i).to_le_bytes())
             .collect::<Vec<u8>>()

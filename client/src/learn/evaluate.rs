@@ -165,7 +165,7 @@ pub(super) fn run_split(
                 tensor,
             });
         }
-        replaced += batch.replaced;
+        replaced += batch.replacements.len();
     }
     Ok(replaced)
 }

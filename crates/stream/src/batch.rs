@@ -49,8 +49,8 @@ pub struct Batch {
     pub samples: Vec<u32>,
     /// One per image, the image mixed into it; `None` if the recipe does not mix images.
     pub mixed: Option<Vec<Mixed>>,
-    /// Number of images that replace a broken file.
-    pub replaced: usize,
+    /// Images that replace a broken file: index into the batch, and id of the planned sample.
+    pub replacements: Vec<(u32, u32)>,
     /// `[N, 3, S, S]` little-endian elements of the requested type. The buffer is reused once all references are dropped.
     pub tensor: Bytes,
 }

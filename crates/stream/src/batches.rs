@@ -10,7 +10,7 @@ use std::{
 use tokio::{task::JoinSet, time};
 
 use super::{
-    Batch, BottleneckReport, Error, Position, StreamDescription, Stride,
+    Batch, BottleneckReport, Error, Position, StreamDescription,
     bottleneck::TimeBreakdown,
     network_thread::NetworkThread,
     server_pool::ServerPool,
@@ -52,9 +52,13 @@ impl BatchStream {
         streams: ServerStreams,
     ) -> Self {
         let position = spread.request.start.clone();
-        let first = position
+        let start = position
             .as_ref()
             .map_or((0, 0), |start| (start.epoch, start.step));
+        let first = spread
+            .request
+            .stride
+            .first_from(start, description.steps_per_epoch);
         Self {
             description,
             transports,
@@ -203,13 +207,18 @@ impl BatchStream {
                 .start(&self.threads, &self.description, servers, start, vec![]);
         }
         let number = u128::from(epoch) * u128::from(self.description.steps_per_epoch) + u128::from(step);
-        Some((number % self.streams.queues.len() as u128) as usize)
+        let nth = number / u128::from(self.spread.request.stride.of.max(1));
+        Some((nth % self.streams.queues.len() as u128) as usize)
     }
 
     fn accept(&mut self, received: Option<Delivery>) -> Result<Option<Batch>, Error> {
         self.due = match (&received, self.due) {
             (Some(Ok(_)), Some(due)) => {
-                let following = Stride::ALL.following(due, self.description.steps_per_epoch);
+                let following = self
+                    .spread
+                    .request
+                    .stride
+                    .following(due, self.description.steps_per_epoch);
                 (following.0 < u64::from(self.spread.request.epochs)).then_some(following)
             }
             _ => None,

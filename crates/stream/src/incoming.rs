@@ -5,7 +5,8 @@ use equibatch_transport::{BatchReceiver, FdReceiver, SharedBatchReceiver, SizeLi
 use tonic::{Code, Status};
 
 use super::{
-    Batch, BatchRequest, Error, Position, StreamDescription, Transport, batch::Mixed, credentials::Connection,
+    Batch, BatchRequest, Error, Position, Shard, StreamDescription, Transport, batch::Mixed,
+    credentials::Connection,
 };
 
 /// The batches of one request from one server; every message is checked against the request.
@@ -161,11 +162,10 @@ impl Incoming {
             return Err(contract("a message of its stream is not a batch"));
         };
         let images = batch.labels.len();
-        let bytes_per_image = self.request.tensor_bytes() / self.request.batch_size as usize;
-        if images == 0
-            || images > self.request.batch_size as usize
-            || batch.tensor.len() != images * bytes_per_image
-        {
+        // A short last batch may leave nothing to a shard.
+        let least = usize::from(self.request.shard == Shard::WHOLE);
+        let most = self.request.images_per_batch() as usize;
+        if !(least..=most).contains(&images) || batch.tensor.len() != images * self.request.image_bytes() {
             return Err(contract("the size of a batch's tensor does not match its labels"));
         }
         if batch.labels.iter().any(|&label| label as usize >= self.classes) {
@@ -183,7 +183,11 @@ impl Incoming {
             labels: batch.labels,
             samples: batch.sample_ids,
             mixed,
-            replaced: batch.replacements.len(),
+            replacements: batch
+                .replacements
+                .iter()
+                .map(|replacement| (replacement.slot, replacement.broken_sample_id))
+                .collect(),
             tensor: batch.tensor,
         })
     }

@@ -26,7 +26,8 @@
 //!
 //! - [`servers`]: a client of one or several servers, the entry point.
 //! - [`batches`]: the prefetched stream; [`batch`]: its batches.
-//! - [`request`]: what to stream, and its wire form; [`mod@balance`]: how often each class is drawn; [`batch_dtype`], [`stride`]: parts of it.
+//! - [`request`]: what to stream, and its wire form; [`mod@balance`]: how often each class is drawn; [`batch_dtype`], [`mod@shard`], [`stride`]:
+//!   parts of it.
 //! - [`position`]: the position in a stream, saved with a model.
 //! - [`dataset`]: datasets as described by servers.
 //! - `server_stream`: one server's share of a stream, with failover to other servers.
@@ -80,6 +81,7 @@ mod server;
 mod server_pool;
 mod server_stream;
 pub mod servers;
+pub mod shard;
 mod spread;
 mod status;
 mod step_timings;
@@ -101,6 +103,7 @@ pub use request::{BatchRequest, Split};
 pub use resolver::Resolver;
 pub use retry_policy::RetryPolicy;
 pub use servers::Servers;
+pub use shard::{LastBatch, Shard};
 pub use stride::Stride;
 pub use trace::TraceId;
 pub use transport::Transport;

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use equibatch_proto::v1;
 use serde::{Deserialize, Serialize};
 
-use super::{Balance, BatchDtype, Position, Stride, hex::from_hexadecimal};
+use super::{Balance, BatchDtype, LastBatch, Position, Shard, Stride, hex::from_hexadecimal};
 
 /// A split of a dataset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,7 +67,9 @@ pub struct BatchRequest {
     pub epochs: u32,
     /// `None`: the beginning.
     pub start: Option<Position>,
-    /// Images per batch.
+    /// Part of each global batch to receive.
+    pub shard: Shard,
+    /// Images per global batch.
     pub batch_size: u32,
     /// Height and width in pixels.
     pub image_size: u32,
@@ -79,6 +81,8 @@ pub struct BatchRequest {
     pub recipe: String,
     /// If not empty, a dataset with another fingerprint is refused. Hexadecimal.
     pub expected_fingerprint: String,
+    /// Treatment of a last batch that is not full. `None`: the server's default for the split.
+    pub last_batch: Option<LastBatch>,
     /// Subset of the batches.
     pub stride: Stride,
     /// Mean and standard deviation per channel (red, green, blue), in [0, 1] units. `None`: ImageNet's.
@@ -104,12 +108,14 @@ impl BatchRequest {
             seed: 0,
             epochs: 1,
             start: None,
+            shard: Shard::WHOLE,
             batch_size,
             image_size,
             balance: None,
             images_per_epoch: None,
             recipe: String::new(),
             expected_fingerprint: String::new(),
+            last_batch: None,
             stride: Stride::ALL,
             normalization: None,
             wire: BatchDtype::F32,
@@ -119,13 +125,19 @@ impl BatchRequest {
         }
     }
 
-    pub(super) fn to_wire(&self) -> v1::StreamBatchesRequest {
+    /// The request as a message.
+    #[must_use]
+    pub fn to_wire(&self) -> v1::StreamBatchesRequest {
         v1::StreamBatchesRequest {
             dataset: self.dataset.clone(),
             split: self.split.name().to_owned(),
             seed: self.seed,
             epochs: Some(self.epochs),
             start: self.start.as_ref().map(Position::to_wire),
+            shard: (self.shard != Shard::WHOLE).then_some(v1::Shard {
+                world: self.shard.world,
+                rank: self.shard.rank,
+            }),
             batch_size: Some(self.batch_size),
             image_size: Some(self.image_size),
             balance: self.balance.as_ref().map(Balance::to_wire),
@@ -145,6 +157,9 @@ impl BatchRequest {
                 v1::Layout::Nchw.into()
             },
             expected_fingerprint: from_hexadecimal(&self.expected_fingerprint).unwrap_or_default(),
+            last_batch: self
+                .last_batch
+                .map_or(0, |last_batch| last_batch.to_wire().into()),
             stride: (self.stride != Stride::ALL).then_some(v1::Stride {
                 of: self.stride.of,
                 index: self.stride.index,
@@ -155,9 +170,14 @@ impl BatchRequest {
         }
     }
 
+    /// Images of a full batch of the shard.
+    pub(super) fn images_per_batch(&self) -> u32 {
+        self.shard.share(self.batch_size)
+    }
+
     /// Shape of a full batch's tensor.
     pub(super) fn shape(&self) -> [u32; 4] {
-        let (batch, size) = (self.batch_size, self.image_size);
+        let (batch, size) = (self.images_per_batch(), self.image_size);
         if self.channels_last {
             [batch, size, size, 3]
         } else {
@@ -165,10 +185,15 @@ impl BatchRequest {
         }
     }
 
+    /// Bytes of one image.
+    pub(super) fn image_bytes(&self) -> usize {
+        let pixels = self.image_size as usize * self.image_size as usize;
+        3 * pixels * self.wire.bytes()
+    }
+
     /// Bytes of a full batch's tensor.
     pub(super) fn tensor_bytes(&self) -> usize {
-        let pixels = self.image_size as usize * self.image_size as usize;
-        self.batch_size as usize * 3 * pixels * self.wire.bytes()
+        self.images_per_batch() as usize * self.image_bytes()
     }
 
     /// Limit of a message, in bytes: the tensor, and a wide margin for the other fields.

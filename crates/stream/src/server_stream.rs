@@ -42,6 +42,7 @@ pub(super) struct Source {
 }
 
 /// Result of waiting for a batch.
+#[allow(clippy::large_enum_variant, reason = "one at a time, moved once per batch")]
 enum Waited {
     /// From the source waited for: a batch, an error or the end.
     Received(Option<Result<Batch, Error>>),

@@ -42,13 +42,15 @@ impl Spread {
         self.shares_memory.then(held)
     }
 
-    /// The request for server `index` of `servers`, from `start` on.
+    /// The request for server `index` of `servers`, from `start` on: of the requested batches every `servers`-th.
     pub(super) fn part(&self, index: usize, servers: usize, start: Option<Position>) -> BatchRequest {
+        let requested = self.request.stride;
+        let [servers, index] = [servers, index].map(|count| u32::try_from(count).expect("few servers"));
         BatchRequest {
             start,
             stride: Stride {
-                of: u32::try_from(servers).expect("few servers"),
-                index: u32::try_from(index).expect("few servers"),
+                of: requested.of.saturating_mul(servers),
+                index: requested.index.saturating_add(requested.of.saturating_mul(index)),
             },
             ..self.request.clone()
         }

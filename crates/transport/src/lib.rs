@@ -13,6 +13,7 @@
 //! - [`SharedBatchReceiver`]: the same for tensors in the server's shared memory.
 //! - [`FdSender`], [`FdReceiver`]: the file descriptor of that memory, over a Unix socket.
 //! - `flow_control`: frame size and windows, and why.
+//! - [`mod@stream_spec`]: a request of the wire as the engine's specification of a stream, for servers and for an engine in process.
 
 mod batch_receiver;
 mod call;
@@ -22,6 +23,7 @@ mod fd_sender;
 mod flow_control;
 mod message;
 mod shared_batch_receiver;
+pub mod stream_spec;
 mod tensor_field;
 
 pub use self::{

@@ -30,7 +30,7 @@ impl EpochSums {
         (waited, took): (Duration, Duration),
     ) {
         self.images += batch.labels.len();
-        self.replaced += batch.replaced;
+        self.replaced += batch.replacements.len();
         self.waited += waited;
         self.took += took;
         self.learning_rate = report.learning_rate;

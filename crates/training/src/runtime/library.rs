@@ -28,7 +28,8 @@ pub struct Search {
 
 impl Search {
     /// The search path from the environment: `ORT_DYLIB_PATH`, the directory of the executable, `.runtime/onnxruntime/capi` in it, in the
-    /// working directory and in all directories above them, `VIRTUAL_ENV`, and `python3` on `PATH`.
+    /// working directory and in all directories above them, `VIRTUAL_ENV`, the Python environment that the executable was installed into, and
+    /// `python3` on `PATH`.
     #[must_use]
     pub fn from_environment() -> Self {
         let explicit = env::var_os("ORT_DYLIB_PATH")
@@ -42,8 +43,11 @@ impl Search {
         for start in executable.iter().chain(&working) {
             folders.extend(start.ancestors().map(|folder| folder.join(PROJECT)));
         }
-        if let Some(root) = env::var_os("VIRTUAL_ENV") {
-            folders.extend(site_packages(Path::new(&root)).map(|folder| folder.join("onnxruntime/capi")));
+        // pip puts the executable into `bin` of its environment.
+        let installed = executable.as_deref().and_then(Path::parent);
+        let roots = env::var_os("VIRTUAL_ENV").map(PathBuf::from).into_iter();
+        for root in roots.chain(installed.map(Path::to_path_buf)) {
+            folders.extend(site_packages(&root).map(|folder| folder.join("onnxruntime/capi")));
         }
         Self {
             explicit,

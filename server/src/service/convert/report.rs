@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use equibatch_proto::v1;
 
-use super::request::{Error, optional_bytes};
 use equibatch_engine::pipeline::{ClientReport, StreamId, TimeBreakdown};
+use equibatch_transport::stream_spec::{Error, optional_bytes};
 
 /// The stream that a report is about, and its timings.
 ///

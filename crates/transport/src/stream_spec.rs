@@ -1,4 +1,4 @@
-//! Converts requests to domain types.
+//! A request of the wire as the specification of a stream.
 
 use equibatch_engine::{
     augment::{self, Augment, Numbers, Recipe},
@@ -11,7 +11,7 @@ use equibatch_proto::v1;
 
 /// An invalid field of a request.
 #[derive(Debug, PartialEq, thiserror::Error)]
-pub(in crate::service) enum Error {
+pub enum Error {
     /// An unknown split.
     #[error("split is {0:?}: expected train, valid or test")]
     Split(String),
@@ -71,10 +71,7 @@ pub(in crate::service) enum Error {
 /// # Errors
 ///
 /// If a field is invalid. Ranges are checked later, by [`StreamSpec::validate`].
-pub(in crate::service) fn stream_spec(
-    request: v1::StreamBatchesRequest,
-    dataset: &Dataset,
-) -> Result<StreamSpec, Error> {
+pub fn stream_spec(request: v1::StreamBatchesRequest, dataset: &Dataset) -> Result<StreamSpec, Error> {
     let split = split(&request.split)?;
     let mut spec = StreamSpec::of(dataset.name.clone(), split);
     spec.seed = request.seed;
@@ -144,10 +141,12 @@ fn start(token: &v1::PositionToken) -> Result<Start, Error> {
     })
 }
 
-pub(super) fn optional_bytes<const N: usize>(
-    field: &'static str,
-    bytes: &[u8],
-) -> Result<Option<[u8; N]>, Error> {
+/// A field of `N` bytes; `None` if it is empty.
+///
+/// # Errors
+///
+/// [`Error::Length`].
+pub fn optional_bytes<const N: usize>(field: &'static str, bytes: &[u8]) -> Result<Option<[u8; N]>, Error> {
     if bytes.is_empty() {
         return Ok(None);
     }
