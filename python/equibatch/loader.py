@@ -153,6 +153,9 @@ class Loader:
         self._described: StreamDescription | None = None
         self._bottleneck: Bottleneck | None = None
 
+    batch_sampler = None
+    """None: Lightning asks for it where there is a `sampler`."""
+
     # Requests.
 
     @property
@@ -254,18 +257,22 @@ class Loader:
         at = self._begin()
         if self._epochs is not None and at.epoch >= self._epochs:
             raise RequestError(f"all {self._epochs} epochs are over: set_epoch(0) starts again, a larger epochs goes on")
-        received = self._receive(at)
-        if self._pin_memory or self._device is not None:
-            normalizes = self._device is not None and self._spec["dtype"] == "uint8"
-            received = pytorch().transfer(
-                received,
-                device=self._device,
-                pin_memory=self._pin_memory,
-                normalization=self._normalization if normalizes else None,
-                channels_last=self._spec["layout"] == "nhwc",
-            )
-        self._iteration = iteration = _Iteration(self, received)
-        return iteration
+        return _Iteration(self)
+
+    def _epoch(self) -> Iterator[Batch]:
+        """The next epoch, or the rest of one."""
+        received = self._receive(self._begin())
+        if not self._pin_memory and self._device is None:
+            return received
+        normalizes = self._device is not None and self._spec["dtype"] == "uint8"
+        transferred: Iterator[Batch] = pytorch().transfer(
+            received,
+            device=self._device,
+            pin_memory=self._pin_memory,
+            normalization=self._normalization if normalizes else None,
+            channels_last=self._spec["layout"] == "nhwc",
+        )
+        return transferred
 
     def _normalization(self) -> tuple[list[float], list[float]]:
         """Mean and standard deviation per channel."""
@@ -362,7 +369,7 @@ class Loader:
 
     def set_epoch(self, epoch: int) -> None:
         """The next ``iter`` is this epoch; if a state of the same epoch was loaded, the rest of it."""
-        if epoch == self._next.epoch and self._continues:
+        if epoch == self._next.epoch and (self._continues or self._next.step == 0):
             return
         self._next = _Position(epoch, 0)
         self._continues = False
@@ -452,11 +459,15 @@ class Loader:
 class _Iteration(Iterator[Batch]):
     """An epoch, or the rest of one."""
 
-    def __init__(self, loader: Loader, received: Iterator[Batch]) -> None:
+    def __init__(self, loader: Loader) -> None:
         self._loader = loader
-        self._received = received
+        self._received: Iterator[Batch] | None = None
 
     def __next__(self) -> Batch:
+        if self._received is None:
+            # It begins with its first batch: frameworks set the epoch, or load a state, after `iter`.
+            self._received = self._loader._epoch()
+            self._loader._iteration = self
         batch = next(self._received)
         self._loader._yielded(self, batch)
         return batch

@@ -63,9 +63,14 @@ class BalancedBatchSampler(Sampler[list[int]]):
         self.seed = seed
         self.drop_last = drop_last
         self.num_samples = num_samples
+        # After the batch drawn last, by the iteration that began last, at `_began`.
+        self._next = self._began = (0, 0)
+        # Whether to continue within the epoch, instead of beginning another; and whether nothing was drawn since a state said so.
+        self._continues = self._is_loaded = False
+        self._workers: WorkersIterator | None = None
+        self._iteration: object | None = None
         self.classes, labels = _classes(labels, self.balance)
         self._plan_epochs(labels)
-        self.load_state_dict({})
 
     def _plan_epochs(self, labels: Any) -> None:
         balance, classes = self.balance, self.classes
@@ -147,7 +152,7 @@ class BalancedBatchSampler(Sampler[list[int]]):
 
     def _batches(self) -> Iterator[list[int]]:
         # An iteration begins with its first batch: the epoch may be set, or a state be loaded, after `iter`.
-        self._iteration = iteration = object()
+        iteration = self._iteration = object()
         self._began = epoch, start = self._begin()
         for step in range(start, len(self)):
             batch = self._plan.batch(epoch, step, self.rank, self.world_size)
@@ -191,10 +196,8 @@ class BalancedBatchSampler(Sampler[list[int]]):
                 if state[name] != own:
                     raise ValueError(f"the state was saved with {name}={state[name]!r}, and this sampler has {name}={own!r}: they must be equal")
         self._next = self._began = (state.get("epoch", 0), state.get("step", 0))
-        # Whether to continue within the epoch, instead of beginning another; and whether nothing was drawn since a state said so.
         self._continues = self._is_loaded = True
-        self._workers: WorkersIterator | None = None
-        self._iteration: object | None = None
+        self._workers = self._iteration = None
 
     def _identity(self) -> dict[str, Any]:
         """What the order depends on."""
@@ -225,7 +228,7 @@ class BalancedBatchSampler(Sampler[list[int]]):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         labels = state.pop("_labels")
-        vars(self).update(state)
+        self.__dict__.update(state)
         self._iteration = self._workers = None
         self._plan_epochs(labels.numpy())
 
@@ -254,12 +257,13 @@ def _ranks(rank: int | None, world_size: int | None) -> tuple[int, int, str | No
 
 
 def _global_batch_size(batch_size: int | None, global_batch_size: int | None, world_size: int) -> int:
-    if (batch_size is None) == (global_batch_size is None):
+    if batch_size is not None and global_batch_size is None:
+        global_batch_size = batch_size * world_size
+    elif batch_size is not None or global_batch_size is None:
         raise ValueError("give batch_size (samples per rank) or global_batch_size (samples of all ranks together)")
-    size = batch_size * world_size if batch_size is not None else global_batch_size
-    if size < world_size:
-        raise ValueError(f"a batch of {size} samples is too small for {world_size} ranks: each needs at least 1")
-    return size
+    if global_batch_size < world_size:
+        raise ValueError(f"a batch of {global_batch_size} samples is too small for {world_size} ranks: each needs at least 1")
+    return global_batch_size
 
 
 def _classes(labels: Any, balance: Any) -> tuple[list[Any], Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 # Of Accelerate, which wraps any `DataLoader` that its `prepare` gets in one of these.
@@ -57,7 +58,7 @@ class WorkersIterator:
 
 
 def _callers() -> Iterator[Any]:
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     for _ in range(16):
         if frame is None:
             return

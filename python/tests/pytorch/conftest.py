@@ -2,12 +2,9 @@
 
 import importlib.util
 import struct
-import sys
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
 if importlib.util.find_spec("torch") is None:
     collect_ignore_glob = ["test_*.py"]
 

@@ -9,8 +9,8 @@ DOCS = Path(__file__).parents[3] / "docs"
 
 
 @pytest.mark.parametrize("page", ["how-to/pytorch.md"])
-def test_the_program_of_the_page_runs(page):
+def test_the_programs_of_the_page_run(page, folder):
     programs = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
     assert programs
     for program in programs:
-        exec(compile(program, page, "exec"), {})
+        exec(compile(program, page, "exec"), {"folder": folder})

@@ -8,13 +8,15 @@ from collections import Counter
 from fractions import Fraction
 
 import numpy
-import oracle
 import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from equibatch.torch import BalancedBatchSampler
+
+from . import oracle
+
 
 LABELS = [0] * 40 + [1] * 7 + [3] * 12
 

@@ -7,13 +7,14 @@ import signal
 import pytest
 import torch.distributed
 from accelerate.data_loader import prepare_data_loader
-from lightning_helpers import Recorder, distributed_trainer, trainer
-from numbers_dataset import Numbers
-from ranks import run_ranks
 from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from equibatch.torch import BalancedBatchSampler
+
+from .lightning_helpers import Recorder, distributed_trainer, trainer
+from .numbers_dataset import Numbers
+from .ranks import run_ranks
 
 LABELS = [0] * 40 + [1] * 7 + [2] * 12
 WORKERS = [(0, None), (2, "fork"), (2, "forkserver"), (2, "spawn")]
