@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.distributed
 from torch.utils.data import Sampler
 
 from .._native import SamplerPlan
+from ..distributed import detect
 from .wrapping import WorkersIterator, refuse_going_back, refuse_second_sharding
 
 VERSION = 1
@@ -57,7 +56,7 @@ class BalancedBatchSampler(Sampler[list[int]]):
                 f"labels is a {type(labels).__name__}: Lightning makes a batch sampler anew to divide it between ranks, and this one is divided already: "
                 "use Trainer(use_distributed_sampler=False)"
             )
-        self.rank, self.world_size, self._ranks_from = _ranks(rank, world_size)
+        self.rank, self.world_size, self._ranks_by = detect(rank, world_size)
         self.global_batch_size = _global_batch_size(batch_size, global_batch_size, self.world_size)
         self.balance = dict(balance) if isinstance(balance, Mapping) else balance
         self.seed = seed
@@ -213,13 +212,13 @@ class BalancedBatchSampler(Sampler[list[int]]):
 
     def _check_ranks(self) -> None:
         """Ranks that were detected must still be those of the process: a sampler may be made before the process group."""
-        if self._ranks_from is None:
+        if self._ranks_by == "argument":
             return
-        rank, world_size, source = _ranks(None, None)
+        rank, world_size, by = detect(None, None)
         if (rank, world_size) != (self.rank, self.world_size):
             raise RuntimeError(
-                f"the sampler was made for rank {self.rank} of {self.world_size} ({self._ranks_from}), and this is rank {rank} of {world_size} "
-                f"({source}): make it after init_process_group, or give rank= and world_size="
+                f"the sampler was made for rank {self.rank} of {self.world_size} (by {self._ranks_by}), and this is rank {rank} of {world_size} "
+                f"(by {by}): make it after init_process_group, or give rank= and world_size="
             )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -235,25 +234,8 @@ class BalancedBatchSampler(Sampler[list[int]]):
     def __repr__(self) -> str:
         return (
             f"{type(self).__name__}({sum(self.class_counts)} samples of {len(self.classes)} classes, balance={self.balance!r}, "
-            f"batch_size={self.batch_size}, rank {self.rank} of {self.world_size} ({self._ranks_from or 'as given'}), epoch {self.epoch})"
+            f"batch_size={self.batch_size}, rank {self.rank} of {self.world_size} (by {self._ranks_by}), epoch {self.epoch})"
         )
-
-
-def _ranks(rank: int | None, world_size: int | None) -> tuple[int, int, str | None]:
-    """Rank, world size, and where they are from if they were not given."""
-    if (rank is None) != (world_size is None):
-        raise ValueError(f"rank is {rank} and world_size is {world_size}: give both or neither")
-    source = None
-    if rank is None or world_size is None:
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            rank, world_size, source = torch.distributed.get_rank(), torch.distributed.get_world_size(), "torch.distributed"
-        elif "RANK" in os.environ and "WORLD_SIZE" in os.environ:
-            rank, world_size, source = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), "RANK and WORLD_SIZE"
-        else:
-            rank, world_size, source = 0, 1, "one process"
-    if not 0 <= rank < world_size:
-        raise ValueError(f"rank is {rank} of world_size {world_size}: it must be from 0 to {world_size - 1}")
-    return rank, world_size, source
 
 
 def _global_batch_size(batch_size: int | None, global_batch_size: int | None, world_size: int) -> int:

@@ -70,7 +70,7 @@ def test_the_ranks_of_a_group_divide_each_batch():
         ranks = run_ranks(world_size, lambda: (repr(BalancedBatchSampler(LABELS, 4)), list(BalancedBatchSampler(LABELS, 4))))
         whole = list(BalancedBatchSampler(LABELS, 4 * world_size))
         for rank, (name, batches) in enumerate(ranks):
-            assert f"rank {rank} of {world_size} (torch.distributed)" in name
+            assert f"rank {rank} of {world_size} (by torch.distributed)" in name
             assert batches == [batch[rank::world_size] for batch in whole]
 
 
@@ -135,7 +135,7 @@ def test_a_sampler_made_before_the_group_is_refused():
 def test_ranks_are_read_from_the_environment(monkeypatch):
     monkeypatch.setenv("RANK", "2")
     monkeypatch.setenv("WORLD_SIZE", "3")
-    assert "rank 2 of 3 (RANK and WORLD_SIZE)" in repr(BalancedBatchSampler(LABELS, 8))
+    assert "rank 2 of 3 (by RANK and WORLD_SIZE)" in repr(BalancedBatchSampler(LABELS, 8))
 
 
 @pytest.mark.parametrize("workers", [0, 2])
