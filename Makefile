@@ -64,10 +64,11 @@ $(PYTHON_ENV)/installed: python/requirements.txt
 	$(PYTHON_ENV)/bin/python -m pip install --quiet --requirement $<
 	@touch $@
 
-python-torch: $(PYTORCH)/installed ## Test the Python package with PyTorch, Lightning and Accelerate (installs 1.6 GB into .tools/pytorch; downloads 0.6 GB).
+python-torch: $(PYTORCH)/installed $(PYTHON_ENV)/installed ## Test the Python package with PyTorch, Lightning and Accelerate (installs 1.6 GB into .tools/pytorch; downloads 0.6 GB).
 	cargo build --workspace --locked --lib --bins
 	cp $${CARGO_TARGET_DIR:-target}/debug/lib_native.so python/equibatch/_native.abi3.so
-	cd python && ../$(PYTORCH)/bin/python -m pytest tests/pytorch
+	cd python && ../$(PYTHON_ENV)/bin/mypy --python-executable ../$(PYTORCH)/bin/python
+	cd python && ../$(PYTORCH)/bin/python -m pytest tests/pytorch tests/test_docs.py
 
 python-frameworks: $(PYTORCH)/frameworks ## The same, with fastai, JAX and Ray (another 1.3 GB; downloads 0.4 GB).
 	$(MAKE) --no-print-directory python-torch
@@ -89,6 +90,7 @@ build-all: runtime
 test: runtime browser python-tools lint ## Set everything up and run all checks and tests.
 	cargo build --workspace --locked --lib --bins --tests
 	@$(MAKE) --no-print-directory python-tests
+	@$(MAKE) --no-print-directory python-torch
 	@if cargo nextest --version >/dev/null 2>&1; then \
 	  cargo test --workspace --locked --doc && cargo nextest run --workspace --locked --no-fail-fast; \
 	else cargo test --workspace --locked --no-fail-fast; fi
