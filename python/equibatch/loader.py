@@ -254,10 +254,12 @@ class Loader:
         return self._description.steps_per_epoch
 
     def __iter__(self) -> Iterator[Batch]:
-        at = self._begin()
-        if self._epochs is not None and at.epoch >= self._epochs:
-            raise RequestError(f"all {self._epochs} epochs are over: set_epoch(0) starts again, a larger epochs goes on")
+        self._refuse_beyond_end(self._begin().epoch)
         return _Iteration(self)
+
+    def _refuse_beyond_end(self, epoch: int) -> None:
+        if self._epochs is not None and epoch >= self._epochs:
+            raise RequestError(f"all {self._epochs} epochs are over: set_epoch(0) starts again, a larger epochs goes on")
 
     def _epoch(self) -> Iterator[Batch]:
         """The next epoch, or the rest of one."""

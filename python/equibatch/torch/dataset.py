@@ -31,21 +31,25 @@ class EquibatchDataset(IterableDataset[Batch]):
     def __init__(self, loader: Loader) -> None:
         super().__init__()
         self._loader = loader
-        # Shared with the workers, in which the epochs begin: epoch and step where a state goes on, steps per epoch if known, and for each worker the
-        # epoch that it begins next.
-        self._shared = torch.zeros(3 + MAX_WORKERS, dtype=torch.int64).share_memory_()
+        # Shared with the workers, in which the epochs begin.
+        shared = torch.zeros(4 + MAX_WORKERS, dtype=torch.int64).share_memory_()
+        # Epoch and step that were loaded or set, and whether they were loaded; steps per epoch, if known; for each worker the epoch that it begins next.
+        self._first, self._steps, self._begins = shared[:3], shared[3], shared[4:]
         state = loader.state_dict()
-        self._begin_at(state["epoch"], state["step"])
+        self._begin_at(state["epoch"], state["step"], is_loaded=True)
 
-    def _begin_at(self, epoch: int, step: int) -> None:
-        self._shared[0], self._shared[1], self._shared[3:] = epoch, step, epoch
+    def _begin_at(self, epoch: int, step: int, *, is_loaded: bool) -> None:
+        self._first[:] = torch.tensor([epoch, step, is_loaded])
+        self._begins.fill_(epoch)
 
     def set_epoch(self, epoch: int) -> None:
         """The next iteration is this epoch; if a state of the same epoch was loaded, the rest of it."""
         refuse_second_sharding(self, self._loader.world_size, _INSTEAD)
-        loaded_epoch, loaded_step, _, begins = self._shared[:4].tolist()
-        refuse_going_back(epoch, (loaded_epoch, loaded_step), begins == loaded_epoch)
-        self._begin_at(epoch, loaded_step if epoch == loaded_epoch == begins else 0)
+        loaded_epoch, loaded_step, is_loaded = self._first.tolist()
+        is_pending = bool(is_loaded) and self._begins[0] == loaded_epoch
+        refuse_going_back(epoch, (loaded_epoch, loaded_step), is_pending)
+        if not is_pending or epoch != loaded_epoch:
+            self._begin_at(epoch, 0, is_loaded=False)
 
     def state_after(self, batch: Batch) -> dict[str, Any]:
         """Where to go on after ``batch``: a state for this class and for `Loader`, in plain types."""
@@ -55,14 +59,14 @@ class EquibatchDataset(IterableDataset[Batch]):
         """Continues, from the next iteration on, where the state was taken; with any number of ranks and of workers."""
         self._loader.load_state_dict(state)
         state = self._loader.state_dict()
-        self._begin_at(state["epoch"], state["step"])
+        self._begin_at(state["epoch"], state["step"], is_loaded=True)
 
     def __len__(self) -> int:
         """Batches in an epoch: the same on every rank, also after a resume."""
-        if self._shared[2] == 0:
-            self._shared[2] = len(self._loader)
+        if self._steps == 0:
+            self._steps.fill_(len(self._loader))
             self._loader.close()
-        return int(self._shared[2])
+        return int(self._steps)
 
     def __iter__(self) -> Iterator[Batch]:
         refuse_second_sharding(self, self._loader.world_size, _INSTEAD)
@@ -70,12 +74,12 @@ class EquibatchDataset(IterableDataset[Batch]):
         index, workers = (info.id, info.num_workers) if info else (0, 1)
         if workers > MAX_WORKERS:
             raise ValueError(f"num_workers is {workers}: at most {MAX_WORKERS} are supported")
-        begins = self._shared[3:]
-        epoch = int(begins[index])
-        begins[index] = epoch + 1
+        epoch = int(self._begins[index])
+        self._begins[index] = epoch + 1
         if index == 0:
-            begins[workers:] = epoch + 1
-        step = int(self._shared[1]) if epoch == self._shared[0] else 0
+            self._begins[workers:] = epoch + 1
+        step = int(self._first[1]) if epoch == self._first[0] else 0
+        self._loader._refuse_beyond_end(epoch)
         # Number of the batch over all epochs; `DataLoader` returns a batch of worker 0 first.
         first = epoch * len(self) + step if workers > 1 else 0
         batches = self._loader._receive(_Position(epoch, step), ((first + index) % workers, workers))

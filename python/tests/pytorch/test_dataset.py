@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from accelerate.data_loader import prepare_data_loader
+from conftest import serving
 from torch.utils.data import DataLoader
 
 import equibatch
@@ -23,7 +24,7 @@ def data_loader(dataset, workers=0, context=None, **options):
 
 
 def contents(batches):
-    return [(batch.epoch, batch.step, torch.as_tensor(batch.images).tolist() if isinstance(batch.images, torch.Tensor) else batch.images.numpy().tolist(), batch.labels.tolist()) for batch in batches]
+    return [(batch.epoch, batch.step, batch.images.numpy().tolist(), batch.labels.tolist()) for batch in batches]
 
 
 @pytest.mark.parametrize(("workers", "context"), WORKERS)
@@ -79,6 +80,23 @@ def test_another_number_of_workers_and_ranks_goes_on_exactly(folder, workers, ta
     parts = [contents(data_loader(rank, workers, "fork" if workers else None)) for rank in ranks]
     for whole, left, right in zip(expected[0][taken:] or expected[1], *parts, strict=True):
         assert (left[2], right[2]) == (whole[2][::2], whole[2][1::2])
+
+
+def test_workers_share_a_server(folder):
+    expected = contents(make(folder))
+    with serving(folder) as server:
+        assert contents(data_loader(EquibatchDataset(make(server.address)), 2, "fork")) == expected
+
+
+def test_the_number_of_epochs_ends_the_data_set(folder):
+    dataset = EquibatchDataset(make(folder, epochs=1))
+    assert len(list(data_loader(dataset))) == 6
+    with pytest.raises(equibatch.errors.RequestError, match="all 1 epochs are over"):
+        list(data_loader(dataset))
+    # Of no state that was loaded: any order will do.
+    for epoch in (5, 3, 0):
+        dataset.set_epoch(epoch)
+    assert next(iter(data_loader(dataset))).step == 0
 
 
 def test_batches_are_not_batched_again(folder):
