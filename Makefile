@@ -49,7 +49,7 @@ $(PYTHON_TOOLS)/installed:
 	@touch $@
 
 python: $(PYTHON_ENV)/installed ## Set up a virtual environment in .tools/python-env, and build the Python package into it, optimised.
-	$(PYTHON_ENV)/bin/maturin develop --release --locked --manifest-path python/Cargo.toml
+	VIRTUAL_ENV=$(abspath $(PYTHON_ENV)) $(PYTHON_ENV)/bin/maturin develop --release --locked --manifest-path python/Cargo.toml
 
 python-tests: $(PYTHON_ENV)/installed ## Test the Python package as `cargo build` built it, with the server beside it.
 	cargo build --workspace --locked --lib --bins --tests
@@ -182,4 +182,4 @@ soak: build-all ## Three servers, honest and hostile clients and two minutes of 
 
 clean: ## Remove everything that was built, installed or drawn.
 	cargo clean
-	rm -rf $(RUNTIME) .tools data runs
+	rm -rf $(RUNTIME) .tools data runs python/equibatch/*.so

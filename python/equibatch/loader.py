@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from html import escape
+from operator import index
 from typing import Any, Literal, NamedTuple
 
-from ._native import Description, Request, Stream, StreamDescription
+from ._native import Description, Request, Source, Stream, StreamDescription
 from .batch import Batch, Replacement, pytorch
+from .display import Grid, grid, has_matplotlib
 from .distributed import Ranks, detect
 from .errors import ProtocolError, RequestError
 from .source import Where, open_source, parse
@@ -42,9 +45,10 @@ class _Position(NamedTuple):
 
 
 class _Open(NamedTuple):
-    """A stream that has reached a position, and ends before epoch number `ends`."""
+    """A stream of one rank that has reached a position, and ends before epoch number `ends`."""
 
     stream: Stream
+    ranks: Ranks
     at: _Position
     ends: int
 
@@ -123,8 +127,8 @@ class Loader:
         self._global_batch_size = global_batch_size
         self._spec: dict[str, Any] = {
             "split": split,
-            "seed": seed,
-            "image_size": image_size,
+            "seed": index(seed),
+            "image_size": index(image_size),
             "balance": dict(balance) if isinstance(balance, Mapping) else balance,
             "recipe": recipe,
             "drop_last": drop_last,
@@ -137,6 +141,7 @@ class Loader:
         self._pin_memory = pin_memory
         self._device = device
         self._timeout = timeout
+        self._source: Source | None = None
         self._reset()
         # To fail here, not at the first batch.
         self._request(_Position(0, 0))
@@ -150,7 +155,7 @@ class Loader:
         self._iteration: object = None
         # A stream that has reached a position, for the iteration that begins there.
         self._stream: _Open | None = None
-        self._described: StreamDescription | None = None
+        self._described: tuple[Ranks, StreamDescription] | None = None
         self._bottleneck: Bottleneck | None = None
 
     batch_sampler = None
@@ -215,19 +220,22 @@ class Loader:
             stride=stride,
         )
 
+    def _opened(self) -> Source:
+        """The engine or the servers, which all loaders of this process share as long as one of them keeps it."""
+        self._source = open_source(self._where, self._dataset)
+        return self._source
+
     def _open(self, at: _Position, stride: tuple[int, int] = (0, 1)) -> _Open:
         """A stream from `at` on: the one that has reached it, if there is one."""
         kept, self._stream = self._stream, None
-        if kept is not None and kept.stream.is_usable and kept.at == at and stride[1] == 1:
+        ranks = self._ranks
+        if kept is not None and kept.stream.is_usable and (kept.ranks, kept.at) == (ranks, at) and stride[1] == 1:
             return kept
         # Closed before another is opened, which may be one too many.
         del kept
-        stream = open_source(self._where, self._dataset).stream(
-            self._request(at, stride), self._prefetch, self._timeout
-        )
-        self._described = stream.description
-        self._token = (stream.description.spec_hash, stream.description.fingerprint)
-        return _Open(stream, at, self._ends(at, stride))
+        stream = self._opened().stream(self._request(at, stride), self._prefetch, self._timeout)
+        self._described = (ranks, stream.description)
+        return _Open(stream, ranks, at, self._ends(at, stride))
 
     def _begin(self) -> _Position:
         """Where the next iteration begins."""
@@ -242,10 +250,11 @@ class Loader:
 
     @property
     def _description(self) -> StreamDescription:
-        if self._described is None:
+        # A process group may have been initialised since.
+        if self._described is None or self._described[0] != self._ranks:
             self.start()
         assert self._described is not None
-        return self._described
+        return self._described[1]
 
     # Batches.
 
@@ -282,10 +291,9 @@ class Loader:
 
     def _receive(self, at: _Position, stride: tuple[int, int] = (0, 1)) -> Iterator[Batch]:
         """The batches of an epoch from `at` on: all of them, or every ``of``-th with ``stride=(index, of)``."""
-        stream, _, ends = self._open(at, stride)
-        epoch, seed, world_size = at.epoch, self._spec["seed"], self._ranks.world_size
-        spec_hash, fingerprint = self._token
-        following = at
+        stream, ranks, _, ends = self._open(at, stride)
+        epoch, seed = at.epoch, self._spec["seed"]
+        description, following = stream.description, at
         while following.epoch == epoch:
             fields = stream.next(self._timeout)
             if fields is None:
@@ -301,12 +309,12 @@ class Loader:
                 epoch=found,
                 step=step,
                 token={
-                    "spec_hash": spec_hash,
-                    "fingerprint": fingerprint,
+                    "spec_hash": description.spec_hash,
+                    "fingerprint": description.fingerprint,
                     "seed": seed,
                     "epoch": following.epoch,
                     "step": following.step,
-                    "world": world_size,
+                    "world": ranks.world_size,
                 },
                 replacements=[Replacement(*one) for one in replacements],
                 mixed_labels=mixed_labels,
@@ -317,12 +325,13 @@ class Loader:
             ended = stream.end_epoch(epoch)
             self._bottleneck = Bottleneck(*ended) if ended else None
             if following.epoch < ends:
-                self._stream = _Open(stream, following, ends)
+                self._stream = _Open(stream, ranks, following, ends)
 
     def _yielded(self, iteration: object, batch: Batch) -> None:
         # An iteration that another, a state or an epoch has replaced says nothing about what comes next.
         if self._iteration is iteration:
             self._next = _Position(batch.token["epoch"], batch.token["step"])
+            self._token = (batch.token["spec_hash"], batch.token["fingerprint"])
             self._continues = False
 
     # State.
@@ -371,6 +380,8 @@ class Loader:
 
     def set_epoch(self, epoch: int) -> None:
         """The next ``iter`` is this epoch; if a state of the same epoch was loaded, the rest of it."""
+        if epoch < 0:
+            raise RequestError(f"epoch is {epoch}: epochs are counted from 0")
         if epoch == self._next.epoch and (self._continues or self._next.step == 0):
             return
         self._next = _Position(epoch, 0)
@@ -406,8 +417,8 @@ class Loader:
         self.load_state_dict(pickled["state"])
 
     def close(self) -> None:
-        """Closes the stream; iterations that have begun go on."""
-        self._stream = None
+        """Closes the stream, and gives up the engine or the connections; iterations that have begun go on."""
+        self._stream = self._source = None
 
     def __enter__(self) -> Loader:
         return self
@@ -421,12 +432,30 @@ class Loader:
         shown = "".join(f", {name}={value!r}" for name, value in given.items() if value is not None)
         return f"Loader({self._where!r}, batch_size={self.batch_size}{shown}) as rank {rank} of {world_size} (by {by})"
 
+    # Pictures.
+
+    def _grid(self, count: int) -> Grid:
+        # Not an iteration, so that nothing is continued differently.
+        received = self._receive(self._begin())
+        batch = next(received)
+        mean, std = self._normalization()
+        return grid(batch, count, self.classes, mean, std)
+
+    def show_batch(self, count: int = 9) -> Any:
+        """The first images of the next batch with their classes: a Matplotlib figure if there is Matplotlib, else HTML for a notebook. Changes nothing
+        for the next ``iter``."""
+        pictures = self._grid(count)
+        return pictures.figure() if has_matplotlib() else pictures
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(repr(self))}</pre>{self._grid(9)._repr_html_()}"
+
     # The dataset.
 
     def _describe(self, beta: float = 0.999) -> Description:
         if not 0 <= beta < 1:
             raise RequestError(f"beta is {beta}: it must be at least 0 and less than 1")
-        return open_source(self._where, self._dataset).describe(self._dataset, beta)
+        return self._opened().describe(self._dataset, beta)
 
     @property
     def classes(self) -> list[str]:

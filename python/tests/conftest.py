@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug"
+TARGET = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "debug"
 COUNTS = {"birds": 5, "flowers": 23}
 
 

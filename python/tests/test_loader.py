@@ -131,6 +131,8 @@ def test_a_state_of_other_batches_is_refused_with_the_field(folder):
             loader_of(folder, **{name: value}).load_state_dict(state)
     with pytest.raises(RequestError, match="global batch size of 4"):
         loader_of(folder, batch_size=8).load_state_dict(state)
+    with pytest.raises(RequestError, match="epoch is -1"):
+        loader_of(folder).set_epoch(-1)
     with pytest.raises(RequestError, match="version"):
         loader_of(folder).load_state_dict({**state, "version": 99})
 
@@ -178,6 +180,10 @@ def test_rank_and_world_are_given_or_those_of_the_environment(folder, monkeypatc
     assert "rank 1 of 3 (by RANK and WORLD_SIZE)" in repr(loader)
     given = loader_of(folder, rank=0, world_size=2)
     assert "rank 0 of 2 (by argument)" in repr(given)
+    steps = len(loader)
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert len(loader) > steps, "the length follows the number of ranks"
     monkeypatch.setenv("RANK", "three")
     with pytest.raises(RequestError, match="RANK is 'three'"):
         loader_of(folder)

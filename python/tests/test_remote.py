@@ -1,13 +1,16 @@
 """Servers give the bytes of the engine."""
 
+import itertools
 import json
 import socket as sockets
+import subprocess
 import threading
 
 import equibatch
 import numpy as np
 import pytest
-from conftest import serving
+from blake3 import blake3
+from conftest import TARGET, serving
 from equibatch.errors import ProtocolError, RequestError, UnreachableError, WaitTimeoutError
 from equibatch.loader import _Position
 from test_loader import contents
@@ -30,6 +33,19 @@ def test_a_folder_and_servers_give_the_same_bytes(folder, server, socket, dtype,
     state, *states = [loader.state_dict() for loader in loaders]
     assert all(other == state for other in states), "spec hash and fingerprint are equal, too"
     assert state["token"]["spec_hash"]
+
+
+def test_the_client_library_receives_the_same_digests(folder, server):
+    """`borrow` reads with the library of `client`, and prints digests."""
+    command = [TARGET / "borrow", server.address, "8"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as borrow:
+        printed, _ = borrow.communicate("\n", timeout=60)
+    digests = printed.splitlines()[1].split()
+    for where in (folder, server.address):
+        loader = equibatch.Loader(where, batch_size=6, image_size=64, seed=7, dtype="float32", epochs=3)
+        batches = itertools.chain.from_iterable(iter(loader) for _ in range(3))
+        found = [blake3(memoryview(batch.images).cast("B")).hexdigest() for batch in itertools.islice(batches, 8)]
+        assert found == digests
 
 
 def test_a_run_begins_in_process_and_goes_on_against_servers(folder, server):

@@ -65,7 +65,8 @@ class EquibatchDataset(IterableDataset[Batch]):
         """Batches in an epoch: the same on every rank, also after a resume."""
         if self._steps == 0:
             self._steps.fill_(len(self._loader))
-            self._loader.close()
+            # Opened for the answer; the engine or the connections are kept.
+            self._loader._stream = None
         return int(self._steps)
 
     def __iter__(self) -> Iterator[Batch]:
