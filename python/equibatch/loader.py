@@ -158,6 +158,9 @@ class Loader:
         self._described: tuple[Ranks, StreamDescription] | None = None
         self._bottleneck: Bottleneck | None = None
 
+    batch_sampler = None
+    """None: Lightning asks for it where there is a `sampler`."""
+
     # Requests.
 
     @property
@@ -260,21 +263,27 @@ class Loader:
         return self._description.steps_per_epoch
 
     def __iter__(self) -> Iterator[Batch]:
-        at = self._begin()
-        if self._epochs is not None and at.epoch >= self._epochs:
+        self._refuse_beyond_end(self._begin().epoch)
+        return _Iteration(self)
+
+    def _refuse_beyond_end(self, epoch: int) -> None:
+        if self._epochs is not None and epoch >= self._epochs:
             raise RequestError(f"all {self._epochs} epochs are over: set_epoch(0) starts again, a larger epochs goes on")
-        received = self._receive(at)
-        if self._pin_memory or self._device is not None:
-            normalizes = self._device is not None and self._spec["dtype"] == "uint8"
-            received = pytorch().transfer(
-                received,
-                device=self._device,
-                pin_memory=self._pin_memory,
-                normalization=self._normalization if normalizes else None,
-                channels_last=self._spec["layout"] == "nhwc",
-            )
-        self._iteration = iteration = _Iteration(self, received)
-        return iteration
+
+    def _epoch(self) -> Iterator[Batch]:
+        """The next epoch, or the rest of one."""
+        received = self._receive(self._begin())
+        if not self._pin_memory and self._device is None:
+            return received
+        normalizes = self._device is not None and self._spec["dtype"] == "uint8"
+        transferred: Iterator[Batch] = pytorch().transfer(
+            received,
+            device=self._device,
+            pin_memory=self._pin_memory,
+            normalization=self._normalization if normalizes else None,
+            channels_last=self._spec["layout"] == "nhwc",
+        )
+        return transferred
 
     def _normalization(self) -> tuple[list[float], list[float]]:
         """Mean and standard deviation per channel."""
@@ -373,7 +382,7 @@ class Loader:
         """The next ``iter`` is this epoch; if a state of the same epoch was loaded, the rest of it."""
         if epoch < 0:
             raise RequestError(f"epoch is {epoch}: epochs are counted from 0")
-        if epoch == self._next.epoch and self._continues:
+        if epoch == self._next.epoch and (self._continues or self._next.step == 0):
             return
         self._next = _Position(epoch, 0)
         self._continues = False
@@ -481,11 +490,15 @@ class Loader:
 class _Iteration(Iterator[Batch]):
     """An epoch, or the rest of one."""
 
-    def __init__(self, loader: Loader, received: Iterator[Batch]) -> None:
+    def __init__(self, loader: Loader) -> None:
         self._loader = loader
-        self._received = received
+        self._received: Iterator[Batch] | None = None
 
     def __next__(self) -> Batch:
+        if self._received is None:
+            # It begins with its first batch: frameworks set the epoch, or load a state, after `iter`.
+            self._received = self._loader._epoch()
+            self._loader._iteration = self
         batch = next(self._received)
         self._loader._yielded(self, batch)
         return batch

@@ -4,12 +4,14 @@
 //!
 //! - `source`: an engine in this process, or servers; `request`: what is asked of them; `stream`: the batches.
 //! - `tensor`, `dlpack`: arrays for NumPy, PyTorch and JAX, without a copy.
+//! - `sampler`: the plan over labels, for `equibatch.torch.BalancedBatchSampler`.
 //! - `wait`: waiting without the interpreter's lock; `process`: what a forked child must not touch; `error`: exceptions by kind.
 
 mod dlpack;
 mod error;
 mod process;
 mod request;
+mod sampler;
 mod source;
 mod stream;
 mod tensor;
@@ -26,5 +28,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<source::Description>()?;
     module.add_class::<stream::Stream>()?;
     module.add_class::<stream::StreamDescription>()?;
-    module.add_class::<tensor::Tensor>()
+    module.add_class::<tensor::Tensor>()?;
+    module.add_class::<sampler::SamplerPlan>()
 }

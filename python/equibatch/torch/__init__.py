@@ -1,0 +1,7 @@
+"""PyTorch: a balanced batch sampler for data sets of your own, and batches as tensors."""
+
+from .dataset import EquibatchDataset
+from .sampler import BalancedBatchSampler
+from .tensors import as_tensor, normalized, pin_memory, to, transfer
+
+__all__ = ["BalancedBatchSampler", "EquibatchDataset", "as_tensor", "normalized", "pin_memory", "to", "transfer"]

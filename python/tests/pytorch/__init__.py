@@ -1,0 +1,1 @@
+"""Tests with PyTorch and the frameworks around it."""
