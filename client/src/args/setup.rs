@@ -97,9 +97,9 @@ pub struct Network {
     /// Settings of network and images and frozen parameters are taken over unless given; the schedule starts anew.
     #[arg(long, value_name = "RUN|FILE", conflicts_with = "weights")]
     pub load: Option<PathBuf>,
-    /// Freeze the body, for training a new head cheaply: all of it (its batch norms then use their running statistics), or all but-norms, as
-    /// fastai does and a plain --freeze means. With a regular expression, freeze the matching parameters, norms included: --freeze='^layer1\.'.
-    /// [default: but-norms with --weights; and with --model if the last layer is reinitialised]
+    /// Freeze the body, for training a new head: all of it, which a plain --freeze means (its batch norms use their running statistics), or all
+    /// but-norms, as fastai does. With a regular expression, freeze the matching parameters, norms included: --freeze='^layer1\.'.
+    /// [default: all with --weights; and with --model if the last layer is reinitialised]
     #[arg(long, value_name = "all|but-norms|false|REGEX", num_args = 0..=1, require_equals = true, default_missing_value = "true", conflicts_with = "unfreeze")]
     pub freeze: Option<Frozen>,
     /// Train all parameters; same as --freeze=false.

@@ -11,6 +11,7 @@ use crate::{
     args::Bench,
     config::{check_precision, training_options},
     learn::{
+        architecture::AUTO_HEAD,
         learner::Learner,
         run::{Frozen, RunConfig},
     },
@@ -72,17 +73,20 @@ pub(super) fn run(args: &Bench) -> Result<Exit> {
 }
 
 fn config(args: &Bench) -> RunConfig {
+    let default = RunConfig::default();
     RunConfig {
         dataset: "noise".to_owned(),
         classes: vec!["0".to_owned(), "1".to_owned()],
-        arch: args.arch.clone(),
+        arch: args.model.as_ref().map_or(&args.arch, |file| &file.path).clone(),
+        network_hash: args.model.as_ref().map_or_else(String::new, |file| file.hash.clone()),
+        head: args.model.as_ref().map_or(default.head, |_| AUTO_HEAD.to_owned()),
         epochs: 1,
         steps_per_epoch: u64::from(args.steps) + 1,
         batch_size: args.batch_size,
         image_size: args.size,
         frozen: Frozen::Body(args.frozen),
         precision: args.precision,
-        ..RunConfig::default()
+        ..default
     }
 }
 

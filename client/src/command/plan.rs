@@ -156,7 +156,7 @@ fn default_config(setups: &[&TrainingSetup]) -> RunConfig {
     RunConfig {
         frozen: match weights {
             _ if is_from_file => Frozen::BodyOfNewHead,
-            weights => Frozen::Body(weights.is_some_and(|weights| *weights != Source::None)),
+            weights => Frozen::body(weights.is_some_and(|weights| *weights != Source::None)),
         },
         ..RunConfig::default()
     }

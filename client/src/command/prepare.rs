@@ -49,7 +49,7 @@ pub(super) fn prepare(
     let description = context.servers.describe_with(&config.dataset, beta)?;
     let stream = ask_for_images(&context.servers, &mut config)?;
     if config.frozen == Frozen::BodyOfNewHead {
-        config.frozen = Frozen::Body(architecture::has_new_head(&config)?);
+        config.frozen = Frozen::body(architecture::has_new_head(&config)?);
     }
     check_head_steps(&config)?;
     if config.head_fit == HeadFit::TauNorm && description.images(Split::Valid) == 0 {

@@ -43,7 +43,7 @@ fn arguments_override_the_configuration() {
         epochs: 3,
         balance: Balance::Natural,
         head: "plain".to_owned(),
-        frozen: Frozen::Body(true),
+        frozen: Frozen::body(true),
         ..self::config()
     };
     assert_eq!(config, expected);
@@ -73,7 +73,7 @@ fn images_are_normalised_as_the_metadata_of_the_network_say() {
 fn freeze_and_unfreeze_conflict() {
     let frozen = |arguments: &[&str]| train(arguments).setup.network.frozen();
     assert_eq!(frozen(&[]), None);
-    assert_eq!(frozen(&["--freeze"]), Some(Frozen::Body(true)));
+    assert_eq!(frozen(&["--freeze"]), Some(Frozen::body(true)));
     assert_eq!(frozen(&["--freeze=false"]), Some(Frozen::Body(false)));
     assert_eq!(frozen(&["--unfreeze"]), Some(Frozen::Body(false)));
     let matching = Frozen::Matching("^layer[12]".to_owned());

@@ -10,9 +10,10 @@ use std::{
 use tokio::{task::JoinSet, time};
 
 use super::{
-    Batch, BottleneckReport, Error, Position, StreamDescription, Stride,
+    Batch, BottleneckReport, Error, Position, StreamDescription,
     bottleneck::TimeBreakdown,
     network_thread::NetworkThread,
+    position::Due,
     server_pool::ServerPool,
     server_stream::Delivery,
     spread::{ServerStreams, Spread},
@@ -39,7 +40,7 @@ pub struct BatchStream {
     /// The next delivery, if it was peeked at.
     ahead: Option<Delivery>,
     /// Epoch and step of the next batch; `None` after the last one or an error.
-    due: Option<(u64, u64)>,
+    due: Option<Due>,
     /// Position of the next batch; `None` before the first one of a stream that starts at the beginning.
     position: Option<Position>,
 }
@@ -52,9 +53,7 @@ impl BatchStream {
         streams: ServerStreams,
     ) -> Self {
         let position = spread.request.start.clone();
-        let first = position
-            .as_ref()
-            .map_or((0, 0), |start| (start.epoch, start.step));
+        let first = position.as_ref().map_or_else(Due::default, Position::due);
         Self {
             description,
             transports,
@@ -62,7 +61,7 @@ impl BatchStream {
             streams,
             timer: StepTimer::default(),
             ahead: None,
-            due: (first.0 < u64::from(spread.request.epochs)).then_some(first),
+            due: (first.epoch < u64::from(spread.request.epochs)).then_some(first),
             position,
             spread,
         }
@@ -192,7 +191,7 @@ impl BatchStream {
 
     /// The queue of the next batch. If servers were added or removed since the last batch, the steps from here on are redistributed first.
     fn queue(&mut self) -> Option<usize> {
-        let (epoch, step) = self.due?;
+        let Due { epoch, step } = self.due?;
         let server_pool = &self.spread.server_pool;
         if self.ahead.is_none() && self.streams.membership != server_pool.membership() {
             let (servers, membership) = server_pool.members();
@@ -209,8 +208,8 @@ impl BatchStream {
     fn accept(&mut self, received: Option<Delivery>) -> Result<Option<Batch>, Error> {
         self.due = match (&received, self.due) {
             (Some(Ok(_)), Some(due)) => {
-                let following = Stride::ALL.following(due, self.description.steps_per_epoch);
-                (following.0 < u64::from(self.spread.request.epochs)).then_some(following)
+                let following = due.next(self.description.steps_per_epoch);
+                (following.epoch < u64::from(self.spread.request.epochs)).then_some(following)
             }
             _ => None,
         };

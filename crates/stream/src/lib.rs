@@ -83,10 +83,11 @@ pub mod servers;
 mod spread;
 mod status;
 mod step_timings;
-pub mod stride;
 mod target;
 mod trace;
 pub mod transport;
+
+pub use equibatch_engine::{dataset::Split, pipeline::Stride};
 
 pub use balance::Balance;
 pub use batch::{Batch, Mixed, StreamDescription};
@@ -97,11 +98,10 @@ pub use credentials::{Credentials, Token};
 pub use dataset::{ClassCounts, DatasetDescription, DatasetSummary, Sample};
 pub use error::{Error, Remedy};
 pub use position::Position;
-pub use request::{BatchRequest, Split};
+pub use request::BatchRequest;
 pub use resolver::Resolver;
 pub use retry_policy::RetryPolicy;
 pub use servers::Servers;
-pub use stride::Stride;
 pub use trace::TraceId;
 pub use transport::Transport;
 

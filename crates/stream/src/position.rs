@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+pub(super) use equibatch_engine::pipeline::Position as Due;
 use equibatch_proto::v1;
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +40,14 @@ impl fmt::Display for Position {
 }
 
 impl Position {
+    /// Epoch and step, without the identity of the stream.
+    pub(super) fn due(&self) -> Due {
+        Due {
+            epoch: self.epoch,
+            step: self.step,
+        }
+    }
+
     pub(super) fn from_wire(token: &v1::PositionToken) -> Self {
         Self {
             spec_hash: hexadecimal(&token.spec_hash),

@@ -1,58 +1,8 @@
 //! The request for a stream.
 
-use std::{fmt, str::FromStr};
-
 use equibatch_proto::v1;
-use serde::{Deserialize, Serialize};
 
-use super::{Balance, BatchDtype, Position, Stride, hex::from_hexadecimal};
-
-/// A split of a dataset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Split {
-    /// The training images.
-    Train,
-    /// The images for evaluation during training.
-    Valid,
-    /// The images for the final evaluation.
-    Test,
-}
-
-impl Split {
-    /// Its name on the wire and on the command line.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Train => "train",
-            Self::Valid => "valid",
-            Self::Test => "test",
-        }
-    }
-}
-
-impl fmt::Display for Split {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// Unknown split.
-#[derive(Debug, thiserror::Error)]
-#[error("unknown split `{0}`: expected train, valid or test")]
-pub struct ParseSplitError(String);
-
-impl FromStr for Split {
-    type Err = ParseSplitError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let splits = [Self::Train, Self::Valid, Self::Test];
-        splits
-            .into_iter()
-            .find(|split| split.name() == text)
-            .ok_or_else(|| ParseSplitError(text.to_owned()))
-    }
-}
+use super::{Balance, BatchDtype, Position, Split, Stride, hex::from_hexadecimal};
 
 /// A stream of `[N, 3, size, size]` or `[N, size, size, 3]` batches.
 #[derive(Clone, Debug, PartialEq)]

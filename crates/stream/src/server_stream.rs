@@ -8,8 +8,8 @@ use tokio::{
 };
 
 use super::{
-    Batch, BatchRequest, Error, StreamDescription, incoming::Incoming, server_pool::ServerPool,
-    step_timings::BatchOrigin,
+    Batch, BatchRequest, Error, StreamDescription, incoming::Incoming, position::Due,
+    server_pool::ServerPool, step_timings::BatchOrigin,
 };
 
 /// Timeout of opening a stream. The server plans the epochs before it answers.
@@ -180,7 +180,7 @@ impl ServerStream {
     /// Rejects a batch that is not the next one of this share.
     fn expected(&self, batch: Batch) -> Result<Batch, Error> {
         let due = self.due();
-        if (batch.epoch, batch.step) == due {
+        if (batch.epoch, batch.step) == (due.epoch, due.step) {
             return Ok(batch);
         }
         Err(Error::Contract {
@@ -189,27 +189,27 @@ impl ServerStream {
                 "received epoch {} step {}, expected epoch {} step {}",
                 batch.epoch + 1,
                 batch.step + 1,
-                due.0 + 1,
-                due.1 + 1
+                due.epoch + 1,
+                due.step + 1
             ),
         })
     }
 
     fn is_done(&self) -> bool {
-        self.due().0 >= u64::from(self.request.epochs)
+        self.due().epoch >= u64::from(self.request.epochs)
     }
 
-    /// Epoch and step of the next batch.
-    fn due(&self) -> (u64, u64) {
+    /// The next batch.
+    fn due(&self) -> Due {
         let start = self.request.start.as_ref();
-        let from = start.map_or((0, 0), |start| (start.epoch, start.step));
+        let from = start.map_or_else(Due::default, |start| start.due());
         self.request
             .stride
             .first_from(from, self.description.steps_per_epoch)
     }
 
     fn at(&self) -> String {
-        let (epoch, step) = self.due();
+        let Due { epoch, step } = self.due();
         format!("before epoch {} step {}", epoch + 1, step + 1)
     }
 

@@ -3,11 +3,12 @@
 //! # Layout
 //!
 //! - `spans`: request spans and their trace context.
-//! - `traces`: OTLP export.
+//! - `otlp`: trace export; `no_otlp` in its place in a build without that feature.
 //! - `writer`: non-blocking log output.
 
+#[cfg_attr(not(feature = "otlp"), path = "no_otlp.rs")]
+mod otlp;
 mod spans;
-mod traces;
 mod writer;
 
 use std::{io, time::Duration};
@@ -19,12 +20,12 @@ use tracing_subscriber::{
     registry, reload,
 };
 
+use self::{otlp::Traces, writer::Lines};
 pub use self::{
-    spans::{attribute, request},
-    traces::Error as TracesError,
+    otlp::{Error as TracesError, attribute},
+    spans::request,
     writer::dropped_lines,
 };
-use self::{traces::Traces, writer::Lines};
 use crate::args::LogFormat;
 use equibatch_cli::terminal;
 
@@ -48,7 +49,7 @@ pub enum Error {
     /// The log thread cannot be started.
     #[error("cannot start the log thread")]
     Thread(#[source] io::Error),
-    /// Invalid address of the collector.
+    /// Invalid address of the collector, or a build without trace export.
     #[error("--otlp")]
     Traces(#[from] TracesError),
 }

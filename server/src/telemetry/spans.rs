@@ -1,52 +1,52 @@
 //! Request spans and their trace context.
 
-use opentelemetry::{
-    Context, Key, Value,
-    trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState},
-};
-use tracing::{Span, field::display};
-use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+use tracing::Span;
 
-/// The span of a request for `path`, a child of the context in the `traceparent` header, if there is a valid one.
+use super::otlp;
+
+/// The remote parent of a request's span.
 ///
 /// # Source
 ///
 /// Trace Context, W3C Recommendation, 2021.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TraceParent {
+    pub(super) trace_id: u128,
+    pub(super) span_id: u64,
+    pub(super) flags: u8,
+}
+
+/// The span of a request for `path`, a child of the context in the `traceparent` header, if there is a valid one.
 #[must_use]
 pub fn request(path: &str, traceparent: Option<&str>) -> Span {
-    let parent = traceparent.and_then(parent);
-    let trace = parent.as_ref().map(|parent| display(parent.trace_id()));
+    let parent = traceparent.and_then(TraceParent::parse);
+    let trace = parent.map(|parent| format!("{:032x}", parent.trace_id));
     let span = tracing::info_span!("request", path, trace);
     if let Some(parent) = parent {
-        // Fails only if no OpenTelemetry layer is installed.
-        let _no_layer = span.set_parent(Context::new().with_remote_span_context(parent));
+        otlp::set_parent(&span, &parent);
     }
     span
 }
 
-/// Sets an attribute of `span` that is exported, but not logged.
-pub fn attribute(span: &Span, key: impl Into<Key>, value: impl Into<Value>) {
-    span.set_attribute(key, value);
-}
-
-/// Parses `00-TRACE-SPAN-FLAGS` (hexadecimal); later versions may append fields.
-fn parent(header: &str) -> Option<SpanContext> {
-    let mut parts = header.split('-');
-    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let is_known = version != "ff" && (version != "00" || parts.next().is_none());
-    let lengths = (version.len(), trace.len(), span.len(), flags.len());
-    let is_lower = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    if !is_known || lengths != (2, 32, 16, 2) || ![version, trace, span, flags].into_iter().all(is_lower) {
-        return None;
+impl TraceParent {
+    /// Parses `00-TRACE-SPAN-FLAGS` (hexadecimal); later versions may append fields.
+    fn parse(header: &str) -> Option<Self> {
+        let mut parts = header.split('-');
+        let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let is_known = version != "ff" && (version != "00" || parts.next().is_none());
+        let lengths = (version.len(), trace.len(), span.len(), flags.len());
+        let is_lower = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if !is_known || lengths != (2, 32, 16, 2) || ![version, trace, span, flags].into_iter().all(is_lower)
+        {
+            return None;
+        }
+        let parent = Self {
+            trace_id: u128::from_str_radix(trace, 16).ok()?,
+            span_id: u64::from_str_radix(span, 16).ok()?,
+            flags: u8::from_str_radix(flags, 16).ok()?,
+        };
+        (parent.trace_id != 0 && parent.span_id != 0).then_some(parent)
     }
-    let parent = SpanContext::new(
-        TraceId::from_hex(trace).ok()?,
-        SpanId::from_hex(span).ok()?,
-        TraceFlags::new(u8::from_str_radix(flags, 16).ok()?),
-        true,
-        TraceState::default(),
-    );
-    parent.is_valid().then_some(parent)
 }
 
 #[cfg(test)]
@@ -56,11 +56,15 @@ mod tests {
     #[test]
     fn valid_traceparent_headers_are_parsed_and_others_ignored() {
         let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
-        let context = parent(&format!("00-{trace}-00f067aa0ba902b7-01")).expect("the standard's example");
-        assert_eq!(context.trace_id().to_string(), trace);
-        assert_eq!(context.span_id().to_string(), "00f067aa0ba902b7");
-        assert!(context.is_sampled() && context.is_remote());
-        assert!(parent(&format!("01-{trace}-00f067aa0ba902b7-01-later")).is_some());
+        let context =
+            TraceParent::parse(&format!("00-{trace}-00f067aa0ba902b7-01")).expect("the standard's example");
+        let expected = TraceParent {
+            trace_id: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736,
+            span_id: 0x00f0_67aa_0ba9_02b7,
+            flags: 1,
+        };
+        assert_eq!(context, expected);
+        assert!(TraceParent::parse(&format!("01-{trace}-00f067aa0ba902b7-01-later")).is_some());
         for header in [
             "".to_owned(),
             "00".to_owned(),
@@ -73,7 +77,7 @@ mod tests {
             format!("00-{trace}-00f067aa0ba902b7-0g"),
             format!("00-{trace}+00f067aa0ba902b7-01"),
         ] {
-            assert_eq!(parent(&header), None, "{header:?}");
+            assert_eq!(TraceParent::parse(&header), None, "{header:?}");
         }
     }
 }

@@ -32,13 +32,25 @@ impl Default for Frozen {
     }
 }
 
+impl Frozen {
+    /// All but the head, or nothing.
+    #[must_use]
+    pub fn body(is_frozen: bool) -> Self {
+        if is_frozen {
+            Self::All(All::All)
+        } else {
+            Self::default()
+        }
+    }
+}
+
 impl FromStr for Frozen {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
-            "true" | "but-norms" => Ok(Self::Body(true)),
-            "all" => Ok(Self::All(All::All)),
+            "but-norms" => Ok(Self::Body(true)),
+            "true" | "all" => Ok(Self::body(true)),
             "false" => Ok(Self::Body(false)),
             _ if text.parse::<f64>().is_ok() => Err(
                 "expected all, but-norms, false or a regular expression of parameter names, not a number"
@@ -72,7 +84,7 @@ mod tests {
     #[test]
     fn frozen_is_parsed_as_bool_or_regular_expression() {
         let parsed = |text: &str| text.parse::<Frozen>();
-        assert_eq!(parsed("true"), Ok(Frozen::Body(true)));
+        assert_eq!(parsed("true"), Ok(Frozen::All(All::All)));
         assert_eq!(parsed("but-norms"), Ok(Frozen::Body(true)));
         assert_eq!(parsed("all"), Ok(Frozen::All(All::All)));
         assert_eq!(parsed("false"), Ok(Frozen::Body(false)));

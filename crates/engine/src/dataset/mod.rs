@@ -58,7 +58,7 @@ pub use error::Error;
 pub use fingerprint::Fingerprint;
 pub use options::{Orientation, ScanOptions, SplitMethod};
 pub use quarantine::RuntimeQuarantine;
-pub use sample::{Quarantined, Sample, Split};
+pub use sample::{ParseSplitError, Quarantined, Sample, Split};
 pub use samples::Samples;
 pub use scan::{Progress, scan_lenient, scan_with_progress};
 pub use scanned::Dataset;

@@ -1,7 +1,9 @@
-use std::time::SystemTime;
+use std::{fmt, str::FromStr, time::SystemTime};
 
 /// The use of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum Split {
     /// Training.
     Train,
@@ -29,6 +31,25 @@ impl Split {
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|split| split.name() == name)
+    }
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Unknown split.
+#[derive(Debug, thiserror::Error)]
+#[error("unknown split `{0}`: expected train, valid or test")]
+pub struct ParseSplitError(String);
+
+impl FromStr for Split {
+    type Err = ParseSplitError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::from_name(text).ok_or_else(|| ParseSplitError(text.to_owned()))
     }
 }
 

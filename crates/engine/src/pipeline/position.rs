@@ -44,15 +44,11 @@ impl Stride {
     /// Largest `of`: the number of servers that a client may spread a stream over.
     pub const MAX: u32 = 4096;
 
-    /// The first of these batches at or after `position`, in epochs of `steps` batches.
-    ///
-    /// # Panics
-    ///
-    /// If `of` or `steps` is zero.
+    /// The first of these batches at or after `position`, in epochs of `steps` batches. Zeros count as ones.
     #[must_use]
     pub fn first_from(self, position: Position, steps: u64) -> Position {
         // In 128 bits, because the epoch comes from the client's token and may be any number.
-        let (of, steps) = (u128::from(self.of), u128::from(steps));
+        let (of, steps) = (u128::from(self.of.max(1)), u128::from(steps.max(1)));
         let number = u128::from(position.epoch) * steps + u128::from(position.step);
         let ahead = (u128::from(self.index) + of - number % of) % of;
         let found = number + ahead;

