@@ -37,12 +37,12 @@ ARMS = [
     Arm("smoothed", "--balance oversample --label-smoothing 0.1"),
     Arm("adjusted", "--balance natural --logit-adjust 1"),
     Arm("natural+prior", "--balance natural", evaluate="--prior uniform"),
-    # Of body `stages` only: the balance is that of each stage.
+    # Of body `stages` only: each stage has a balance of its own.
     Arm("crt", "--experiment crt"),
     Arm("lws", "--experiment lws"),
     Arm("tau-norm", "--experiment tau-norm"),
 ]
-# What of the network is trained, with the rate of each. Of `head`, the images of four epochs are seen once each.
+# What of the network is trained, with the rate of each.
 BODIES = {
     "frozen": "--freeze=but-norms --max-lr 3e-3",
     "all-frozen": "--freeze=all --max-lr 3e-3",
@@ -51,6 +51,7 @@ BODIES = {
     "head": "--freeze=all --max-lr 3e-3 --head-steps auto",
     "stages": "--max-lr ..1e-3",
 }
+# Of `head`, the images of several epochs are seen once each.
 EPOCHS = {"head": 4}
 
 
@@ -111,7 +112,7 @@ def training(options, network, data, arm, body, seed):
 
 def run(options, network, data, arm, body, seed):
     """One line of results."""
-    out = folder = options.runs / f"{network}-{data.name}-{arm.name}-{body}-{seed}".replace(", ", "-").replace(" ", "-")
+    out = folder = options.runs / f"{network}-{data.name}-{arm.name}-{body}-{seed}"
     shutil.rmtree(folder, ignore_errors=True)
     arguments = training(options, network, data, arm, body, seed)
     began = time.monotonic()
