@@ -9,6 +9,7 @@
 //! - [`Metrics`]: all metrics of a split, as written to files.
 //! - [`Metric`]: a metric by name, and whether higher is better.
 //! - [`Proportion`]: a proportion with its confidence interval. [`RarestClasses`]: the classes with the fewest training images.
+//! - `interval`: 95 % confidence intervals, by Wilson and by bootstrap.
 //! - [`most_confused`]: confused pairs of classes.
 //! - `logits`: functions of one row of logits. `smoothed`: the smoothed training loss.
 
@@ -16,6 +17,7 @@ mod accumulator;
 mod auroc;
 mod calibration;
 mod confused;
+mod interval;
 mod logits;
 mod matrix;
 mod metric;
@@ -27,6 +29,7 @@ mod summary;
 pub use accumulator::MetricAccumulator;
 pub use auroc::auroc;
 pub use confused::{ConfusedPair, most_confused};
+pub use interval::{Interval, IntervalMethod, RESAMPLES, bootstrap, mean_of_proportions, wilson};
 pub use logits::{argmax, cross_entropy, rank, softmax};
 pub use matrix::ConfusionMatrix;
 pub use metric::{Metric, ParseMetricError};
