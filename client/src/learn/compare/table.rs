@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use equibatch_cli::terminal::ruled_table;
 
-use super::{ArmTest, Comparison, McNemar, MeanStd};
+use super::{ArmResult, ArmTest, Comparison, McNemar, MeanStd};
 use crate::learn::metrics::MIN_FOR_PERCENT;
 use crate::learn::report::table::{confusion, percent};
 use crate::learn::text::counted;
@@ -20,6 +20,15 @@ pub fn text(comparison: &Comparison) -> String {
             "\n{}, {repeats} together\n\n{}",
             arm.name,
             confusion(&arm.all_repeats)
+        );
+    }
+    let thresholds: Vec<String> = comparison.arms.iter().filter_map(threshold).collect();
+    if !thresholds.is_empty() {
+        let names = thresholds.join(", ");
+        let _ = writeln!(
+            text,
+            "\nbest thresholds of {} for balanced accuracy: {names}",
+            comparison.rarest
         );
     }
     for test in &comparison.tests {
@@ -67,6 +76,16 @@ pub(super) fn named_tests<'a>(comparison: &Comparison, test: &'a ArmTest) -> Vec
         ),
     ];
     named.chain(ensemble).collect()
+}
+
+/// `natural 0.182 ± 0.034`; `None` for other than two classes.
+fn threshold(arm: &ArmResult) -> Option<String> {
+    let mean = arm.threshold.mean?;
+    let spread = arm
+        .threshold
+        .deviation
+        .map_or_else(String::new, |deviation| format!(" ± {deviation:.3}"));
+    Some(format!("{} {mean:.3}{spread}", arm.name))
 }
 
 fn cells(name: String, test: &McNemar) -> Vec<String> {

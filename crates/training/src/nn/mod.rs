@@ -25,7 +25,7 @@ pub use builder::{Builder, Mode};
 pub use dropout::Dropout;
 pub use head::{Head, UnknownHead};
 pub use import::OnnxModel;
-pub use loss::{add_offsets, loss};
+pub use loss::{add_offsets, loss, scale};
 pub use norm::Statistic;
 pub(crate) use norm::staged_name;
 pub use parameter::{LayerGroup, Parameter, ParameterKind};
