@@ -31,6 +31,9 @@ def main():
     session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
     metadata = session.get_modelmeta().custom_metadata_map
     classes, how, takes = (json.loads(metadata[key]) for key in ("classes", "preprocessing", "input"))
+    adjustments = json.loads(metadata.get("adjustments", "{}"))
+    if adjustments:
+        print("the model is adjusted:", json.dumps(adjustments), file=sys.stderr)
     for path in sys.argv[2:]:
         pixels = square(path, how["image_size"], how["canonical_short_side"])
         if takes["element_type"] == "u8":
@@ -41,7 +44,12 @@ def main():
             pixels = pixels.transpose(2, 0, 1)
         logits = session.run(None, {takes["name"]: pixels[None]})[0][0]
         shares = np.exp(logits - logits.max())
-        print(path, classes[logits.argmax()], shares.max() / shares.sum(), sep="\t")
+        shares /= shares.sum()
+        best = shares.argmax()
+        if threshold := adjustments.get("threshold"):
+            positive = classes.index(threshold["class"])
+            best = positive if shares[positive] >= threshold["probability"] else 1 - positive
+        print(path, classes[best], shares[best], sep="\t")
 
 
 if __name__ == "__main__":

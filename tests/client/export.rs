@@ -138,6 +138,7 @@ fn a_folded_model_has_no_unused_tensors_and_is_smaller() {
             fuse_bn,
             images: Images::F32,
             offsets: &[],
+            scale: 1.0,
             opset: 18,
             metadata: &[],
         };
@@ -206,6 +207,7 @@ fn every_export_option_computes_the_same() {
             fuse_bn: number % 2 == 0,
             images,
             offsets: &[],
+            scale: 1.0,
             opset,
             metadata: &[],
         };

@@ -2,7 +2,10 @@
 
 use equibatch_harness::checkout;
 
-use equibatch_client::learn::metrics::{MetricAccumulator, Metrics};
+use equibatch_client::learn::{
+    metrics::{MetricAccumulator, Metrics},
+    predictions::Predictions,
+};
 use serde_json::Value;
 
 fn fixture() -> Value {
@@ -102,5 +105,52 @@ fn metrics_equal_those_of_scikit_learn() {
                 .all(|(row, expected)| row.eq(expected)),
             "{name}"
         );
+    }
+}
+
+#[test]
+fn average_precisions_and_curves_equal_those_of_scikit_learn() {
+    for case in fixture()["cases"].as_array().unwrap() {
+        let name = case["name"].as_str().unwrap();
+        let mut predictions = Predictions::default();
+        for (row, label) in case["logits"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .zip(numbers(&case["labels"]))
+        {
+            let logits: Vec<f32> = numbers(row).iter().map(|&logit| logit as f32).collect();
+            predictions.push(0, label as u32, &logits);
+        }
+        let expected = case["average_precision"].as_array().unwrap();
+        let names: Vec<String> = (0..expected.len()).map(|class| class.to_string()).collect();
+        let metrics = predictions.metrics(&names);
+        let near = |found: f64, expected: f64| (found - expected).abs() < 1e-12;
+        for (class, expected) in metrics.classes.iter().zip(expected) {
+            let found = class.average_precision;
+            let is_equal = match (found, expected.as_f64()) {
+                (Some(found), Some(expected)) => near(found, expected),
+                (found, expected) => found == expected,
+            };
+            assert!(is_equal, "{name}: {found:?} instead of {expected}");
+        }
+        let curves = predictions.curves(&metrics, names.len());
+        let known: Vec<&Value> = case["precision_recall"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|curve| !curve.is_null())
+            .collect();
+        assert_eq!(curves.len(), known.len());
+        for (curve, expected) in curves.iter().zip(known) {
+            let [precisions, recalls] = [0, 1].map(|part| numbers(&expected[part]));
+            assert_eq!(curve.points.len(), precisions.len(), "{name}");
+            for (point, (precision, recall)) in curve.points.iter().zip(precisions.into_iter().zip(recalls)) {
+                assert!(
+                    near(point.precision, precision) && near(point.recall, recall),
+                    "{name}: {point:?}"
+                );
+            }
+        }
     }
 }

@@ -72,6 +72,35 @@ fn records(text: &str) -> Vec<Value> {
         .collect()
 }
 
+/// White in the middle and black around: the centre alone is a white image.
+#[test]
+fn a_crop_uses_the_centre_of_an_image() {
+    let model = Model::new();
+    let folder = tempfile::tempdir().unwrap();
+    let image = |name: &str, border: u32| {
+        let path = folder.path().join(name);
+        let is_inside = |place: u32| (border..128 - border).contains(&place);
+        let pixel = |x, y| image::Rgb([if is_inside(x) && is_inside(y) { 255_u8 } else { 0 }; 3]);
+        image::RgbImage::from_fn(128, 128, pixel).save(&path).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (framed, white) = (image("framed.png", 16), image("white.png", 0));
+    let predicted = |path: &str, options: &[&str]| {
+        let (code, out, errors) = model.predict(&[&["--json", path], options].concat(), b"");
+        assert_eq!(code, Some(0), "{errors}");
+        records(&out)[0]["probabilities"].clone()
+    };
+    let expected = predicted(&white, &[]);
+    assert_eq!(predicted(&framed, &["--crop-pct", "0.7"]), expected);
+    assert!(predicted(&framed, &[]) != expected);
+    let (code, _, errors) = model.predict(&["--crop-pct", "1.1", &white], b"");
+    assert_eq!(
+        (code, errors.contains("from 0.1 to 1")),
+        (Some(64), true),
+        "{errors}"
+    );
+}
+
 #[test]
 fn folders_are_predicted_in_order_and_equally_for_any_batch_size() {
     let (model, images) = (Model::new(), images());

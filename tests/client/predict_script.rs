@@ -28,7 +28,7 @@ fn root() -> PathBuf {
 }
 
 /// Python with the packages that the page needs; `None` if `make test` has not installed them.
-fn python() -> Option<Command> {
+pub(crate) fn python() -> Option<Command> {
     let command = || {
         let mut command = Command::new(root().join(".tools/python/bin/python"));
         command.env("PYTHONPATH", root().join(".runtime"));

@@ -82,3 +82,69 @@ fn an_exported_run_predicts_and_evaluates_as_the_run() {
         "{loss_of_run} {loss_of_export}"
     );
 }
+
+/// What is fitted to validation images when a model is exported is what an evaluation fits, and the file alone is evaluated equally.
+#[test]
+fn a_temperature_and_a_threshold_are_fitted_to_validation_images() {
+    let setup = Setup::new();
+    let run = setup.run_folder("--epochs 2");
+    let (run, exported) = (text(&run), setup.text("exported.onnx"));
+    let fitted = ["--temperature", "fit", "--threshold", "balanced-accuracy"];
+    let output = setup.output("export", &[&fitted[..], &["--out", &exported, run]].concat());
+    assert!(output.status.success(), "{output:?}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        printed.contains("fitted to 6 validation images")
+            && printed.contains("best balanced-accuracy on 6 validation images"),
+        "{printed}"
+    );
+    let evaluated = |arguments: &[&str]| {
+        let output = setup.output("evaluate", &[&["--json"], arguments].concat());
+        assert!(output.status.success(), "{output:?}");
+        let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        figures["models"]
+            .as_object()
+            .unwrap()
+            .values()
+            .next()
+            .unwrap()
+            .clone()
+    };
+    let (plain, of_run) = (evaluated(&[run]), evaluated(&[&fitted[..], &[run]].concat()));
+    let of_export = evaluated(&["--model", &exported]);
+    for path in ["/temperature/value", "/threshold/probability"] {
+        let [of_run, of_export] =
+            [&of_run, &of_export].map(|of| of["adjustments"].pointer(path).unwrap().as_f64().unwrap());
+        assert!((of_run - of_export).abs() < 1e-9, "{path}: {of_run} {of_export}");
+    }
+    assert_eq!(of_run["confusion_matrix"], of_export["confusion_matrix"]);
+    let number = |of: &serde_json::Value, key: &str| of[key].as_f64().unwrap();
+    assert!((number(&of_run, "loss") - number(&of_export, "loss")).abs() < 1e-4);
+    assert!(
+        number(&of_run, "loss") <= number(&plain, "loss") + 1e-6,
+        "{of_run} {plain}"
+    );
+    assert!(number(&of_run, "balanced_accuracy") >= number(&plain, "balanced_accuracy"));
+    let threshold = &of_run["adjustments"]["threshold"];
+    assert_eq!(
+        (&threshold["class"], &threshold["images"]),
+        (&"birds".into(), &6.into())
+    );
+    assert_eq!(threshold["interval"]["method"], "bootstrap");
+
+    let output = setup.output("evaluate", &[run]);
+    let printed = String::from_utf8(output.stdout).unwrap();
+    for part in [
+        "combined Wilson",
+        "few-shot",
+        "too few images to compare models by: birds has 2 images",
+    ] {
+        assert!(printed.contains(part), "{part}: {printed}");
+    }
+    let file = |name: &str| fs::read_to_string(format!("{run}/evaluation-{name}")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&file("valid.json")).unwrap();
+    assert_eq!(json["balanced_accuracy"], plain["balanced_accuracy"]);
+    assert_eq!(json["figures"]["balanced_accuracy"], plain["balanced_accuracy"]);
+    assert!(file("valid.html").contains("id=\"reliability\""));
+    assert!(file("valid-temperature-threshold.html").contains("birds from probability"));
+}

@@ -27,7 +27,7 @@ def case(name, shares, images, absent=(), signal=1.5):
     logits = np.round(logits * 8) / 8
     broken_ties = logits - 1e-6 * np.arange(classes)
     predicted = broken_ties.argmax(1)
-    exponentials = np.exp(logits)
+    exponentials = np.exp(logits - logits.max(1, keepdims=True))
     probabilities = exponentials / exponentials.sum(1, keepdims=True)
     every = list(range(classes))
     # Divisions by zero are undefined for us and counted as 0 here; the test knows which they are.
@@ -52,9 +52,29 @@ def case(name, shares, images, absent=(), signal=1.5):
         "recall": recall.tolist(),
         "f1": f1.tolist(),
         "support": support.tolist(),
+        "average_precision": [average_precision(labels == c, probabilities[:, c]) for c in every],
+        "precision_recall": [precision_recall(labels == c, probabilities[:, c]) for c in every],
         "confusion_matrix": metrics.confusion_matrix(labels, predicted, labels=every).tolist(),
         "top": top,
     }
+
+
+def average_precision(of_class, scores):
+    """None without images of the class, where scikit-learn warns and gives 0."""
+    if not of_class.any():
+        return None
+    score = metrics.average_precision_score(of_class, scores)
+    # Scores that differ by rounding only would be equal in another program.
+    assert score == metrics.average_precision_score(of_class, scores.round(13))
+    return score
+
+
+def precision_recall(of_class, scores):
+    """Precisions and recalls from the largest score to the smallest, without scikit-learn's last point, (1, 0)."""
+    if not of_class.any():
+        return None
+    precision, recall, _ = metrics.precision_recall_curve(of_class, scores)
+    return [precision[-2::-1].tolist(), recall[-2::-1].tolist()]
 
 
 def calibration_error(labels, predicted, probabilities, bins=15):

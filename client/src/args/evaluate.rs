@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use equibatch_cli::value::at_least;
 
-use super::{Execution, PriorArgs, Server};
+use super::{AdjustArgs, Execution, Server};
 use equibatch_stream::Split;
 
 /// `client evaluate`.
@@ -13,7 +13,8 @@ use equibatch_stream::Split;
 #[command(after_long_help = "Examples:
   client evaluate runs/flowers                        metrics and confusion matrix on the validation split
   client evaluate runs/natural runs/flowers           two models side by side
-  client evaluate runs/flowers --split test --json")]
+  client evaluate runs/flowers --split test --json
+  client evaluate runs/flowers --split test --temperature fit --threshold balanced-accuracy    both fitted to the validation images")]
 pub struct Evaluate {
     /// Servers and credentials.
     #[command(flatten)]
@@ -39,9 +40,9 @@ pub struct Evaluate {
     /// Images per batch. Affects speed only.
     #[arg(long, value_name = "N", default_value = "32", value_parser = at_least(1_u32))]
     pub batch_size: u32,
-    /// Class frequencies.
+    /// Adjustments.
     #[command(flatten)]
-    pub prior: PriorArgs,
+    pub adjust: AdjustArgs,
     /// Test-time augmentation (fastai): average the predictions of the plain image (weight 0.4) and of eight zoomed crops, the four
     /// corners each with and without flip, under the training recipe. Takes nine times as long.
     #[arg(long)]

@@ -3,14 +3,15 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use equibatch_cli::value::within;
 
-use super::{Execution, PriorArgs};
+use super::{AdjustArgs, Execution, Server};
 use equibatch_training::program::{OPSET, OPSETS};
 
 /// `client export`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   client export runs/flowers --fold --out folded.onnx  batch norms folded into convolutions
-  client export runs/flowers --preprocess u8 --layout nhwc --out pixels.onnx    takes u8 pixels in NHWC order")]
+  client export runs/flowers --preprocess u8 --layout nhwc --out pixels.onnx    takes u8 pixels in NHWC order
+  client export runs/flowers --prior uniform --threshold f1 --out adjusted.onnx    other class frequencies, and the best threshold")]
 pub struct Export {
     /// Device and threads.
     #[command(flatten)]
@@ -35,9 +36,15 @@ pub struct Export {
     /// With --preprocess u8, order of the input: nchw, or nhwc as in image libraries. [default: nchw]
     #[arg(long, value_name = "ORDER", value_enum)]
     pub layout: Option<PixelOrder>,
-    /// Class frequencies, built into the model.
+    /// Adjustments, built into the model; the threshold is in its metadata, and `client predict` uses it.
     #[command(flatten)]
-    pub prior: PriorArgs,
+    pub adjust: AdjustArgs,
+    /// Servers and credentials, for what is fitted to validation images.
+    #[command(flatten)]
+    pub server: Server,
+    /// Dataset name, for what is fitted to validation images. Default: that of the run, or the server's only dataset.
+    #[arg(long, value_name = "NAME")]
+    pub dataset: Option<String>,
     /// ONNX opset version; older versions are for older runtimes.
     #[arg(long, value_name = "N", default_value_t = OPSET, value_parser = within(OPSETS))]
     pub opset: i64,

@@ -1,5 +1,6 @@
 //! The command line as typed. Defaults and validation across flags are in [`config`](crate::config).
 
+mod adjust;
 mod checkpoint;
 mod compare;
 mod evaluate;
@@ -26,6 +27,7 @@ use equibatch_cli::{
     value::{at_least, within},
 };
 
+pub use adjust::AdjustArgs;
 pub use checkpoint::CheckpointArgs;
 pub use compare::Compare;
 use equibatch_training::{

@@ -6,7 +6,7 @@ use clap::Args;
 use equibatch_cli::value::{at_least, within};
 
 use super::{Execution, PriorArgs};
-use crate::learn::predict::print::PrintFormat;
+use crate::learn::{adjustments, predict::print::PrintFormat};
 
 /// `client predict`.
 #[derive(Debug, Args)]
@@ -34,9 +34,17 @@ pub struct Predict {
     /// Class frequencies.
     #[command(flatten)]
     pub prior: PriorArgs,
+    /// Of two classes, predict the one with fewer training images from this probability on. [default: that of the model, which
+    /// `client export --threshold` writes, or 0.5]
+    #[arg(long, value_name = "P", value_parser = threshold)]
+    pub threshold: Option<f64>,
     /// Test-time augmentation: average the predictions of nine views of each image, as `client evaluate --tta`.
     #[arg(long)]
     pub tta: bool,
+    /// Share of the short side that is used of the centre of each image, as timm's crop_pct, from 0.1 to 1: with 0.875, the centre 224 of 256
+    /// pixels. `client train` and `client evaluate` use all of it; many networks for ImageNet were trained for 0.875.
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = crop_pct)]
+    pub crop_pct: f64,
     /// Images per inference batch, from 1 to 4096. Affects speed only.
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = within(1..=4096_u32))]
     pub batch_size: u32,
@@ -46,4 +54,16 @@ pub struct Predict {
     /// Image files (JPEG, PNG, WebP, BMP or GIF), folders, which are searched recursively, or - for one image on standard input.
     #[arg(value_name = "IMAGE|DIR", required_unless_present = "files_from")]
     pub images: Vec<PathBuf>,
+}
+
+fn threshold(text: &str) -> Result<f64, String> {
+    let value = text
+        .parse()
+        .map_err(|_| "expected a probability between 0 and 1".to_owned())?;
+    adjustments::probability(value)
+}
+
+fn crop_pct(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.1..=1.0).contains(share));
+    share.ok_or_else(|| "expected a number from 0.1 to 1".to_owned())
 }

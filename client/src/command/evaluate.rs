@@ -5,17 +5,19 @@ use std::{
 
 use anyhow::Result;
 use equibatch_cli::files;
+use serde::Serialize;
 use serde_json::json;
 
-use super::{Exit, prepare::check_images};
+use super::{Exit, adjust, prepare::check_images};
 use crate::{
     args::Evaluate,
     config::{self, session_options},
     learn::{
         checkpoint::ResumeState,
         evaluate::{EvalSpec, Evaluation, evaluate},
+        metrics::Metrics,
         predict::Predictor,
-        report::{confusion_plot::ConfusionPlot, table},
+        report::{confusion_plot::ConfusionPlot, evaluation::EvaluationReport, table},
         run::RunFolder,
         text::counted,
         tta,
@@ -37,6 +39,13 @@ struct Candidate {
     trained: Option<ResumeState>,
 }
 
+/// An evaluated model.
+struct Evaluated {
+    report: EvaluationReport,
+    /// Number of images that replaced undecodable files.
+    replaced: usize,
+}
+
 /// Evaluates every model, and writes and prints the metrics; several models are also printed side by side.
 pub(super) fn run(args: &Evaluate) -> Result<Exit> {
     let candidates = candidates(args)?;
@@ -44,15 +53,15 @@ pub(super) fn run(args: &Evaluate) -> Result<Exit> {
     let servers = config::servers(&args.server)?;
     let mut evaluated = vec![];
     for candidate in &candidates {
-        let evaluation = evaluate_model(args, &runtime, &servers, candidate)?;
-        write_files(args, candidate, &evaluation)?;
-        evaluated.push((candidate, evaluation));
+        let result = evaluate_model(args, &runtime, &servers, candidate)?;
+        write_files(args, candidate, &result.report)?;
+        evaluated.push((candidate, result));
     }
     let mut out = io::stdout().lock();
     if args.json {
         let models = evaluated
             .iter()
-            .map(|(candidate, evaluation)| (candidate.name.clone(), json!(evaluation.metrics)));
+            .map(|(candidate, evaluated)| (candidate.name.clone(), json!(evaluated.report)));
         let models: serde_json::Map<_, _> = models.collect();
         let metrics = json!({ "split": args.split, "tta": args.tta, "models": models });
         serde_json::to_writer_pretty(&mut out, &metrics)?;
@@ -63,30 +72,30 @@ pub(super) fn run(args: &Evaluate) -> Result<Exit> {
     if args.tta {
         how += ", with test-time augmentation";
     }
-    if let Some(prior) = &args.prior.prior {
+    if let Some(prior) = &args.adjust.prior.prior {
         how += &format!(", with class frequencies {prior}");
     }
-    for (candidate, evaluation) in &evaluated {
+    for (candidate, evaluated) in &evaluated {
         writeln!(out, "{} on the {} images{how}\n", candidate.name, args.split)?;
-        writeln!(out, "{}", table::classes(&evaluation.metrics))?;
-        writeln!(out, "{}", table::confusion(&evaluation.metrics))?;
-        if evaluation.replaced > 0 {
-            let files = counted(evaluation.replaced, "broken file");
+        writeln!(out, "{}", evaluated.report.text())?;
+        writeln!(out, "{}", table::confusion(&evaluated.report.metrics))?;
+        if evaluated.replaced > 0 {
+            let files = counted(evaluated.replaced, "broken file");
             writeln!(out, "{files} replaced by other images of the same class\n")?;
         }
         let folder = candidate.folder.display();
         writeln!(
             out,
-            "written: {folder}/evaluation-{0}.json, {folder}/confusion-{0}.png and .svg\n",
+            "written: {folder}/evaluation-{0}.json and .html, {folder}/confusion-{0}.png and .svg\n",
             suffix(args)
         )?;
     }
     if evaluated.len() > 1 {
         let named = evaluated
             .iter()
-            .map(|(candidate, evaluation)| table::NamedMetrics {
+            .map(|(candidate, evaluated)| table::NamedMetrics {
                 name: candidate.name.clone(),
-                metrics: evaluation.metrics.clone(),
+                metrics: evaluated.report.metrics.clone(),
             });
         writeln!(out, "side by side, on the {} images{how}\n", args.split)?;
         let training = training_images(args, &servers, &candidates[0]);
@@ -153,13 +162,13 @@ fn evaluate_model(
     runtime: &Runtime,
     servers: &Servers,
     candidate: &Candidate,
-) -> Result<Evaluation> {
+) -> Result<Evaluated> {
     let mut predictor = Predictor::open(runtime, &candidate.model, &session_options(&args.execution))?;
-    if let Some(prior) = &args.prior.prior {
-        predictor.adjust(prior, args.prior.tau)?;
-    }
-    let card = predictor.card().clone();
     let dataset = dataset(args, candidate);
+    let name = candidate.name.as_str();
+    let images = Some((servers, dataset));
+    adjust::adjust(&args.adjust, (name, &mut predictor), images, args.batch_size)?;
+    let card = predictor.card().clone();
     let subject = EvalSpec {
         dataset,
         split: args.split,
@@ -167,7 +176,7 @@ fn evaluate_model(
         preprocessing: &card.preprocessing,
         classes: &card.classes,
     };
-    let model = (candidate.name.as_str(), predictor.classifier());
+    let model = (name, predictor.classifier());
     let evaluation = match args.tta {
         false => evaluate(servers, model, &subject)?,
         true => tta::evaluate(servers, model, &subject, &card.recipe)?,
@@ -175,29 +184,72 @@ fn evaluate_model(
     if let Some(trained) = &candidate.trained {
         check_images(servers, &candidate.folder, trained, dataset)?;
     }
-    Ok(evaluation)
+    let known = card.class_shares.images.iter().map(|&images| images.into());
+    let known: Vec<u64> = known.collect();
+    let training = if known.is_empty() {
+        training_images(args, servers, candidate).unwrap_or_default()
+    } else {
+        known
+    };
+    let Evaluation {
+        predictions,
+        replaced,
+    } = evaluation;
+    let report = EvaluationReport::new(&predictions, &card.classes, &card.adjustments, training);
+    Ok(Evaluated { report, replaced })
 }
 
 /// Suffix of the output files.
 fn suffix(args: &Evaluate) -> String {
-    let prior = if args.prior.prior.is_some() { "-prior" } else { "" };
-    format!("{}{}{prior}", args.split, if args.tta { "-tta" } else { "" })
+    let options = [
+        (args.tta, "-tta"),
+        (args.adjust.prior.prior.is_some(), "-prior"),
+        (args.adjust.temperature.is_some(), "-temperature"),
+        (args.adjust.threshold.is_some(), "-threshold"),
+    ];
+    let suffixes = options
+        .iter()
+        .filter(|(is_set, _)| *is_set)
+        .map(|(_, suffix)| *suffix);
+    format!("{}{}", args.split, suffixes.collect::<String>())
 }
 
-fn write_files(args: &Evaluate, candidate: &Candidate, evaluation: &Evaluation) -> Result<()> {
+/// The file `evaluation-SPLIT.json`.
+#[derive(Serialize)]
+struct EvaluationFile<'a> {
+    model: &'a Path,
+    split: Split,
+    tta: bool,
+    prior: Option<String>,
+    tau: f64,
+    #[serde(flatten)]
+    report: &'a EvaluationReport,
+    /// The metrics once more, where versions before had them.
+    figures: &'a Metrics,
+}
+
+fn write_files(args: &Evaluate, candidate: &Candidate, report: &EvaluationReport) -> Result<()> {
     let path = |name: String| candidate.folder.join(name);
-    let prior = args.prior.prior.as_ref().map(ToString::to_string);
-    let metrics = json!({ "model": candidate.model, "split": args.split, "tta": args.tta, "prior": prior, "tau": args.prior.tau, "figures": evaluation.metrics });
+    let evaluation = EvaluationFile {
+        model: &candidate.model,
+        split: args.split,
+        tta: args.tta,
+        prior: args.adjust.prior.prior.as_ref().map(ToString::to_string),
+        tau: args.adjust.prior.tau,
+        report,
+        figures: &report.metrics,
+    };
     let json = path(format!("evaluation-{}.json", suffix(args)));
-    let text = serde_json::to_string_pretty(&metrics).expect("metrics are serialisable");
+    let text = serde_json::to_string_pretty(&evaluation).expect("metrics are serialisable");
     files::write(&json, format!("{text}\n").as_bytes())?;
-    let title = format!(
-        "{}: {} {} images",
-        candidate.name, evaluation.metrics.images, args.split
-    );
+    let metrics = &report.metrics;
+    let title = format!("{}: {} {} images", candidate.name, metrics.images, args.split);
+    let (page, _) = report.page(&title)?;
+    let html = path(format!("evaluation-{}.html", suffix(args)));
+    files::write(&html, page.to_html().as_bytes())?;
     for extension in ["png", "svg"] {
         let picture = path(format!("confusion-{}.{extension}", suffix(args)));
-        ConfusionPlot::new(&evaluation.metrics, &title).save(&picture)?;
+        ConfusionPlot::new(metrics, &title).save(&picture)?;
     }
     Ok(())
 }

@@ -6,8 +6,8 @@ use crate::{
     args::experiment,
     config::UsageError,
     learn::{
-        checkpoint, compare, evaluate, export, finder, fit, learner, network, predict, predictions, prior,
-        report, run,
+        adjustments, checkpoint, compare, evaluate, export, finder, fit, learner, network, predict,
+        predictions, prior, report, run,
     },
     weights,
 };
@@ -62,6 +62,11 @@ impl Exit {
     fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Self> {
         if cause.is::<UsageError>() || cause.is::<experiment::Error>() || cause.is::<prior::Error>() {
             return Some(Self::Usage);
+        }
+        match cause.downcast_ref::<adjustments::Error>() {
+            Some(adjustments::Error::Classes(_)) => return Some(Self::Usage),
+            Some(adjustments::Error::Images(..)) => return Some(Self::Data),
+            None => {}
         }
         if let Some(error) = stream_error(cause) {
             return Some(Self::of_stream(error));

@@ -1,5 +1,6 @@
 //! The subcommands and their exit codes.
 
+mod adjust;
 mod bench;
 mod compare;
 mod datasets;

@@ -11,11 +11,13 @@ use crate::{
     args::Predict,
     config::{UsageError, session_options},
     learn::{
+        adjustments::{self, ThresholdChoice},
         predict::{
             Predictor,
             print::{PrintFormat, Printer},
             source::{self, ImageSource},
         },
+        predictions::Predictions,
         run::RunFolder,
     },
 };
@@ -34,8 +36,20 @@ pub(super) fn run(args: &Predict) -> Result<Exit> {
     if let Some(prior) = &args.prior.prior {
         predictor.adjust(prior, args.prior.tau)?;
     }
+    predictor.crop(args.crop_pct);
     if args.tta {
         predictor = predictor.with_views()?;
+    }
+    if let Some(probability) = args.threshold {
+        let card = predictor.card();
+        let of = (&*card.classes, &card.class_shares);
+        let choice = ThresholdChoice::Value(probability);
+        let threshold = adjustments::threshold(choice, of, &Predictions::default())?;
+        predictor.set_threshold(threshold);
+    }
+    let adjustments = &predictor.card().adjustments;
+    if !adjustments.is_empty() {
+        eprintln!("the model is adjusted: {}", adjustments.described().join("; "));
     }
     let classes = predictor.card().classes.clone();
     let widest = sources.iter().map(|source| source.name.chars().count()).max();

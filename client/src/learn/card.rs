@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{prior::ClassShares, run::RunConfig};
+use super::{adjustments::Adjustments, prior::ClassShares, run::RunConfig};
 use equibatch_training::{program::Pixels, runtime::Classifier};
 
 /// Metadata keys of an ONNX model.
@@ -13,6 +13,8 @@ const TRAINING: &str = "training";
 /// [`ClassShares`].
 pub(super) const SHARES: &str = "class_shares";
 pub(super) const INPUT: &str = "input";
+/// [`Adjustments`].
+pub(super) const ADJUSTMENTS: &str = "adjustments";
 
 /// The model's metadata is insufficient to run it on images.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +37,8 @@ pub struct ModelCard {
     pub recipe: String,
     /// What it was trained on; empty if unknown.
     pub class_shares: ClassShares,
+    /// What was done to its logits after training, and its threshold.
+    pub adjustments: Adjustments,
 }
 
 /// From an image to a tensor: EXIF rotation, downscaling to a short side, resampling, centre crop, normalisation. See
@@ -167,6 +171,7 @@ impl ModelCard {
                 .map(|config| config.recipe)
                 .unwrap_or_default(),
             class_shares: value(model, classifier, SHARES).unwrap_or_default(),
+            adjustments: value(model, classifier, ADJUSTMENTS).unwrap_or_default(),
         })
     }
 }

@@ -4,6 +4,7 @@ use equibatch_engine::augment;
 
 use super::card::Preprocessing;
 use super::metrics::{MetricAccumulator, Metrics};
+use super::predictions::Predictions;
 use equibatch_stream as stream;
 use equibatch_stream::{BatchDtype, BatchRequest, BatchStream, Servers, Split};
 use equibatch_training::{
@@ -60,8 +61,8 @@ pub struct EvalSpec<'a> {
 /// Result of an evaluation.
 #[derive(Clone, Debug)]
 pub struct Evaluation {
-    /// The metrics.
-    pub metrics: Metrics,
+    /// The logits of every image; with test-time augmentation, log probabilities.
+    pub predictions: Predictions,
     /// Number of images that replaced undecodable files.
     pub replaced: usize,
 }
@@ -86,6 +87,23 @@ pub fn evaluate(
     spec: &EvalSpec<'_>,
 ) -> Result<Evaluation, Error> {
     evaluate_each(servers, model, spec, &mut |_| {})
+}
+
+/// The metrics of [`evaluate`] alone, without average precision: in memory that does not grow with the images of more than two classes.
+///
+/// # Errors
+///
+/// Those of [`evaluate`].
+pub fn evaluate_metrics(
+    servers: &Servers,
+    model: (&str, &mut Classifier),
+    spec: &EvalSpec<'_>,
+) -> Result<Metrics, Error> {
+    let mut accumulator = MetricAccumulator::new(spec.classes.len());
+    run_split(servers, model, spec, &View::default(), &mut |sample| {
+        accumulator.record(sample.logits, sample.label);
+    })?;
+    Ok(accumulator.metrics(spec.classes))
 }
 
 /// An evaluated image.
@@ -115,15 +133,15 @@ pub fn evaluate_each(
     spec: &EvalSpec<'_>,
     each: OnSample<'_>,
 ) -> Result<Evaluation, Error> {
-    let mut accumulator = MetricAccumulator::new(spec.classes.len());
+    let mut predictions = Predictions::default();
     let plain = View::default();
     let mut record = |sample: &EvalSample<'_>| {
-        accumulator.record(sample.logits, sample.label);
+        predictions.push(sample.sample, sample.label as u32, sample.logits);
         each(sample);
     };
     let replaced = run_split(servers, (model, classifier), spec, &plain, &mut record)?;
     Ok(Evaluation {
-        metrics: accumulator.metrics(spec.classes),
+        predictions,
         replaced,
     })
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use equibatch_cli::files::{self, WriteError};
 
 use super::{
+    adjustments::{Adjustments, AppliedPrior, ChosenThreshold, FittedTemperature},
     card::{self, ModelCard},
     network,
     prior::{self, Prior},
@@ -78,6 +79,10 @@ pub struct ExportSpec {
     pub opset: i64,
     /// Class frequencies that the model is adjusted to, and the τ of [`Prior::offsets`].
     pub prior: Option<(Prior, f64)>,
+    /// Temperature by which the logits are divided after that.
+    pub temperature: Option<FittedTemperature>,
+    /// Threshold of the result, written to the metadata.
+    pub threshold: Option<ChosenThreshold>,
 }
 
 /// Channel layout of a `u8` input.
@@ -98,6 +103,8 @@ pub struct Exported {
     pub deviation: f32,
     /// Description of the model's input, as JSON.
     pub input: String,
+    /// All adjustments of the model, with those of the model that was exported.
+    pub adjustments: Adjustments,
 }
 
 /// Rewrites the model file `from` according to `spec`, compares the outputs of both on the same images, and writes the new one to `to`.
@@ -128,6 +135,18 @@ pub fn export(
         (offsets, shares.assumed) = prior.offsets(&card.classes, &shares, *tau)?;
         original.add_offsets(offsets.clone());
     }
+    let scale = spec
+        .temperature
+        .map_or(1.0, |temperature| (1.0 / temperature.value) as f32);
+    original.scale(scale);
+    let adjustments = card.adjustments.then(&Adjustments {
+        prior: spec
+            .prior
+            .as_ref()
+            .map(|(prior, tau)| AppliedPrior::of(prior, *tau)),
+        temperature: spec.temperature,
+        threshold: spec.threshold.clone(),
+    });
     let preprocessing = &card.preprocessing;
     let pixels = spec.pixels.map(|layout| Pixels {
         channels_last: layout == Layout::Interleaved,
@@ -138,7 +157,7 @@ pub fn export(
     let mut metadata: Vec<_> = network
         .metadata()
         .iter()
-        .filter(|(key, _)| key != card::INPUT && key != card::SHARES)
+        .filter(|(key, _)| ![card::INPUT, card::SHARES, card::ADJUSTMENTS].contains(&&**key))
         .cloned()
         .collect();
     metadata.push((card::INPUT.to_owned(), input.clone()));
@@ -146,6 +165,10 @@ pub fn export(
         card::SHARES.to_owned(),
         serde_json::to_string(&shares).expect("plain data"),
     ));
+    if !adjustments.is_empty() {
+        let text = serde_json::to_string(&adjustments).expect("plain data");
+        metadata.push((card::ADJUSTMENTS.to_owned(), text));
+    }
     let size = preprocessing.image_size as usize;
     let deploy = DeploySpec {
         classes: card.classes.len(),
@@ -153,6 +176,7 @@ pub fn export(
         fuse_bn: spec.fuse_bn,
         images: pixels.map_or(Images::F32, Images::Pixels),
         offsets: &offsets,
+        scale,
         opset: spec.opset,
         metadata: &metadata,
     };
@@ -171,6 +195,7 @@ pub fn export(
         bytes: program.model.len(),
         deviation,
         input,
+        adjustments,
     })
 }
 

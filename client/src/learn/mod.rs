@@ -4,7 +4,8 @@
 //!
 //! - [`init`]: initial state of a run, [`class_means`] of a head; [`architecture`]: networks by name.
 //! - [`learner`]: a model in training, step by step; [`grad_scaler`]: loss scaling.
-//! - [`optimizer`]: optimizer and schedule; [`targets`], [`class_weights`]: loss targets; [`prior`]: class frequencies in training and in use.
+//! - [`optimizer`]: optimizer and schedule; [`targets`], [`class_weights`]: loss targets; [`prior`]: class frequencies in training and in use;
+//!   [`adjustments`]: these, temperature and threshold of a trained model.
 //! - [`finder`]: the learning-rate finder.
 //! - [`fit`]: the training loop.
 //! - [`evaluate`]: evaluation on a split; [`tta`]: test-time augmentation; [`predictions`]: saved logits; [`compare`]: comparison of runs.
@@ -16,6 +17,7 @@
 //! - [`predict`]: classification of image files.
 //! - [`progress`], [`report`], [`pixels`], [`tensorboard`]: terminal output, reports, images and TensorBoard events.
 
+pub mod adjustments;
 pub mod architecture;
 pub mod card;
 pub mod checkpoint;

@@ -1,10 +1,16 @@
 //! Logits of a model for every image of a split, saved for comparisons.
 
-use std::path::Path;
+use std::{cmp::Ordering, path::Path};
 
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
-use super::metrics::{MetricAccumulator, Metrics, argmax, softmax};
+use super::metrics::{
+    MetricAccumulator, Metrics, PrecisionRecall, ScoredImage, Threshold, argmax, average_precision, log_odds,
+    partition, softmax,
+};
+
+/// Most precision-recall curves of a page: those of the classes with the smallest average precision.
+pub(super) const CURVES: usize = 6;
 
 /// Logits of a model for every image of a split.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -53,7 +59,7 @@ impl Predictions {
     }
 
     /// Rows of logits, in the order of the samples.
-    pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f32]> {
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f32]> + Clone {
         let classes = (self.logits.len() / self.labels.len().max(1)).max(1);
         self.logits.chunks(classes)
     }
@@ -73,9 +79,75 @@ impl Predictions {
     /// Metrics of these predictions; `names` are the class names in label order.
     #[must_use]
     pub fn metrics(&self, names: &[String]) -> Metrics {
-        let mut accumulator = MetricAccumulator::new(names.len());
+        self.metrics_at(names, None)
+    }
+
+    /// Metrics of these predictions at a threshold, if one is given.
+    #[must_use]
+    pub fn metrics_at(&self, names: &[String], threshold: Option<Threshold>) -> Metrics {
+        let mut accumulator = MetricAccumulator::new(names.len()).with_threshold(threshold);
         self.add_to(&mut accumulator);
-        accumulator.metrics(names)
+        let mut metrics = accumulator.metrics(names);
+        let scores = self.scores();
+        let known = metrics
+            .classes
+            .iter_mut()
+            .enumerate()
+            .filter_map(|(label, class)| {
+                class.average_precision = average_precision(&scores(label));
+                class.average_precision
+            });
+        let known: Vec<f64> = known.collect();
+        metrics.mean_average_precision =
+            (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64);
+        metrics
+    }
+
+    /// Gives the probability of a class, by its label, for each image, and whether the image is of it.
+    fn scores(&self) -> impl Fn(usize) -> Vec<(f64, bool)> {
+        let partitions: Vec<(f64, f64)> = self.rows().map(partition).collect();
+        move |label| {
+            let rows = self.rows().zip(&self.labels).zip(&partitions);
+            let score = |((row, &of), (largest, sum)): ((&[f32], &u32), &(f64, f64))| {
+                let probability = (f64::from(row[label]) - largest).exp() / sum;
+                (probability, of as usize == label)
+            };
+            rows.map(score).collect()
+        }
+    }
+
+    /// The log-odds of class `label` of two for each image, and whether the image is of it.
+    #[must_use]
+    pub fn log_odds(&self, label: usize) -> Vec<ScoredImage> {
+        let rows = self.rows().zip(&self.labels);
+        rows.map(|(row, &of)| (log_odds(row, label), of as usize == label))
+            .collect()
+    }
+
+    /// The precision-recall curves of the `most` classes with the smallest average precision, in label order. Classes without images have none.
+    #[must_use]
+    pub fn curves(&self, metrics: &Metrics, most: usize) -> Vec<PrecisionRecall> {
+        let precision = |label: &usize| metrics.classes[*label].average_precision;
+        let known = (0..metrics.classes.len()).filter(|label| precision(label).is_some());
+        let mut shown: Vec<usize> = known.collect();
+        shown.sort_by(|left, right| {
+            precision(left)
+                .partial_cmp(&precision(right))
+                .unwrap_or(Ordering::Equal)
+        });
+        shown.truncate(most);
+        shown.sort_unstable();
+        let scores = self.scores();
+        let curve = |label: usize| PrecisionRecall::of(&metrics.classes[label].name, &scores(label));
+        shown.into_iter().filter_map(curve).collect()
+    }
+
+    /// The same, with all logits divided by `temperature`.
+    #[must_use]
+    pub fn at_temperature(mut self, temperature: f64) -> Self {
+        let scale = (1.0 / temperature) as f32;
+        self.logits.iter_mut().for_each(|logit| *logit *= scale);
+        self
     }
 
     /// Predicted labels of an ensemble: the class with the highest mean probability. All models must have been evaluated on the same images
@@ -198,6 +270,41 @@ mod tests {
         assert_eq!(
             (predictions.samples, predictions.logits.len()),
             (vec![10, 11, 10, 11], 8)
+        );
+    }
+
+    #[test]
+    fn a_threshold_changes_what_is_predicted_and_nothing_else() {
+        let names = ["birds", "flowers"].map(str::to_owned);
+        let predictions = predictions(&[[0.0, 3.0], [0.0, 2.0], [0.0, 1.0], [0.0, 4.0]]);
+        let threshold = Threshold {
+            label: 0,
+            probability: 0.2,
+        };
+        let [plain, moved] =
+            [None, Some(threshold)].map(|threshold| predictions.metrics_at(&names, threshold));
+        assert_eq!(plain.confusion_matrix, [[0, 2], [0, 2]]);
+        assert_eq!(moved.confusion_matrix, [[1, 1], [0, 2]], "birds from 20 % on");
+        assert_eq!((plain.loss, plain.auroc), (moved.loss, moved.auroc));
+        assert_eq!(plain.calibration_error, moved.calibration_error);
+    }
+
+    #[test]
+    fn the_curves_of_the_hardest_classes_are_kept_in_label_order() {
+        let names = ["a", "b", "c"].map(str::to_owned);
+        let mut predictions = Predictions::default();
+        for (label, logits) in [(0, [3.0, 0.0, 0.0]), (1, [0.0, 0.0, 1.0]), (2, [0.0, 1.0, 0.0])] {
+            predictions.push(label, label, &logits);
+        }
+        let metrics = predictions.metrics(&names);
+        assert_eq!(metrics.classes[0].average_precision, Some(1.0));
+        let curves = predictions.curves(&metrics, 2);
+        let shown: Vec<&str> = curves.iter().map(|curve| &*curve.class).collect();
+        assert_eq!(shown, ["b", "c"]);
+        let precisions = metrics.classes.iter().filter_map(|class| class.average_precision);
+        assert_eq!(
+            metrics.mean_average_precision,
+            Some(precisions.sum::<f64>() / 3.0)
         );
     }
 

@@ -4,7 +4,8 @@ use equibatch_engine::augment::{self, Recipe, VIEWS};
 
 use super::{
     evaluate::{Error, EvalSpec, Evaluation, View, run_split},
-    metrics::{MetricAccumulator, softmax},
+    metrics::softmax,
+    predictions::Predictions,
 };
 use equibatch_stream::Servers;
 use equibatch_training::runtime::Classifier;
@@ -90,7 +91,7 @@ pub fn evaluate(
     let mut mean = Mean::new(spec.classes.len());
     let plain = View::default();
     let replaced = run_split(servers, (model, classifier), spec, &plain, &mut |sample| {
-        mean.first(sample.label, sample.logits);
+        mean.first(sample.sample, sample.label, sample.logits);
     })?;
     for (seed, view) in (0..).zip(&views) {
         let recipe = view.to_string();
@@ -108,9 +109,8 @@ pub fn evaluate(
             });
         }
     }
-    let accumulator = mean.accumulator();
     Ok(Evaluation {
-        metrics: accumulator.metrics(spec.classes),
+        predictions: mean.predictions(),
         replaced,
     })
 }
@@ -119,6 +119,7 @@ pub fn evaluate(
 #[derive(Debug)]
 struct Mean {
     classes: usize,
+    samples: Vec<u32>,
     labels: Vec<usize>,
     /// `[N, K]`, flat.
     probabilities: Vec<f64>,
@@ -129,6 +130,7 @@ impl Mean {
     fn new(classes: usize) -> Self {
         Self {
             classes,
+            samples: vec![],
             labels: vec![],
             probabilities: vec![],
             is_in_order: true,
@@ -136,8 +138,9 @@ impl Mean {
     }
 
     /// Adds the unaugmented view of the next image.
-    fn first(&mut self, label: usize, logits: &[f32]) {
+    fn first(&mut self, sample: u32, label: usize, logits: &[f32]) {
         let row = self.probabilities.len();
+        self.samples.push(sample);
         self.labels.push(label);
         self.probabilities.resize(row + self.classes, 0.0);
         add(&mut self.probabilities[row..], weight(0), logits);
@@ -156,13 +159,14 @@ impl Mean {
         self.is_in_order && images == self.labels.len()
     }
 
-    fn accumulator(&self) -> MetricAccumulator {
-        let mut accumulator = MetricAccumulator::new(self.classes);
+    /// The logarithms of the averages.
+    fn predictions(&self) -> Predictions {
+        let mut predictions = Predictions::default();
         let rows = self.probabilities.chunks_exact(self.classes);
-        for (row, &label) in rows.zip(&self.labels) {
-            accumulator.record(&logarithms(row), label);
+        for (row, (&sample, &label)) in rows.zip(self.samples.iter().zip(&self.labels)) {
+            predictions.push(sample, label as u32, &logarithms(row));
         }
-        accumulator
+        predictions
     }
 }
 
@@ -182,8 +186,8 @@ mod tests {
     #[test]
     fn the_unaugmented_view_has_weight_0_4_and_eight_views_share_the_rest() {
         let mut mean = Mean::new(2);
-        mean.first(0, &logits([0.1, 0.9]));
-        mean.first(1, &logits([0.5, 0.5]));
+        mean.first(0, 0, &logits([0.1, 0.9]));
+        mean.first(1, 1, &logits([0.5, 0.5]));
         for view in 0..VIEWS {
             let certain = if view < 4 { [0.9, 0.1] } else { [0.8, 0.2] };
             mean.further(0, 0, &logits(certain));
@@ -192,7 +196,7 @@ mod tests {
         assert!(mean.is_complete(2));
         let expected = 0.4 * 0.1 + 0.6 * (0.5 * 0.9 + 0.5 * 0.8);
         assert!((mean.probabilities[0] - expected).abs() < 1e-6, "{mean:?}");
-        let metrics = mean.accumulator().metrics(&names());
+        let metrics = mean.predictions().metrics(&names());
         assert_eq!(
             metrics.accuracy,
             Some(0.5),
@@ -208,7 +212,7 @@ mod tests {
         let rows: Vec<[f32; 2]> = (0..=VIEWS)
             .map(|view| [view as f32 / 3.0, 1.0 - view as f32])
             .collect();
-        mean.first(1, &rows[0]);
+        mean.first(0, 1, &rows[0]);
         rows[1..].iter().for_each(|row| mean.further(0, 1, row));
         assert_eq!(combined(rows.as_flattened(), 2), logarithms(&mean.probabilities));
         assert_eq!(combined(&[3.0, 4.0], 2), [3.0, 4.0]);
@@ -217,8 +221,8 @@ mod tests {
     #[test]
     fn images_in_another_order_are_detected() {
         let mut mean = Mean::new(2);
-        mean.first(0, &[0.0, 0.0]);
-        mean.first(1, &[0.0, 0.0]);
+        mean.first(0, 0, &[0.0, 0.0]);
+        mean.first(1, 1, &[0.0, 0.0]);
         mean.further(0, 0, &[0.0, 0.0]);
         assert!(!mean.is_complete(1), "one is missing");
         mean.further(1, 0, &[0.0, 0.0]);

@@ -27,7 +27,7 @@ pub use mean_std::MeanStd;
 pub use tuning::{Candidate, Tuning, ranked, score};
 
 use super::{
-    metrics::{MIN_FOR_PERCENT, MetricAccumulator, Metrics, RarestClasses},
+    metrics::{Criterion, MIN_FOR_PERCENT, MetricAccumulator, Metrics, RarestClasses},
     predictions::Predictions,
 };
 
@@ -92,6 +92,9 @@ pub struct ArmResult {
     pub balanced_accuracy: MeanStd,
     /// Share of misclassified images.
     pub error_rate: MeanStd,
+    /// Of two classes, the probability of the rarer one from which it must be predicted for the largest balanced accuracy on these images;
+    /// otherwise without values.
+    pub threshold: MeanStd,
     /// Metrics over the images of all repeats; the confusion matrix is the sum of those of the repeats.
     pub all_repeats: Metrics,
     /// Metrics of each repeat.
@@ -203,6 +206,10 @@ impl ArmResult {
             rarest_recall: mean_std(&|metrics| rarest.recall(metrics).value()),
             balanced_accuracy: mean_std(&|metrics| metrics.balanced_accuracy),
             error_rate: mean_std(&|metrics| metrics.error_rate),
+            threshold: MeanStd::of(trained.repeats.iter().map(|repeat| {
+                let label = *rarest.labels.first().filter(|_| classes.len() == 2)?;
+                Criterion::BalancedAccuracy.best(&repeat.predictions.log_odds(label))
+            })),
             all_repeats: all.metrics(classes),
             metrics,
         }
@@ -300,6 +307,7 @@ mod tests {
         assert_eq!(natural.rarest_recall.values, [Some(0.0), Some(0.5)]);
         assert_eq!(natural.rarest_recall.mean, Some(0.25));
         assert_eq!(balanced.error_rate.values, [Some(0.2), Some(0.0)]);
+        assert_eq!(balanced.threshold.values, [Some(0.5), Some(0.5)]);
         assert_eq!(balanced.all_repeats.confusion_matrix, [[4, 0], [1, 5]]);
         let test = &comparison.tests[0];
         let counts = |test: &McNemar| (test.only_first, test.only_second);

@@ -25,6 +25,15 @@ pub fn text(comparison: &Comparison) -> String {
             confusion(&arm.all_repeats)
         );
     }
+    let thresholds: Vec<String> = comparison.arms.iter().filter_map(threshold).collect();
+    if !thresholds.is_empty() {
+        let names = thresholds.join(", ");
+        let _ = writeln!(
+            text,
+            "\nbest thresholds of {} for balanced accuracy: {names}",
+            comparison.rarest
+        );
+    }
     for test in &comparison.tests {
         let _ = writeln!(text, "\nMcNemar's test, {} against {}", test.first, test.second);
         let header = ["", "only the first correct", "only the second correct", "p"];
@@ -111,6 +120,16 @@ pub(super) fn named_tests<'a>(comparison: &Comparison, test: &'a ArmTest) -> Vec
         ),
     ];
     named.chain(ensemble).collect()
+}
+
+/// `natural 0.182 ± 0.034`; `None` for other than two classes.
+fn threshold(arm: &ArmResult) -> Option<String> {
+    let mean = arm.threshold.mean?;
+    let spread = arm
+        .threshold
+        .deviation
+        .map_or_else(String::new, |deviation| format!(" ± {deviation:.3}"));
+    Some(format!("{} {mean:.3}{spread}", arm.name))
 }
 
 fn cells(name: String, test: &McNemar) -> Vec<String> {

@@ -28,7 +28,7 @@ pub use self::observer::{EpochRecord, Observer, StepEvent};
 use self::policy::PolicyAction;
 use super::{
     card::Preprocessing,
-    evaluate::{self, EvalSpec, evaluate},
+    evaluate::{self, EvalSpec, evaluate_metrics},
     learner::{self, Learner, StepReport},
     metrics::Metrics,
     run::{self, RunFolder},
@@ -270,7 +270,11 @@ impl Fit<'_> {
             classes: &config.classes,
         };
         let mut classifier = self.learner.classifier(model)?;
-        Ok(evaluate(self.servers, ("the model", &mut classifier), &spec)?.metrics)
+        Ok(evaluate_metrics(
+            self.servers,
+            ("the model", &mut classifier),
+            &spec,
+        )?)
     }
 
     fn save_if_due(&self) -> Result<(), Error> {

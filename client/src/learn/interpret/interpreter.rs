@@ -10,6 +10,7 @@ use crate::learn::{
     network,
     pixels::picture,
     predict::{self, Predictor},
+    predictions::CURVES,
     run::{RunConfig, RunFolder},
 };
 use equibatch_stream::{Servers, Split};
@@ -79,6 +80,9 @@ impl RunInterpreter<'_> {
         let evaluation = evaluate_each(self.servers, model, &spec, &mut |sample| {
             top_losses.record(sample);
         })?;
+        let metrics = evaluation
+            .predictions
+            .metrics_at(&card.classes, predictor.threshold());
         let kept = top_losses.into_sorted();
         let samples: Vec<u32> = kept.iter().map(|kept| kept.sample).collect();
         // Without the file names, images are identified by sample number.
@@ -103,7 +107,8 @@ impl RunInterpreter<'_> {
         }
         let interpretation = Interpretation {
             split: self.split,
-            metrics: evaluation.metrics,
+            curves: evaluation.predictions.curves(&metrics, CURVES),
+            metrics,
             top_losses: failures,
             without_attention,
         };

@@ -10,7 +10,7 @@ use equibatch_stream::Split;
 use image::{ImageFormat, RgbImage};
 use serde::{Deserialize, Serialize};
 
-use crate::learn::metrics::Metrics;
+use crate::learn::metrics::{Metrics, PrecisionRecall};
 
 /// Metrics of a model on a split, and its images of largest loss.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub struct Interpretation {
     /// Metrics on the split.
     #[serde(rename = "figures")]
     pub metrics: Metrics,
+    /// Precision-recall curves, of many classes those with the smallest average precision.
+    #[serde(default)]
+    pub curves: Vec<PrecisionRecall>,
     /// Images in descending order of loss.
     #[serde(rename = "worst")]
     pub top_losses: Vec<TopLossRecord>,

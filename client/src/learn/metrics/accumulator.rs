@@ -1,5 +1,6 @@
 use super::{
-    ConfusionMatrix, Metrics, argmax, auroc, calibration::Calibration, cross_entropy, rank, summary::TOP,
+    ConfusionMatrix, Metrics, Threshold, argmax, auroc, calibration::Calibration, cross_entropy, rank,
+    summary::TOP,
 };
 
 /// Accumulates predictions, from which all metrics of a split are computed.
@@ -14,6 +15,7 @@ pub struct MetricAccumulator {
     rank_counts: Vec<u64>,
     /// For two classes: the logit margin of the second, and whether the image is of it.
     margins: Vec<(f64, bool)>,
+    threshold: Option<Threshold>,
 }
 
 impl MetricAccumulator {
@@ -26,7 +28,14 @@ impl MetricAccumulator {
             calibration: Calibration::default(),
             rank_counts: vec![0; classes],
             margins: vec![],
+            threshold: None,
         }
+    }
+
+    /// Predicts by a threshold instead of the largest logit. Calibration, loss, AUROC and top-k accuracy do not depend on it.
+    #[must_use]
+    pub fn with_threshold(self, threshold: Option<Threshold>) -> Self {
+        Self { threshold, ..self }
     }
 
     /// Adds one image by its logits, or its log probabilities.
@@ -40,7 +49,10 @@ impl MetricAccumulator {
             self.rank_counts.len(),
             "a row of logits has a value for every class"
         );
-        self.matrix.record(label, argmax(logits));
+        let predicted = self
+            .threshold
+            .map_or_else(|| argmax(logits), |threshold| threshold.predicted(logits));
+        self.matrix.record(label, predicted);
         self.loss += cross_entropy(logits, label);
         self.calibration.record(logits, label);
         self.rank_counts[rank(logits, label)] += 1;
@@ -68,6 +80,7 @@ impl MetricAccumulator {
             top_k,
             auroc: auroc(&self.margins),
             calibration_error: self.calibration.error(),
+            reliability: self.calibration.bins(),
             ..Metrics::new(&self.matrix, self.loss / total, names)
         }
     }

@@ -1,7 +1,31 @@
-use super::{argmax, softmax};
+use serde::{Deserialize, Serialize};
+
+use super::{Proportion, argmax, softmax};
 
 /// Number of bins.
-const BINS: usize = 15;
+pub const BINS: usize = 15;
+
+/// The images whose predicted class has a probability within a bin: a point of a reliability diagram.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReliabilityBin {
+    /// Number of images.
+    pub images: u64,
+    /// Number of correct predictions.
+    pub hits: u64,
+    /// Mean probability of the predicted class.
+    pub confidence: f64,
+}
+
+impl ReliabilityBin {
+    /// Share of correct predictions.
+    #[must_use]
+    pub fn accuracy(&self) -> Proportion {
+        Proportion {
+            hits: self.hits,
+            of: self.images,
+        }
+    }
+}
 
 /// How far probabilities are from frequencies: images in bins of equal width by the probability of their predicted class.
 ///
@@ -38,6 +62,17 @@ impl Calibration {
             .sum();
         (total > 0).then(|| distance / total as f64)
     }
+
+    /// The bins that have images, in ascending order.
+    pub(super) fn bins(&self) -> Vec<ReliabilityBin> {
+        let filled = self.bins.iter().filter(|(images, ..)| *images > 0);
+        let bin = |&(images, hits, sum): &(u64, u64, f64)| ReliabilityBin {
+            images,
+            hits,
+            confidence: sum / images as f64,
+        };
+        filled.map(bin).collect()
+    }
 }
 
 #[cfg(test)]
@@ -52,6 +87,12 @@ mod tests {
             calibration.record(&[100.0, 0.0], label);
         }
         assert_eq!(calibration.error(), Some(0.5));
+        let certain = ReliabilityBin {
+            images: 2,
+            hits: 1,
+            confidence: 1.0,
+        };
+        assert_eq!(calibration.bins(), [certain]);
     }
 
     #[test]

@@ -7,24 +7,24 @@
 /// If `label` is not an index into `logits`.
 #[must_use]
 pub fn cross_entropy(logits: &[f32], label: usize) -> f64 {
-    let largest = largest(logits);
-    let sum: f64 = logits
-        .iter()
-        .map(|&logit| (f64::from(logit) - largest).exp())
-        .sum();
+    let (largest, sum) = partition(logits);
     largest + sum.ln() - f64::from(logits[label])
 }
 
 /// Softmax of one row of logits, computed in `f64`.
 #[must_use]
 pub fn softmax(logits: &[f32]) -> Vec<f64> {
+    let (largest, sum) = partition(logits);
+    let share = |&logit: &f32| (f64::from(logit) - largest).exp() / sum;
+    logits.iter().map(share).collect()
+}
+
+/// The largest logit `m` of a row and `sum exp(l - m)`, so that the probability of a class is `exp(l - m) / sum`.
+#[must_use]
+pub fn partition(logits: &[f32]) -> (f64, f64) {
     let largest = largest(logits);
-    let exponentials: Vec<f64> = logits
-        .iter()
-        .map(|&logit| (f64::from(logit) - largest).exp())
-        .collect();
-    let sum: f64 = exponentials.iter().sum();
-    exponentials.into_iter().map(|value| value / sum).collect()
+    let exponentials = logits.iter().map(|&logit| (f64::from(logit) - largest).exp());
+    (largest, exponentials.sum())
 }
 
 /// Index of the largest logit; the first of equals.
@@ -53,7 +53,7 @@ pub fn rank(logits: &[f32], label: usize) -> usize {
     logits.iter().enumerate().filter(|&each| likelier(each)).count()
 }
 
-fn largest(logits: &[f32]) -> f64 {
+pub(super) fn largest(logits: &[f32]) -> f64 {
     logits
         .iter()
         .copied()

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{ConfusionMatrix, Proportion};
+use super::{ConfusionMatrix, Interval, MIN_FOR_PERCENT, Proportion, ReliabilityBin, mean_of_proportions};
 
 /// Largest k of a top-k accuracy.
 pub(super) const TOP: usize = 10;
@@ -18,6 +18,9 @@ pub struct ClassMetrics {
     pub recall: Option<f64>,
     /// See [`ConfusionMatrix::f1`].
     pub f1: Option<f64>,
+    /// See [`average_precision`](super::average_precision()). Absent during training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub average_precision: Option<f64>,
 }
 
 /// Metrics of a split.
@@ -46,6 +49,12 @@ pub struct Metrics {
     /// Expected calibration error with 15 bins (Guo et al., 2017).
     #[serde(default)]
     pub calibration_error: Option<f64>,
+    /// The bins of the calibration error that have images.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reliability: Vec<ReliabilityBin>,
+    /// Mean of the classes' average precisions. Absent during training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_average_precision: Option<f64>,
     /// Top-k accuracy for k = 1, 2, ... up to 10 or the number of classes.
     pub top_k: Vec<f64>,
     /// In label order.
@@ -63,6 +72,7 @@ impl Metrics {
             precision: matrix.precision(class),
             recall: matrix.recall(class),
             f1: matrix.f1(class),
+            average_precision: None,
         };
         Self {
             images: matrix.total(),
@@ -75,6 +85,8 @@ impl Metrics {
             worst_recall: matrix.worst_recall(),
             matthews: matrix.matthews(),
             calibration_error: None,
+            reliability: vec![],
+            mean_average_precision: None,
             top_k: vec![],
             classes: names.iter().enumerate().map(class).collect(),
             confusion_matrix: matrix.rows().map(<[u64]>::to_vec).collect(),
@@ -119,6 +131,16 @@ impl Metrics {
         }
     }
 
+    /// Correctly classified images among all.
+    #[must_use]
+    pub fn hits(&self) -> Proportion {
+        let errors = self.errors();
+        Proportion {
+            hits: errors.of - errors.hits,
+            of: errors.of,
+        }
+    }
+
     /// Misclassified images among all.
     #[must_use]
     pub fn errors(&self) -> Proportion {
@@ -129,5 +151,18 @@ impl Metrics {
             hits: self.images.saturating_sub(hits),
             of: self.images,
         }
+    }
+
+    /// The 95 % interval of the balanced accuracy. `None` without images.
+    #[must_use]
+    pub fn balanced_accuracy_interval(&self) -> Option<Interval> {
+        mean_of_proportions((0..self.classes.len()).map(|label| self.recall(label)))
+    }
+
+    /// Classes with some evaluated images, but fewer than [`MIN_FOR_PERCENT`]: too few to compare models by their recall.
+    pub fn small_classes(&self) -> impl Iterator<Item = (&ClassMetrics, Proportion)> {
+        let classes = self.classes.iter().enumerate();
+        let recalls = classes.map(|(label, class)| (class, self.recall(label)));
+        recalls.filter(|(_, recall)| (1..MIN_FOR_PERCENT).contains(&recall.of))
     }
 }

@@ -14,15 +14,16 @@ pub mod source;
 use std::{path::Path, thread};
 
 use equibatch_engine::{
-    augment::{self, Draw},
+    augment::{self, Draw, Zoom},
     random::{Purpose, generator},
 };
 pub use prepare::{PrepareError, prepare};
 
 use self::source::ImageSource;
 use super::{
+    adjustments::{Adjustments, AppliedPrior, ChosenThreshold, FittedTemperature},
     card::{self, ModelCard, Preprocessing},
-    metrics::{argmax, softmax},
+    metrics::{Threshold, argmax, softmax},
     prior::{self, Prior},
     tta,
 };
@@ -46,18 +47,20 @@ pub enum Error {
 /// Predicted probabilities of an image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
-    /// Label of the most probable class.
+    /// Predicted label: of the most probable class, or by the model's threshold.
     pub class: usize,
     /// Probability of every class, in label order.
     pub probabilities: Vec<f64>,
 }
 
 impl Prediction {
-    /// The `count` most probable classes with their probabilities, in descending order; of equals, the first comes first.
+    /// The predicted class and the most probable others, `count` in all, with their probabilities, in descending order; of equals, the first comes
+    /// first.
     #[must_use]
     pub fn top(&self, count: usize) -> Vec<(usize, f64)> {
         let mut order: Vec<(usize, f64)> = self.probabilities.iter().copied().enumerate().collect();
         order.sort_by(|left, right| right.1.total_cmp(&left.1));
+        order.sort_by_key(|&(class, _)| class != self.class);
         order.truncate(count);
         order
     }
@@ -89,6 +92,15 @@ impl Predictor {
         })
     }
 
+    /// Uses the centre of each image: this share of its short side, above 0. The other views of test-time augmentation do not change.
+    pub fn crop(&mut self, share: f64) {
+        self.draws[0].zoom = (share < 1.0).then_some(Zoom {
+            scale: 1.0 / share,
+            row: 0.5,
+            column: 0.5,
+        });
+    }
+
     /// Enables test-time augmentation over nine views: see [`tta`]. The random parameters of a view are the same for every image.
     ///
     /// # Errors
@@ -112,7 +124,42 @@ impl Predictor {
         let (offsets, assumed) = prior.offsets(&self.card.classes, &self.card.class_shares, tau)?;
         self.classifier.add_offsets(offsets);
         self.card.class_shares.assumed = assumed;
+        self.adjusted(&Adjustments {
+            prior: Some(AppliedPrior::of(prior, tau)),
+            ..Adjustments::default()
+        });
         Ok(())
+    }
+
+    /// Divides the logits, after [`Predictor::adjust`], by a temperature.
+    pub fn set_temperature(&mut self, temperature: FittedTemperature) {
+        self.classifier.scale((1.0 / temperature.value) as f32);
+        self.adjusted(&Adjustments {
+            temperature: Some(temperature),
+            ..Adjustments::default()
+        });
+    }
+
+    /// Predicts by a threshold.
+    pub fn set_threshold(&mut self, threshold: ChosenThreshold) {
+        self.adjusted(&Adjustments {
+            threshold: Some(threshold),
+            ..Adjustments::default()
+        });
+    }
+
+    fn adjusted(&mut self, later: &Adjustments) {
+        self.card.adjustments = self.card.adjustments.then(later);
+    }
+
+    /// The threshold by which it predicts, if it has one.
+    #[must_use]
+    pub fn threshold(&self) -> Option<Threshold> {
+        self.card
+            .adjustments
+            .threshold
+            .as_ref()?
+            .threshold(&self.card.classes)
     }
 
     /// Class names and preprocessing.
@@ -182,13 +229,14 @@ impl Predictor {
                 .logits(&usable.concat(), usable.len() * self.draws.len(), size)?
         };
         let classes = self.card.classes.len().max(1);
+        let threshold = self.threshold();
         let mut rows = logits.chunks(classes * self.draws.len());
         let results = tensors.into_iter().map(|tensor| {
             tensor.map(|_| {
                 let rows = rows.next().expect("the model gives a row for every image");
                 let row = tta::combined(rows, classes);
                 Prediction {
-                    class: argmax(&row),
+                    class: threshold.map_or_else(|| argmax(&row), |threshold| threshold.predicted(&row)),
                     probabilities: softmax(&row),
                 }
             })
@@ -235,5 +283,14 @@ mod tests {
         };
         assert_eq!(prediction.top(3), [(2, 0.5), (0, 0.2), (3, 0.2)]);
         assert_eq!(prediction.top(9).len(), 4);
+        let by_threshold = Prediction {
+            class: 1,
+            ..prediction
+        };
+        assert_eq!(
+            by_threshold.top(2),
+            [(1, 0.1), (2, 0.5)],
+            "the predicted class comes first"
+        );
     }
 }

@@ -23,11 +23,8 @@ pub struct NamedMetrics {
 /// Precision, recall with its 95 % Wilson interval and F1 of each class, then the metrics of the whole split.
 #[must_use]
 pub fn classes(metrics: &Metrics) -> String {
-    let mut rows = vec![
-        ["class", "images", "precision", "recall", "95 % interval", "F1"]
-            .map(str::to_owned)
-            .to_vec(),
-    ];
+    let header = class_header(metrics).into_iter().map(str::to_owned);
+    let mut rows = vec![header.collect()];
     rows.extend(class_rows(metrics));
     let mut text = ruled_table(&rows);
     let of_the_whole = whole(metrics.classes.len())
@@ -37,18 +34,32 @@ pub fn classes(metrics: &Metrics) -> String {
     text
 }
 
-/// A row per class: name, images, precision, recall, its interval and F1.
+/// The header of [`class_rows`].
+pub(in crate::learn) fn class_header(metrics: &Metrics) -> Vec<&'static str> {
+    let mut header = vec!["class", "images", "precision", "recall", "95 % interval", "F1"];
+    if metrics.mean_average_precision.is_some() {
+        header.push("average precision");
+    }
+    header
+}
+
+/// A row per class: name, images, precision, recall, its interval, F1, and average precision if it is known.
 pub(in crate::learn) fn class_rows(metrics: &Metrics) -> impl Iterator<Item = Vec<String>> {
     metrics.classes.iter().enumerate().map(|(label, class)| {
         let recall = metrics.recall(label);
-        vec![
+        let mut row = vec![
             class.name.clone(),
             class.images.to_string(),
             metrics.precision(label).to_string(),
             recall.to_string(),
             recall.shown_interval(),
             percent(class.f1),
-        ]
+        ];
+        if metrics.mean_average_precision.is_some() {
+            let precision = class.average_precision;
+            row.push(precision.map_or_else(|| "-".to_owned(), |precision| format!("{precision:.4}")));
+        }
+        row
     })
 }
 

@@ -55,3 +55,15 @@ pub fn add_offsets(g: &mut Graph, logits: Value, offsets: &[f32]) -> Result<Valu
     let offsets = g.constant([offsets.len()], Constant::F32(offsets.to_vec()))?;
     g.add(logits, offsets)
 }
+
+/// `factor * logits`; unchanged by 1.
+///
+/// # Errors
+/// If the logits are not floats.
+pub fn scale(g: &mut Graph, logits: Value, factor: f32) -> Result<Value, Error> {
+    if factor == 1.0 {
+        return Ok(logits);
+    }
+    let factor = g.scalar(factor);
+    g.mul(logits, factor)
+}

@@ -25,7 +25,7 @@ pub use builder::{Builder, Mode};
 pub use head::{Head, LastLayer, UnknownHead};
 pub use import::OnnxModel;
 pub use linear::cosine;
-pub use loss::{add_offsets, loss};
+pub use loss::{add_offsets, loss, scale};
 pub(crate) use norm::staged_name;
 pub use parameter::{Dropout, LayerGroup, Parameter, ParameterKind, Statistic};
 pub use pixels::Pixels;

@@ -19,6 +19,8 @@ pub struct DeploySpec<'a> {
     pub images: Images,
     /// Added to the logits, one per class; empty: nothing.
     pub offsets: &'a [f32],
+    /// Factor of the result, the inverse of a temperature; 1: none.
+    pub scale: f32,
     /// ONNX operator set version.
     pub opset: i64,
     /// Metadata: key and value pairs.
@@ -76,6 +78,7 @@ fn build_graph(
     let logits = network.build(&mut builder, normal, spec.classes)?;
     let state = network.state(&builder, 0);
     let logits = nn::add_offsets(&mut graph, logits, spec.offsets)?;
+    let logits = nn::scale(&mut graph, logits, spec.scale)?;
     let probabilities = graph.softmax(logits)?;
     for (name, value) in [("logits", logits), ("probabilities", probabilities)] {
         graph.output(name, value)?;

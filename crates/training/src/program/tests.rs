@@ -160,6 +160,7 @@ fn programs_of_an_imported_network_are_unchanged() {
             fuse_bn,
             images: Images::F32,
             offsets: &[],
+            scale: 1.0,
             opset: OPSET,
             metadata: &[],
         };

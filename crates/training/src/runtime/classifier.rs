@@ -62,6 +62,8 @@ pub struct Classifier {
     input: ImageInput,
     /// Added to the logits of each image; empty: nothing.
     offsets: Vec<f32>,
+    /// Factor of the result.
+    scale: f32,
 }
 
 impl Classifier {
@@ -96,12 +98,18 @@ impl Classifier {
             session,
             input,
             offsets: vec![],
+            scale: 1.0,
         })
     }
 
     /// Adds `offsets`, one per class, to the logits of each image from now on.
     pub fn add_offsets(&mut self, offsets: Vec<f32>) {
         self.offsets = offsets;
+    }
+
+    /// Multiplies the logits of each image, after offsets were added, by `factor` from now on.
+    pub fn scale(&mut self, factor: f32) {
+        self.scale = factor;
     }
 
     /// Element type and layout of the image input.
@@ -154,6 +162,9 @@ impl Classifier {
             for (logit, offset) in row.iter_mut().zip(&self.offsets) {
                 *logit += offset;
             }
+        }
+        if self.scale != 1.0 {
+            logits.iter_mut().for_each(|logit| *logit *= self.scale);
         }
         Ok(logits)
     }

@@ -4,23 +4,30 @@ use maud::{Markup, html};
 
 use super::{Figure, Table, table::scrolling};
 use crate::learn::{
-    metrics::{Metrics, Proportion, RarestClasses},
+    metrics::{BINS, Metrics, PrecisionRecall, Proportion, RarestClasses, ShotGroup},
     report::{
         canvas::{self, Shade},
+        chart::{Axis, Chart, LineStyle, Series},
         confusion_plot::ConfusionPlot,
-        table::{MATRIX_CLASSES, PAIRS, class_rows, pair_rows, percent},
+        table::{MATRIX_CLASSES, PAIRS, class_header, class_rows, pair_rows, percent},
     },
     text::counted,
 };
 
-/// Headline metrics with their 95 % Wilson intervals.
+/// Headline metrics with their 95 % intervals: Wilson's, and for balanced accuracy those of the recalls combined.
 #[must_use]
 pub fn headline(metrics: &Metrics, rarest: Option<&RarestClasses>) -> Markup {
     let with_interval =
         |name: &str, of: Proportion| (format!("{name} ({})", of.shown_interval()), of.to_string());
     let mut facts = vec![
         with_interval("error rate", metrics.errors()),
-        ("balanced accuracy".to_owned(), percent(metrics.balanced_accuracy)),
+        (
+            metrics.balanced_accuracy_interval().map_or_else(
+                || "balanced accuracy".to_owned(),
+                |interval| format!("balanced accuracy ({})", interval.percent()),
+            ),
+            percent(metrics.balanced_accuracy),
+        ),
     ];
     // If all classes are equally large, none is rare.
     if let Some(rarest) = rarest.filter(|rarest| rarest.labels.len() < metrics.classes.len()) {
@@ -122,10 +129,98 @@ fn cell(count: u64, images: u64, cells: Cells) -> Markup {
 pub fn classes(metrics: &Metrics) -> Markup {
     let mut table = Table::new(
         "Metrics of each class, with the 95 % interval of its recall.",
-        &["class", "images", "precision", "recall", "95 % interval", "F1"],
+        &class_header(metrics),
     );
     class_rows(metrics).for_each(|row| table.row(row));
     table.markup()
+}
+
+/// A table of the groups of classes by training images; nothing if there are none.
+#[must_use]
+pub fn shot_groups(groups: &[ShotGroup]) -> Markup {
+    let mut table = Table::new(
+        "Classes by their number of training images (Liu et al., 2019).",
+        &["group", "classes", "images", "mean recall"],
+    );
+    for group in groups {
+        table.row(vec![
+            group.group.to_string(),
+            group.classes.to_string(),
+            group.images.to_string(),
+            percent(Some(group.recall)),
+        ]);
+    }
+    html! { @if !table.is_empty() { (table.markup()) } }
+}
+
+/// The reliability diagram: accuracy over probability, in bins. `None` without images.
+///
+/// # Errors
+///
+/// [`canvas::Error`] if it cannot be drawn.
+pub fn reliability(metrics: &Metrics) -> Result<Option<Figure>, canvas::Error> {
+    let points = metrics
+        .reliability
+        .iter()
+        .map(|bin| (bin.confidence, bin.accuracy().value().unwrap_or(0.0)));
+    let points: Vec<(f64, f64)> = points.collect();
+    if points.is_empty() {
+        return Ok(None);
+    }
+    let diagonal = vec![(0.0, 0.0), (1.0, 1.0)];
+    let chart = Chart::new(
+        Axis::new("probability of the predicted class").percent(),
+        Axis::new("share of correct predictions").percent(),
+        vec![
+            Series::line("calibrated", 1, diagonal).with_style(LineStyle::Background),
+            Series::line("this model", 0, points).with_style(LineStyle::LineAndDots),
+        ],
+    );
+    let bins = metrics.reliability.iter().map(|bin| {
+        let confidence = percent(Some(bin.confidence));
+        format!("{} correct at a mean probability of {confidence}", bin.accuracy())
+    });
+    let words: Vec<String> = bins.collect();
+    let caption = format!(
+        "Reliability diagram: predictions in {BINS} bins by their probability; bins without images are left out. Below the diagonal, \
+         probabilities are too high. Expected calibration error {}.",
+        percent(metrics.calibration_error)
+    );
+    Figure::chart(
+        "reliability",
+        &caption,
+        &format!("Reliability diagram: {}.", words.join("; ")),
+        &chart,
+    )
+    .map(Some)
+}
+
+/// Precision over recall of these classes. `None` without curves.
+///
+/// # Errors
+///
+/// [`canvas::Error`] if it cannot be drawn.
+pub fn precision_recall(curves: &[PrecisionRecall]) -> Result<Option<Figure>, canvas::Error> {
+    if curves.is_empty() {
+        return Ok(None);
+    }
+    let name = |curve: &PrecisionRecall| format!("{} ({:.3})", curve.class, curve.average_precision);
+    let series = curves.iter().enumerate().map(|(number, curve)| {
+        let points = curve.points.iter().map(|point| (point.recall, point.precision));
+        Series::line(&name(curve), number, points.collect())
+    });
+    let chart = Chart::new(
+        Axis::new("recall").percent().from_zero(),
+        Axis::new("precision").percent().from_zero(),
+        series.collect(),
+    );
+    let names: Vec<String> = curves.iter().map(name).collect();
+    let caption = "Precision over recall of each class against the others, with its average precision; of many classes those with the smallest.";
+    let words = format!(
+        "Precision-recall curves, with average precisions: {}.",
+        names.join("; ")
+    );
+    Figure::chart("precision-recall-curves", caption, &words, &chart).map(Some)
 }
 
 /// A table of at most twenty confused pairs, the most frequent first; a sentence if there are none.

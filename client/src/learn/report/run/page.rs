@@ -5,8 +5,10 @@ use maud::{Markup, html};
 use super::{RunRecord, classes, curves, reproduce};
 use crate::learn::{
     interpret::{Interpretation, TopLossRecord},
+    metrics::ShotGroup,
     report::{
         canvas,
+        evaluation::small_classes,
         html::{
             Figure, Gallery, GalleryItem, Page, Photo, Table,
             evaluation::{self, Cells},
@@ -43,6 +45,15 @@ pub fn page(record: &RunRecord) -> Result<(Page, Vec<Figure>), canvas::Error> {
         Some(class_sampling) => Some(drawn(Some(classes::class_sampling(class_sampling)?))),
         None => None,
     };
+    let reliability = match record.metrics() {
+        Some(metrics) => evaluation::reliability(metrics)?.map(|figure| drawn(Some(figure))),
+        None => None,
+    };
+    let curves = record
+        .interpretation
+        .as_ref()
+        .map_or(&[][..], |interpretation| &interpretation.curves);
+    let curves = evaluation::precision_recall(curves)?.map(|figure| drawn(Some(figure)));
     let (confusion, drawing) = confusion(record)?.unzip();
     figures.extend(drawing.flatten());
 
@@ -54,6 +65,12 @@ pub fn page(record: &RunRecord) -> Result<(Page, Vec<Figure>), canvas::Error> {
     );
     if let Some(confusion) = confusion {
         page = page.with("confusion", "Confusion", confusion);
+    }
+    if let Some(figure) = reliability {
+        page = page.with("calibration", "Calibration", figure);
+    }
+    if let Some(figure) = curves {
+        page = page.with("precision-recall", "Precision and recall", figure);
     }
     page = page.with("worst", "Largest losses", top_losses(record));
     if let (Some(figure), Some(class_sampling)) = (class_sampling, &record.class_sampling) {
@@ -99,7 +116,7 @@ fn lede(record: &RunRecord) -> Markup {
         }
         @if let Some(metrics) = record.metrics() {
             (evaluation::headline(metrics, record.rarest().as_ref()))
-            p.faint { "Metrics of the current model on the " (split(record)) " images, with 95 % Wilson intervals." }
+            p.faint { "Metrics of the current model on the " (split(record)) " images, with 95 % intervals." }
         }
     }
 }
@@ -193,10 +210,16 @@ fn confusion(record: &RunRecord) -> Result<Option<(Markup, Option<Figure>)>, can
     };
     let (matrix, drawing) =
         evaluation::confusion(metrics, "confusion-matrix", &[Cells::Counts, Cells::Shares])?;
+    let training = record
+        .class_sampling
+        .as_ref()
+        .map(|class_sampling| &*class_sampling.images);
     let section = html! {
         (matrix)
         (evaluation::confused_pairs(metrics))
         (evaluation::classes(metrics))
+        (evaluation::shot_groups(&ShotGroup::of(metrics, training.unwrap_or_default())))
+        @if let Some(warning) = small_classes(metrics) { p { (warning) "." } }
     };
     Ok(Some((section, drawing)))
 }
