@@ -138,23 +138,14 @@ impl TryFrom<PolicyOrWeights> for Balance {
     type Error = PyErr;
 
     fn try_from(balance: PolicyOrWeights) -> PyResult<Self> {
-        use equibatch_stream::Balance as Named;
-        let policy = match balance {
-            PolicyOrWeights::Weights(weights) => return Ok(Self::Weights(weights)),
-            PolicyOrWeights::Policy(policy) => policy,
-        };
-        Ok(match policy.parse().map_err(invalid)? {
-            Named::Oversample => Self::Oversample,
-            Named::Undersample => Self::Undersample,
-            Named::Natural => Self::Natural,
-            Named::Power(exponent) => Self::Power(exponent),
-            Named::Effective(beta) => Self::Effective(beta),
-            Named::Weights(_) => {
-                return Err(PyValueError::new_err(format!(
-                    "balance is {policy:?}: give weights as a mapping, {{label: weight}}"
-                )));
-            }
-        })
+        match balance {
+            PolicyOrWeights::Weights(weights) => Ok(Self::Weights(weights)),
+            PolicyOrWeights::Policy(policy) => policy.parse().map_err(|reason| {
+                PyValueError::new_err(format!(
+                    "balance is {policy:?}: {reason}, or weights as a mapping, {{label: weight}}"
+                ))
+            }),
+        }
     }
 }
 

@@ -170,7 +170,7 @@ impl Batches {
                     classes: dataset.classes.clone(),
                     steps_per_epoch: description.steps_per_epoch,
                     images_per_epoch: description.images_per_epoch,
-                    draws_per_class: description.draws_per_class.clone(),
+                    draws_per_class: description.quotas.first().to_vec(),
                     mean: spec.tensor.normalization.mean,
                     std: spec.tensor.normalization.std,
                     recipe: spec.recipe.to_string(),

@@ -359,6 +359,8 @@ fn export_model(study: &Study<'_>, train: &Train, (arm, run): (&Arm, &PathBuf), 
         pixels: None,
         opset: OPSET,
         prior: arm.prior.clone().map(|prior| (prior, 1.0)),
+        temperature: None,
+        threshold: None,
     };
     let from = RunFolder::open(run)?.0.model_path();
     let runtime = (&study.trainer.context.runtime, &session_options(&train.execution));

@@ -268,6 +268,7 @@ fn the_last_layer_may_compute_cosines() {
             fuse_bn: true,
             images: Images::F32,
             offsets: &[],
+            scale: 1.0,
             opset: OPSET,
             metadata: &[],
         };

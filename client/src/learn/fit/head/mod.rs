@@ -202,7 +202,7 @@ impl Fit<'_> {
             check_size(kept.features.len() as u64 * steps)?;
             features.batches.push(kept);
             sums.images += batch.labels.len();
-            sums.replaced += batch.replaced;
+            sums.replaced += batch.replacements.len();
             sums.took += started.elapsed();
             progress.steps += 1;
             progress.position = Some(batch.next.clone());
