@@ -54,7 +54,7 @@ fn batch(step: u64) -> Batch {
         labels: (0..IMAGES).map(|image| (image / 3) % 2).collect(),
         samples: (0..IMAGES).collect(),
         mixed: None,
-        replaced: 0,
+        replacements: vec![],
         tensor: Bytes::from_iter(noise),
     }
 }
