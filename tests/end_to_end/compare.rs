@@ -9,8 +9,12 @@ use equibatch_harness::{
 use serde_json::Value;
 
 fn compare(server: &str, out: &Path, more: &[&str]) -> std::process::Output {
-    let usual = "compare --arch resnet18@4 --size 32 --batch-size 8 --epochs 1 --threads 1 --recipe flip --seed 5 --server";
-    let usual = arguments(usual, &[server, "--out", text(out)]);
+    let usual =
+        "compare --arch resnet18@4 --size 32 --batch-size 8 --threads 1 --recipe flip --seed 5 --server";
+    let mut usual = arguments(usual, &[server, "--out", text(out)]);
+    if !more.contains(&"--epochs") {
+        usual.extend(["--epochs", "1"]);
+    }
     client(&[&usual[..], more].concat())
 }
 

@@ -129,9 +129,8 @@ fn has_folds(when: Folds, study: &Study<'_>) -> Result<bool> {
         Folds::Auto => Ok(describe()
             .inspect_err(|error| {
                 tracing::warn!(
-                    "no cross-validation, although {} has {least} validation images: {:#}",
-                    study.rarest.names,
-                    anyhow::Error::msg(error.to_string())
+                    "no cross-validation, although {} has {least} validation images: {error}",
+                    study.rarest.names
                 );
             })
             .is_ok()),

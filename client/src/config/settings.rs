@@ -129,6 +129,7 @@ pub fn resume_conflicts(args: &Train, config: &RunConfig) -> String {
 }
 
 /// Describes the settings of `config` that `apply` changes, as far as they affect the results; empty if none.
+#[must_use]
 pub fn conflicts(config: &RunConfig, apply: impl FnOnce(&mut RunConfig)) -> String {
     let mut typed = config.clone();
     apply(&mut typed);

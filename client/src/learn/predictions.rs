@@ -43,12 +43,11 @@ impl Predictions {
 
     /// Adds `offsets`, one per class, to all logits.
     pub fn add_offsets(&mut self, offsets: &[f32]) {
-        let rows = self.logits.chunks_mut(offsets.len().max(1));
-        rows.for_each(|row| {
+        for row in self.logits.chunks_mut(offsets.len().max(1)) {
             row.iter_mut()
                 .zip(offsets)
-                .for_each(|(logit, offset)| *logit += offset)
-        });
+                .for_each(|(logit, offset)| *logit += offset);
+        }
     }
 
     /// Appends the predictions of other images.

@@ -24,7 +24,7 @@ pub(in crate::command) struct PlannedArm {
 /// One run of an arm.
 struct Stage {
     /// The arm's arguments, each overridden by those after it.
-    own: Vec<Box<Train>>,
+    own: Vec<Train>,
     plan: RunPlan,
 }
 
@@ -37,7 +37,7 @@ impl PlannedArm {
         let own = own_arguments(arm)?;
         let Some(path) = &own.experiment else {
             let plan = RunPlan::overridden(&[base, &own])?;
-            let own = vec![own];
+            let own = vec![*own];
             return Ok(Self {
                 arm: arm.clone(),
                 stages: vec![Stage { own, plan }],
@@ -51,7 +51,7 @@ impl PlannedArm {
             let mut plan = RunPlan::of_stage(&stage.name, &[base, &stage.train, &own]);
             // Each run's checkpoint is in its folder; a file would be overwritten by the next run.
             plan.save = None;
-            let own = vec![stage.train, own.clone()];
+            let own = vec![*stage.train, (*own).clone()];
             Stage { own, plan }
         });
         Ok(Self {

@@ -62,6 +62,7 @@ pub(super) fn gain(test: &ArmTest) -> Option<String> {
 }
 
 /// Says which classes have too few images to tell arms apart, and what helps.
+#[must_use]
 pub fn too_few(comparison: &Comparison) -> Option<String> {
     let named = |(class, images): &(String, u64)| format!("{class} ({images})");
     let named: Vec<String> = comparison.too_few.iter().map(named).collect();
