@@ -53,6 +53,8 @@ fn a_run_writes_a_report_that_can_be_rebuilt() {
     for section in [
         "learning",
         "confusion",
+        "calibration",
+        "precision-recall",
         "worst",
         "classes",
         "schedule",

@@ -88,5 +88,5 @@ fn fitted(args: &Export, runtime: &Runtime, from: &Path, dataset: &str) -> Resul
         .transpose()?;
     let images = servers.as_ref().map(|servers| (servers, dataset));
     let name = from.display().to_string();
-    Ok(adjust::adjust(&args.adjust, (&name, &mut predictor), images, BATCH_SIZE)?.0)
+    adjust::adjust(&args.adjust, (&name, &mut predictor), images, BATCH_SIZE)
 }
