@@ -47,7 +47,7 @@ BODIES = {
     "frozen": "--freeze=but-norms --max-lr 3e-3",
     "all-frozen": "--freeze=all --max-lr 3e-3",
     "all": "--freeze=false --max-lr ..1e-3",
-    "all-reestimated": "--freeze=false --max-lr ..1e-3 --reestimate-norms",
+    "frozen-reestimated": "--freeze=but-norms --max-lr 3e-3 --reestimate-norms",
     "head": "--freeze=all --max-lr 3e-3 --head-steps auto",
     "stages": "--max-lr ..1e-3",
 }

@@ -45,8 +45,8 @@ pub struct Train {
     #[arg(long, visible_alias = "lr", value_name = "RATE", value_parser = LearningRates::checked)]
     pub max_lr: Option<String>,
     /// With a frozen body (--freeze): compute the features of the frozen body once for the images of all epochs, each with its own augmentation, keep them, and
-    /// train the head on them for N steps of one cycle, or with auto until it has converged, at most 2000 steps or one pass. Then the head that
-    /// does best on the validation images is kept, by balanced accuracy, of equal ones by mean loss of the classes. Seconds instead of minutes.
+    /// train the head on them for N steps of one cycle. auto trains five heads, of 125 to 2000 steps (more if one pass takes more), and keeps the one
+    /// that does best on the validation images, by balanced accuracy, of equal ones by mean loss of the classes. Seconds instead of minutes.
     /// [default: each step computes its features]
     #[arg(long, value_name = "N|auto")]
     pub head_steps: Option<HeadSteps>,

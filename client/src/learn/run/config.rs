@@ -213,7 +213,8 @@ impl RunConfig {
             return 0;
         }
         let batches = self.total_steps();
-        self.head_steps.map_or(batches, |steps| steps.count(batches))
+        self.head_steps
+            .map_or(batches, |steps| steps.cycles(batches, true).iter().sum())
     }
 
     /// Images per optimizer step: the batch size requested from the server.

@@ -8,22 +8,26 @@ use crate::serde_text::string_conversions;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum HeadSteps {
-    /// Until it has converged; the best head of the validation images is kept.
+    /// For several numbers of steps, of which the best one on the validation images is kept.
     Auto,
     /// This many steps.
     Count(NonZeroU64),
 }
 
-/// Steps of [`HeadSteps::Auto`], unless one pass over all features takes more.
+/// Most steps of [`HeadSteps::Auto`], unless one pass over all features takes more.
 const AUTO: u64 = 2000;
+/// Fractions of them that are tried.
+const DIVISORS: [u64; 5] = [16, 8, 4, 2, 1];
 
 impl HeadSteps {
-    /// The number of steps, if there are `batches` batches of features.
+    /// The steps of each head that is trained, if there are `batches` batches of features; one head without validation images.
     #[must_use]
-    pub fn count(self, batches: u64) -> u64 {
+    pub fn cycles(self, batches: u64, has_valid: bool) -> Vec<u64> {
+        let most = batches.max(AUTO);
         match self {
-            Self::Auto => batches.max(AUTO),
-            Self::Count(steps) => steps.get(),
+            Self::Auto if has_valid => DIVISORS.map(|divisor| most / divisor).to_vec(),
+            Self::Auto => vec![most],
+            Self::Count(steps) => vec![steps.get()],
         }
     }
 }
@@ -65,6 +69,11 @@ mod tests {
         for text in ["", "0", "-1", "some"] {
             assert!(text.parse::<HeadSteps>().is_err(), "{text}");
         }
-        assert_eq!(HeadSteps::Auto.count(3000), 3000);
+        assert_eq!(HeadSteps::Auto.cycles(8, true), [125, 250, 500, 1000, 2000]);
+        assert_eq!(HeadSteps::Auto.cycles(3000, false), [3000]);
+        assert_eq!(
+            "40".parse().map(|steps: HeadSteps| steps.cycles(8, true)),
+            Ok(vec![40])
+        );
     }
 }

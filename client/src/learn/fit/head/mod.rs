@@ -13,7 +13,7 @@ use super::{Error, Fit, FitOutcome, Observer, StepEvent, epoch::EpochSums, image
 use crate::learn::{
     checkpoint::ResumeState,
     learner::{self, FeatureBatch, HeadLearner},
-    metrics::{argmax, cross_entropy},
+    metrics::{SmoothedLoss, argmax, cross_entropy},
     run::{HeadFit, HeadSteps},
 };
 use equibatch_stream::{Batch, BatchRequest, BottleneckReport, Split};
@@ -24,9 +24,6 @@ use equibatch_training::{
 
 /// Most memory for features, in bytes.
 const MOST_BYTES: u64 = 8 << 30;
-/// Evaluations on the validation images over all steps, and how many without improvement end training.
-const EVALUATIONS: u64 = 40;
-const PATIENCE: u64 = 10;
 
 /// Tensors of a head by name.
 type State = BTreeMap<String, Tensor>;
@@ -70,15 +67,17 @@ impl Fit<'_> {
             vec![]
         };
         drop(body);
-        let total = progress.config.training_steps();
-        let mut head = self.learner.head(total)?;
+        let head = self.learner.head(1)?;
         let fitted = match fit {
-            HeadFit::All => self.fit_steps(&mut head, (&batches, &valid), &mut progress, observer)?,
+            HeadFit::All => {
+                let start = |steps| self.learner.head(steps);
+                self.fit_steps(&start, (&batches, &valid), &mut progress, observer)?
+            }
             HeadFit::Scales => {
                 let mut function = head.function(head.state()?)?;
                 let [batches, valid] = [&batches, &valid].map(|of| outputs(&mut function, of));
-                let mut scales = self.learner.class_scales(total)?;
-                let fitted = self.fit_steps(&mut scales, (&batches?, &valid?), &mut progress, observer)?;
+                let start = |steps| self.learner.class_scales(steps);
+                let fitted = self.fit_steps(&start, (&batches?, &valid?), &mut progress, observer)?;
                 let layer = self.learner.last_layer()?;
                 let before = head.state()?;
                 fitted.map(|scales| last_layer::scaled(before, &layer, scales))
@@ -102,56 +101,53 @@ impl Fit<'_> {
         Ok(FitOutcome::Finished)
     }
 
-    /// Trains on the features of `batches`, repeatedly, and returns the state that is best on `valid`, or the last one if that is empty; `None` if the
-    /// stop flag was set meanwhile.
+    /// Trains the head that `start` returns for a number of steps on the features of `batches`, repeatedly: once, or for several numbers of steps, and
+    /// returns the state that is best on `valid`; `None` if the stop flag was set meanwhile. Each head completes its cycle, because one that is
+    /// taken from the middle, at a high learning rate, depends on its last batches.
     fn fit_steps(
         &self,
-        head: &mut HeadLearner,
+        start: &dyn Fn(u64) -> Result<HeadLearner, learner::Error>,
         (batches, valid): (&[FeatureBatch], &[FeatureBatch]),
         progress: &mut ResumeState,
         observer: &mut dyn Observer,
     ) -> Result<Option<State>, Error> {
-        let total = progress.config.training_steps();
+        let steps = progress.config.head_steps.unwrap_or(HeadSteps::Auto);
+        let cycles = steps.cycles(batches.len() as u64, !valid.is_empty());
+        let total_steps: u64 = cycles.iter().sum();
+        let mut done = 0;
         let mut best: Option<(Score, State)> = None;
-        let mut since_best = 0;
-        let interval = (total / EVALUATIONS).max(1);
-        for (step, batch) in (0..total).zip(batches.iter().cycle()) {
-            if self.stop.load(Ordering::Relaxed) {
-                return Ok(None);
-            }
-            let started = Instant::now();
-            let report = head.step(batch, step)?;
-            progress.smoothed_loss.add(report.loss);
-            progress.epoch.learning_rate = report.learning_rate;
-            progress.epoch.took += started.elapsed();
-            observer.step(&StepEvent {
-                epoch: step / batches.len() as u64,
-                steps: step + 1,
-                total_steps: total,
-                images: batch.labels.len(),
-                report,
-                smoothed_loss: progress.smoothed_loss.value().unwrap_or(report.loss),
-                waited: Duration::ZERO,
-                took: started.elapsed(),
-            });
-            if valid.is_empty() || !(step + 1).is_multiple_of(interval) {
-                continue;
+        for cycle in cycles {
+            let mut head = start(cycle)?;
+            let mut smoothed_loss = SmoothedLoss::default();
+            for (step, batch) in (0..cycle).zip(batches.iter().cycle()) {
+                if self.stop.load(Ordering::Relaxed) {
+                    return Ok(None);
+                }
+                let started = Instant::now();
+                let report = head.step(batch, step)?;
+                smoothed_loss.add(report.loss);
+                done += 1;
+                progress.epoch.learning_rate = report.learning_rate;
+                progress.epoch.took += started.elapsed();
+                observer.step(&StepEvent {
+                    epoch: step / batches.len() as u64,
+                    steps: done,
+                    total_steps,
+                    images: batch.labels.len(),
+                    report,
+                    smoothed_loss: smoothed_loss.value().unwrap_or(report.loss),
+                    waited: Duration::ZERO,
+                    took: started.elapsed(),
+                });
             }
             let state = head.state()?;
             let score = Score::of(&rows(&mut head.function(state.clone())?, valid)?);
-            since_best += 1;
             if best.as_ref().is_none_or(|(best, _)| score > *best) {
                 best = Some((score, state));
-                since_best = 0;
-            }
-            if since_best == PATIENCE {
-                break;
+                progress.smoothed_loss = smoothed_loss;
             }
         }
-        Ok(Some(match best {
-            Some((_, state)) => state,
-            None => head.state()?,
-        }))
+        Ok(best.map(|(_, state)| state))
     }
 
     /// The head whose weights of each class are divided by their norm to the power of the τ that is best on `valid`.

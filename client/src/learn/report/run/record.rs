@@ -99,7 +99,7 @@ impl RunRecord {
         let logged = self.steps.last().map(|line| line.step);
         let recorded = self.epochs.last().map(|record| record.steps);
         let done = logged.max(recorded).unwrap_or(0);
-        // A head that is trained until it has converged ends before its last step.
+        // Without validation images, fewer heads are trained.
         let is_over = self.config.head_steps.is_some() && recorded.is_some();
         let total = if is_over {
             done
