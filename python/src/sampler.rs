@@ -31,7 +31,7 @@ impl SamplerPlan {
     /// `labels` has one integer for each sample. `balance` is a policy, or a weight for each of `classes` (in label order).
     #[new]
     #[pyo3(signature = (labels, *, balance, classes, batch_size, drop_last, num_samples, seed))]
-    #[expect(clippy::too_many_arguments, reason = "all are named in Python")]
+    #[allow(clippy::too_many_arguments, reason = "all are named in Python")]
     fn new(
         py: Python<'_>,
         labels: &Bound<'_, PyAny>,

@@ -10,7 +10,7 @@ from torch.utils.data import Sampler
 
 from .._native import SamplerPlan
 from ..distributed import detect
-from .wrapping import WorkersIterator, refuse_going_back, refuse_second_sharding
+from .wrapping import Reader, refuse_going_back, refuse_second_sharding
 
 VERSION = 1
 
@@ -66,7 +66,7 @@ class BalancedBatchSampler(Sampler[list[int]]):
         self._next = self._began = (0, 0)
         # Whether to continue within the epoch, instead of beginning another; and whether nothing was drawn since a state said so.
         self._continues = self._is_loaded = False
-        self._workers: WorkersIterator | None = None
+        self._reader: Reader | None = None
         self._iteration: object | None = None
         self.classes, labels = _classes(labels, self.balance)
         self._plan_epochs(labels)
@@ -144,9 +144,9 @@ class BalancedBatchSampler(Sampler[list[int]]):
             "Do not give the DataLoader to accelerator.prepare; or make the sampler with rank=0, world_size=1, and Accelerate deals out whole batches",
         )
         self._check_ranks()
-        if self._workers and self._workers.is_discarded and 0 < self._next[1] < len(self):
+        if self._reader and self._reader.is_discarded and 0 < self._next[1] < len(self):
             self._next, self._continues = self._began, True
-        self._workers = WorkersIterator.find()
+        self._reader = Reader.find()
         return self._batches()
 
     def _batches(self) -> Iterator[list[int]]:
@@ -166,13 +166,13 @@ class BalancedBatchSampler(Sampler[list[int]]):
         Plain data, equal on all ranks. Any number of ranks can go on from it, with the same ``global_batch_size``.
 
         Raises:
-            RuntimeError: If a ``DataLoader`` with workers draws batches ahead of the training loop, and ``step`` is not given. (That of
+            RuntimeError: If a ``DataLoader`` with workers, or of Accelerate, draws batches ahead of the training loop, and ``step`` is not given. (That of
                 ``torchdata.stateful_dataloader`` keeps count by itself.)
         """
         epoch, drawn = self._next
-        if step is None and self._iteration is not None and self._workers and not self._workers.keeps_count:
+        if step is None and self._iteration is not None and self._reader and not self._reader.keeps_count:
             raise RuntimeError(
-                f"the DataLoader's workers have drawn {drawn} batches of epoch {epoch}, more than it has returned: give the number of batches of the "
+                f"the DataLoader has drawn {drawn} batches of epoch {epoch}, more than it has returned: give the number of batches of the "
                 "epoch that were trained on, state_dict(step=...), those before a resume included; or use torchdata's StatefulDataLoader"
             )
         step = drawn if step is None else step
@@ -192,11 +192,11 @@ class BalancedBatchSampler(Sampler[list[int]]):
             if state.get("version") != VERSION:
                 raise ValueError(f"the state has version {state.get('version')}: this release reads version {VERSION}")
             for name, own in self._identity().items():
-                if state[name] != own:
-                    raise ValueError(f"the state was saved with {name}={state[name]!r}, and this sampler has {name}={own!r}: they must be equal")
+                if state.get(name) != own:
+                    raise ValueError(f"the state was saved with {name}={state.get(name)!r}, and this sampler has {name}={own!r}: they must be equal")
         self._next = self._began = (state.get("epoch", 0), state.get("step", 0))
         self._continues = self._is_loaded = True
-        self._workers = self._iteration = None
+        self._reader = self._iteration = None
 
     def _identity(self) -> dict[str, Any]:
         """What the order depends on."""
@@ -223,12 +223,12 @@ class BalancedBatchSampler(Sampler[list[int]]):
 
     def __getstate__(self) -> dict[str, Any]:
         labels = torch.frombuffer(bytearray(self._plan.labels()), dtype=torch.int32)
-        return {name: value for name, value in vars(self).items() if name not in ("_plan", "_iteration", "_workers")} | {"_labels": labels}
+        return {name: value for name, value in vars(self).items() if name not in ("_plan", "_iteration", "_reader")} | {"_labels": labels}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         labels = state.pop("_labels")
         self.__dict__.update(state)
-        self._iteration = self._workers = None
+        self._iteration = self._reader = None
         self._plan_epochs(labels.numpy())
 
     def __repr__(self) -> str:

@@ -13,6 +13,8 @@ from typing import Any
 
 # Of Accelerate, which wraps any `DataLoader` that its `prepare` gets in one of these.
 _SHARDERS = ("BatchSamplerShard", "IterableDatasetShard", "DataLoaderDispatcher")
+# Of PyTorch with workers, of torchdata, and of Accelerate, which looks for the end of the epoch.
+_READERS = ("_MultiProcessingDataLoaderIter", "_StatefulMultiProcessingDataLoaderIter", "_StatefulSingleProcessDataLoaderIter", "DataLoaderShard")
 
 
 def refuse_second_sharding(what: object, world_size: int, instead: str) -> None:
@@ -36,8 +38,8 @@ def refuse_going_back(epoch: int, loaded: tuple[int, int], is_pending: bool) -> 
         )
 
 
-class WorkersIterator:
-    """The iterator of a `DataLoader` with workers: it draws more batches than it has returned."""
+class Reader:
+    """An iterator that draws more batches than it has returned."""
 
     def __init__(self, iterator: Any) -> None:
         self._iterator = weakref.ref(iterator)
@@ -45,10 +47,9 @@ class WorkersIterator:
         """Whether it is torchdata's, and saves the state of the sampler as it was when the batch returned last was drawn."""
 
     @classmethod
-    def find(cls) -> WorkersIterator | None:
+    def find(cls) -> Reader | None:
         """That which is about to iterate, if one is."""
-        names = ("_MultiProcessingDataLoaderIter", "_StatefulMultiProcessingDataLoaderIter")
-        found = (cls(caller) for caller in _callers() if type(caller).__name__ in names)
+        found = (cls(caller) for caller in _callers() if type(caller).__name__ in _READERS)
         return next(found, None)
 
     @property

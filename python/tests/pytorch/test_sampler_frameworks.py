@@ -154,6 +154,27 @@ def test_accelerate_may_shard_the_batches_of_one_rank_only(workers):
         list(prepare(BalancedBatchSampler(LABELS, 8, rank=1, world_size=2), 1))
 
 
+def test_a_state_is_refused_while_accelerate_reads_ahead():
+    sampler = BalancedBatchSampler(LABELS, 8)
+    next(iter(prepare_data_loader(loader(sampler), num_processes=1, process_index=0, put_on_device=False)))
+    with pytest.raises(RuntimeError, match="drawn 2 batches of epoch 0, more than it has returned"):
+        sampler.state_dict()
+    assert sampler.state_dict(step=1)["step"] == 1
+
+
+def test_accelerate_does_not_set_the_epoch_back():
+    whole = BalancedBatchSampler(LABELS, 8)
+    whole.set_epoch(2)
+    whole = list(whole)
+    sampler = BalancedBatchSampler(LABELS, 8)
+    sampler.load_state_dict(sampler.state_dict() | {"epoch": 2, "step": 3})
+    prepared = prepare_data_loader(loader(sampler), num_processes=1, process_index=0, put_on_device=False)
+    with pytest.raises(RuntimeError, match=r"set_epoch\(0\) after a state of epoch 2, step 3"):
+        next(iter(prepared))
+    prepared.set_epoch(2)
+    assert lists(prepared) == whole[3:]
+
+
 def test_lightning_sets_the_epoch_of_the_sampler(tmp_path):
     sampler = BalancedBatchSampler(LABELS, 8)
     # Three epochs of four batches: the rest of each is left out.
