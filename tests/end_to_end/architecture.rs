@@ -87,7 +87,10 @@ fn packages_have_no_forbidden_dependencies() {
         ),
         ("equibatch-stream", "clap equibatch-server ort axum"),
         ("equibatch-client", "equibatch-server axum"),
-        ("equibatch-python", "clap equibatch-server equibatch-client axum ort"),
+        (
+            "equibatch-python",
+            "clap equibatch-server equibatch-client axum ort",
+        ),
         (
             "equibatch-server-tests",
             "equibatch-client equibatch-training ort",
