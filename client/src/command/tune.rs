@@ -33,10 +33,10 @@ use equibatch_training::program::OPSET;
 const FROM_SCRATCH: [&str; 5] = ["natural", "natural+prior", "oversample", "weighted", "adjusted"];
 /// Arms for a pretrained network.
 const PRETRAINED: [&str; 8] = [
-    "natural+frozen",
-    "natural+frozen+prior",
-    "adjusted+frozen",
-    "oversample+frozen",
+    "natural+probe",
+    "natural+probe+prior",
+    "adjusted+probe",
+    "oversample+probe",
     "natural+fine-tuned",
     "natural+fine-tuned+prior",
     "adjusted+fine-tuned",

@@ -7,7 +7,7 @@ use equibatch_cli::toml_flags::sentence;
 use crate::{
     args::{Arguments, Command, Train, experiment},
     command::{plan::RunPlan, prepare::ask_for_images},
-    config::{UsageError, apply_args, check_head, check_precision, conflicts},
+    config::{UsageError, apply_args, check_head, check_loss_and_optimizer, check_precision, conflicts},
     learn::{compare::Arm, run::RunConfig},
 };
 use equibatch_stream::Servers;
@@ -66,6 +66,7 @@ impl PlannedArm {
         for Stage { plan, .. } in &self.stages {
             check_precision(plan.config.precision, base.execution.device)?;
             check_head(&plan.config)?;
+            check_loss_and_optimizer(&plan.config)?;
         }
         Ok(())
     }
@@ -139,7 +140,7 @@ fn own_arguments(arm: &Arm) -> Result<Box<Train>, UsageError> {
 }
 
 /// Completes the plans by the server's description of the images, so that all arms take the same number of steps, however many epochs and images per
-/// step they have; an arm with --images-per-epoch among its own flags is left as it is. An epoch of `base` has --images-per-epoch images, or as many as
+/// step they have; an arm with --images-per-epoch among its own flags is left as it is, and an epoch of a stage with --head-steps is one of `base`. An epoch of `base` has --images-per-epoch images, or as many as
 /// the largest of all arms.
 pub(super) fn equalise_steps(arms: &mut [PlannedArm], base: &RunConfig, servers: &Servers) -> Result<()> {
     let mut most = 0;
@@ -151,12 +152,19 @@ pub(super) fn equalise_steps(arms: &mut [PlannedArm], base: &RunConfig, servers:
     }
     let images = base.images_per_epoch.unwrap_or(most);
     for arm in arms {
-        let epochs: u32 = arm.stages.iter().map(|stage| stage.plan.config.epochs).sum();
+        let configs = arm.stages.iter().map(|stage| &stage.plan.config);
+        let epochs: u32 = configs
+            .filter(|config| config.head_steps.is_none())
+            .map(|config| config.epochs)
+            .sum();
         for stage in &mut arm.stages {
             let is_own = has_own_images(stage);
             let config = &mut stage.plan.config;
             if !is_own {
-                config.images_per_epoch = Some(images_for(images, base, (epochs, config.images_per_step())));
+                config.images_per_epoch = Some(match config.head_steps {
+                    None => images_for(images, base, (epochs, config.images_per_step())),
+                    Some(_) => images.max(config.images_per_step().into()),
+                });
             }
             let images = config.images_per_epoch.unwrap_or_default();
             config.steps_per_epoch = images / u64::from(config.images_per_step());

@@ -16,7 +16,7 @@ use equibatch_stream::Mixed;
 use equibatch_training::{
     program::{self, Images, LastLayer, ModelSpec, Optimizer, Precision, TrainSpec},
     runtime::{DeviceState, Function, Runtime, SessionOptions, Tensor},
-    schedule::OneCycle,
+    schedule::Schedule,
     trainer::{Stepper, stepper::model_of},
 };
 
@@ -42,7 +42,7 @@ pub struct HeadLearner {
     model: ModelSpec,
     optimizer: Arc<dyn Optimizer>,
     rates: Vec<f64>,
-    cycle: OneCycle,
+    schedule: Schedule,
     stepper: Stepper,
     state: DeviceState,
     /// That of the learner, before its first step.
@@ -61,7 +61,7 @@ impl Learner {
         Ok(Function::new(&self.runtime, "the body", &program, &self.options)?)
     }
 
-    /// The head, to be trained for `steps` steps of one cycle.
+    /// The head, to be trained for `steps` steps of the schedule.
     ///
     /// # Errors
     ///
@@ -70,7 +70,7 @@ impl Learner {
         self.part(ModelSpec::Head(Box::new(self.model.clone())), steps)
     }
 
-    /// A factor for the logits of each class, to be trained on logits for `steps` steps of one cycle.
+    /// A factor for the logits of each class, to be trained on logits for `steps` steps of the schedule.
     ///
     /// # Errors
     ///
@@ -100,7 +100,9 @@ impl Learner {
             model,
             optimizer: self.optimizer.clone(),
             rates: self.rates.clone(),
-            cycle: OneCycle::new(steps),
+            schedule: config
+                .optimizer
+                .schedule(steps.div_ceil(config.epochs.into()), config.epochs),
             state: stepper.upload(state)?,
             stepper,
             progress: self.progress.clone(),
@@ -147,10 +149,12 @@ impl HeadLearner {
     ///
     /// [`Error::HeadDiverged`] if the loss or a gradient is not finite, [`Error::Runtime`] if the program fails.
     pub fn step(&mut self, batch: &FeatureBatch, step: u64) -> Result<StepReport, Error> {
-        let setting = self.cycle.at(step);
-        let rates: Vec<f64> = self.rates.iter().map(|rate| rate * setting.rate).collect();
+        let factor = self.schedule.at(step);
+        let rates: Vec<f64> = self.rates.iter().map(|rate| rate * factor).collect();
+        let cycles = self.config().optimizer.cycles_momentum();
+        let momentum = self.schedule.momentum(step).filter(|_| cycles);
         let t = self.config().lineage.optimizer_steps + step + 1;
-        let hyper = self.optimizer.hyperparameters(t, Some(setting.momentum));
+        let hyper = self.optimizer.hyperparameters(t, momentum);
         let samples = Samples {
             input: (FEATURES, &batch.features),
             labels: &batch.labels,
@@ -172,7 +176,7 @@ impl HeadLearner {
             loss_scale: None,
             is_skipped: false,
             rates: std::array::from_fn(|group| rates.get(group).copied().unwrap_or(0.0)),
-            momentum: setting.momentum,
+            momentum: hyper.first().map_or(0.0, |&(_, momentum)| momentum),
         })
     }
 
