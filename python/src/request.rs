@@ -29,7 +29,7 @@ impl Request {
     )]
     fn new(
         py: Python<'_>,
-        dataset: String,
+        dataset: &str,
         split: &str,
         seed: u64,
         epochs: u32,
@@ -80,7 +80,7 @@ impl Request {
                 .map_err(|error| refused(format!("dtype: {error}")))?,
             channels_last,
             reports: true,
-            ..BatchRequest::evaluation(&dataset, split, batch_size, image_size)
+            ..BatchRequest::evaluation(dataset, split, batch_size, image_size)
         }))
     }
 }

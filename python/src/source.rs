@@ -25,6 +25,10 @@ use super::{
 pub(crate) struct Source(OfProcess<Origin>);
 
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one for each loader, never in a collection"
+)]
 enum Origin {
     Folder(Engine),
     Servers(Arc<Servers>),

@@ -34,6 +34,10 @@ pub(crate) struct Stream {
 
 /// The batches of a stream.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one for each loader, never in a collection"
+)]
 pub(crate) enum Batches {
     InProcess {
         engine: Engine,
