@@ -224,7 +224,10 @@ fn arms_are_flags_of_train_and_take_equally_many_steps() {
     let output = compare(&server.address, &out, &["--epochs", "2", "--arm", own]);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(65), "{errors}");
-    assert!(errors.contains("\"label_smoothing\":0.3"), "{errors}");
+    assert!(
+        errors.contains("loss.label_smoothing was 0.2, now 0.3"),
+        "{errors}"
+    );
 }
 
 #[test]

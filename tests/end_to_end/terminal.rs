@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, fs};
 use clap::{Command, CommandFactory as _};
 use equibatch_client::command::Exit;
 use equibatch_harness::{
+    checkout,
     images::pictures,
     process::{ServerProcess, client, server},
 };
@@ -41,8 +42,17 @@ fn every_command_has_examples_that_parse() {
                 .into_iter()
                 .filter(|example| !example.contains("--config"))
             {
-                let words = shell_words(example);
-                let parsed = program.clone().try_get_matches_from(&words);
+                // Networks are read as the command line is parsed.
+                let network = checkout::fixture("networks/cnn.onnx").display().to_string();
+                let words = shell_words(example).into_iter();
+                let words = words.map(|word| {
+                    if word.ends_with(".onnx") {
+                        network.clone()
+                    } else {
+                        word
+                    }
+                });
+                let parsed = program.clone().try_get_matches_from(words);
                 assert!(parsed.is_ok(), "{example}\n{}", parsed.unwrap_err());
             }
         }

@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(balances, ["natural", "oversample"]);
         assert_eq!(
             [first, second].map(|train| train.setup.network.frozen()),
-            [true, false].map(|is_frozen| Some(Frozen::Body(is_frozen)))
+            [true, false].map(|is_frozen| Some(Frozen::body(is_frozen)))
         );
         assert_eq!(second.max_lr.as_deref(), Some("1e-5..1e-2"));
     }

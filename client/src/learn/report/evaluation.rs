@@ -169,10 +169,7 @@ fn group_words(group: &ShotGroup) -> String {
 pub(in crate::learn) fn small_classes(metrics: &Metrics) -> Option<String> {
     let small: Vec<String> = metrics
         .small_classes()
-        .map(|(class, recall)| {
-            let images = counted(recall.of, "image");
-            format!("{} has {images} (recall {})", class.name, recall.shown_interval())
-        })
+        .map(|(class, recall)| format!("{} has {}", class.name, counted(recall.of, "image")))
         .collect();
     if small.is_empty() {
         return None;
@@ -181,7 +178,10 @@ pub(in crate::learn) fn small_classes(metrics: &Metrics) -> Option<String> {
     if small.len() > NAMED {
         shown.push(format!("{} more", small.len() - NAMED));
     }
-    Some(format!("too few images to compare models by: {}", listed(&shown)))
+    Some(format!(
+        "too few images to compare models by, as the intervals of recall show: {}",
+        listed(&shown)
+    ))
 }
 
 #[cfg(test)]
@@ -216,7 +216,7 @@ mod tests {
             "95 % intervals: accuracy 81.8–97.7 % (Wilson)   balanced accuracy 51.4–85.0 % (combined Wilson)",
             "worst recall 25.0 %   Matthews correlation 0.4822",
             "mean recall: many-shot (over 100 training images) 100.0 % of 1 class   few-shot (under 20) 25.0 % of 1 class",
-            "too few images to compare models by: birds has 4 images (recall 4.6–69.9 %)",
+            "too few images to compare models by, as the intervals of recall show: birds has 4 images",
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
