@@ -41,7 +41,9 @@ impl Images<'_> {
     fn fill(&self, mut band: Band, image: usize, first_row: usize, to: &mut [f32]) {
         band.start[0] = signed(first_row * self.window.stride[0]) - signed(self.window.pad[0]);
         let plane = self.extent[0] * self.extent[1];
-        for (channel, to) in to.chunks_exact_mut(band.pixels()).enumerate() {
+        // Behind the bands, `to` may have room for more.
+        let bands = to.chunks_exact_mut(band.pixels()).take(self.channels);
+        for (channel, to) in bands.enumerate() {
             let from = (image * self.channels + channel) * plane;
             band.fill_plain(&self.x[from..from + plane], to);
         }
