@@ -47,7 +47,7 @@ pub struct Images {
     #[arg(long, value_name = "PIXELS", value_parser = at_least(32_u32))]
     pub size: Option<u32>,
     /// Class balance of the train split: oversample (every class as often as the largest), undersample, natural (class frequencies of the
-    /// data), power:X from 0 (natural) to 1 (oversample), effective:BETA (by the effective number of samples), repeat-factor[:T] (rare classes
+    /// data), power:X from 0 (natural) to 1 (oversample), effective:BETA (by the effective number of samples), repeat-factor or repeat-factor:T (rare classes
     /// sqrt(T / share) times as often), weights:CLASS=W,... (in these proportions), or a schedule over the epochs: progressive (linearly from natural
     /// to oversample), FROM>TO, or FROM>TO@FRACTION, such as 'natural>oversample@0.8' (oversample in the last 20 % of the epochs). [default:
     /// oversample]

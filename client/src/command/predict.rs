@@ -18,6 +18,7 @@ use crate::{
             source::{self, ImageSource},
         },
         predictions::Predictions,
+        progress::Output,
         run::RunFolder,
     },
 };
@@ -49,7 +50,10 @@ pub(super) fn run(args: &Predict) -> Result<Exit> {
     }
     let adjustments = &predictor.card().adjustments;
     if !adjustments.is_empty() {
-        eprintln!("the model is adjusted: {}", adjustments.described().join("; "));
+        Output::Stderr.print_line(&format!(
+            "the model is adjusted: {}",
+            adjustments.described().join("; ")
+        ));
     }
     let classes = predictor.card().classes.clone();
     let widest = sources.iter().map(|source| source.name.chars().count()).max();

@@ -165,7 +165,7 @@ pub fn temperature(choice: TemperatureChoice, valid: &Predictions) -> Result<Fit
         TemperatureChoice::Value(value) => (value, None),
         TemperatureChoice::Fit => {
             let labels = valid.labels.iter().map(|&label| label as usize);
-            let fitted = fit_temperature(valid.rows().zip(labels));
+            let fitted = fit_temperature(&valid.rows().zip(labels));
             let value = fitted.ok_or(Error::Images("--temperature fit", ""))?;
             (value, Some(valid.labels.len() as u64))
         }

@@ -26,7 +26,7 @@
 //!
 //! - [`servers`]: a client of one or several servers, the entry point.
 //! - [`batches`]: the prefetched stream; [`batch`]: its batches.
-//! - [`request`]: what to stream, and its wire form; [`mod@balance`]: how often each class is drawn; [`batch_dtype`], [`mod@shard`], [`stride`]:
+//! - [`request`]: what to stream, and its wire form; [`mod@balance`]: how often each class is drawn; [`batch_dtype`], [`Shard`], [`Stride`]:
 //!   parts of it.
 //! - [`position`]: the position in a stream, saved with a model.
 //! - [`dataset`]: datasets as described by servers.

@@ -26,8 +26,8 @@ pub struct BatchSelector {
     /// Height and width of the images, in pixels.
     #[arg(long, value_name = "PIXELS", default_value_t = 224, value_parser = at_least(1_u32))]
     pub size: u32,
-    /// Class balance of the train split: oversample, undersample, natural, power:X, effective:BETA, repeat-factor[:T], progressive, or a schedule
-    /// FROM>TO[@FRACTION].
+    /// Class balance of the train split: oversample, undersample, natural, power:X, effective:BETA, repeat-factor, repeat-factor:T, progressive, or a schedule
+    /// FROM>TO or FROM>TO@FRACTION.
     #[arg(long, value_name = "POLICY", default_value = "oversample")]
     pub balance: String,
     /// Epochs of the stream, over which progressive and other schedules change. Default: up to --epoch.

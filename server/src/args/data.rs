@@ -62,8 +62,8 @@ pub struct Stats {
     /// Images per batch.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least(1_u32))]
     pub batch_size: u32,
-    /// Balance policy to evaluate: oversample, undersample, natural, power:X from 0 (natural) to 1 (oversample), effective:BETA, repeat-factor[:T],
-    /// progressive, or a schedule FROM>TO[@FRACTION] such as 'natural>oversample@0.8'. May be repeated. Default: natural, power:0.5, oversample,
+    /// Balance policy to evaluate: oversample, undersample, natural, power:X from 0 (natural) to 1 (oversample), effective:BETA, repeat-factor, repeat-factor:T,
+    /// progressive, or a schedule FROM>TO or FROM>TO@FRACTION such as 'natural>oversample@0.8'. May be repeated. Default: natural, power:0.5, oversample,
     /// undersample.
     #[arg(long, value_name = "POLICY")]
     pub balance: Vec<String>,

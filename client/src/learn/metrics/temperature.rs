@@ -13,7 +13,7 @@ pub const TEMPERATURES: (f64, f64) = (0.05, 20.0);
 /// Guo et al., On Calibration of Modern Neural Networks, ICML 2017, section 4.2. The cross entropy is convex in 1 / T; its minimum is found by
 /// Newton's method, with bisection where a step leaves the bracket.
 #[must_use]
-pub fn fit_temperature<'a>(rows: impl Iterator<Item = (&'a [f32], usize)> + Clone) -> Option<f64> {
+pub fn fit_temperature<'a>(rows: &(impl Iterator<Item = (&'a [f32], usize)> + Clone)) -> Option<f64> {
     rows.clone().next()?;
     let (mut low, mut high) = (1.0 / TEMPERATURES.1, 1.0 / TEMPERATURES.0);
     let mut beta = 1.0;
@@ -70,7 +70,7 @@ mod tests {
     }
 
     fn fit(rows: &[([f32; 3], usize)]) -> Option<f64> {
-        fit_temperature(rows.iter().map(|(logits, label)| (&logits[..], *label)))
+        fit_temperature(&rows.iter().map(|(logits, label)| (&logits[..], *label)))
     }
 
     /// Logits of which each class is right as often as its probability at temperature 2.
