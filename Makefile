@@ -66,7 +66,7 @@ $(PYTHON_ENV)/installed: python/requirements.txt
 	@touch $@
 
 python-torch: $(PYTORCH)/installed $(PYTHON_ENV)/installed ## Test the Python package with PyTorch, Lightning and Accelerate (installs 1.6 GB into .tools/pytorch; downloads 0.6 GB).
-	cargo build --workspace --locked --lib --bins
+	cargo build --workspace --locked --lib --bins --tests
 	cp $${CARGO_TARGET_DIR:-target}/debug/lib_native.so python/equibatch/_native.abi3.so
 	cd python && ../$(PYTHON_ENV)/bin/mypy --python-executable ../$(PYTORCH)/bin/python
 	cd python && ../$(PYTORCH)/bin/python -m pytest tests/pytorch tests/test_docs.py

@@ -191,7 +191,7 @@ def test_copies_and_pickles_go_on_alike():
         ({"batch_size": 8, "rank": 1}, "rank is 1 and world_size is None"),
         ({"batch_size": 8, "rank": 2, "world_size": 2}, "rank is 2 and world_size is 2"),
         ({"global_batch_size": 3, "rank": 0, "world_size": 4}, "a batch of 3 samples is too small for 4 ranks"),
-        ({"batch_size": 8, "balance": "fair"}, "`fair`: expected oversample"),
+        ({"batch_size": 8, "balance": "fair"}, 'balance is "fair": expected oversample'),
         ({"batch_size": 8, "balance": "weights:a=1"}, "as a mapping"),
         ({"batch_size": 8, "balance": {7: 1.0, -1: 2.0}}, r"weights for \[-1\]"),
         ({"batch_size": 8, "balance": {0: -1.0}}, "weight -1"),
