@@ -137,7 +137,7 @@ fn a_temperature_and_a_threshold_are_fitted_to_validation_images() {
     for part in [
         "combined Wilson",
         "few-shot",
-        "too few images to compare models by: birds has 2 images",
+        "too few images to compare models by (see the intervals): birds has 2 images",
     ] {
         assert!(printed.contains(part), "{part}: {printed}");
     }
