@@ -15,7 +15,7 @@ HADOLINT := $(HADOLINT_FOLDER)/bin/hadolint
 .DEFAULT_GOAL := help
 .PHONY: help runtime browser python-tools python python-tests python-torch python-frameworks wheels build build-all test lint reference deny advisories lint-docker demo bench bench-torch parity real real-torch bench-peers soak clean
 
-TORCH := .tools/torch/bin/python
+TORCH := .tools/pytorch/bin/python
 PEERS := .tools/peers
 PYTHON_TOOLS := .tools/python
 PYTHON_ENV := .tools/python-env
@@ -133,14 +133,14 @@ bench: build ## Measure the server stage by stage, then its kernels one by one.
 	target/release/server bench
 	cargo bench --locked --package equibatch-engine --package equibatch-server --bench '*'
 
-bench-torch: build $(TORCH) ## Compare a training step with PyTorch's on this machine (installs PyTorch into .tools).
+bench-torch: build $(PYTORCH)/networks ## Compare training steps with PyTorch's on this machine (installs PyTorch into .tools).
 	$(TORCH) tests/torch_step.py
 
-$(TORCH):
-	$(PYTHON) -m venv .tools/torch
-	$@ -m pip install --quiet torch==2.15.0 torchvision==0.29.2 timm==1.0.31 numpy onnx
+$(PYTORCH)/networks: $(PYTORCH)/installed
+	$(TORCH) -m pip install --quiet --no-deps torchvision==0.29.2 timm==1.0.31 onnx==1.23.2 ml_dtypes==0.6.0 pillow==13.0.0 protobuf==7.36.2
+	@touch $@
 
-parity: build-all $(TORCH) ## Train on the same batches in PyTorch, and compare the two step by step (installs PyTorch and gRPC into .tools).
+parity: build-all $(PYTORCH)/installed ## Train on the same batches in PyTorch, and compare the two step by step (installs PyTorch and gRPC into .tools).
 	@test -e $(SAMPLES)/flowers || target/release/server sample-data $(SAMPLES)
 	$(TORCH) -m pip install --quiet grpcio==1.85.3 grpcio-tools==1.85.1 safetensors==0.8.0
 	$(TORCH) tests/generate/parity.py
@@ -149,7 +149,7 @@ real: build $(REAL_DATA)/ready ## Train on rare classes of real photographs, thr
 	$(REAL_PYTHON) tests/real/experiment.py --minutes $(REAL_MINUTES)
 	$(REAL_PYTHON) tests/real/probe.py
 
-real-torch: build $(REAL_DATA)/ready $(TORCH) ## The same on the same batches in PyTorch (half an hour; installs PyTorch and gRPC into .tools).
+real-torch: build $(REAL_DATA)/ready $(PYTORCH)/installed ## The same on the same batches in PyTorch (half an hour; installs PyTorch and gRPC into .tools).
 	$(TORCH) -m pip install --quiet grpcio==1.85.3 grpcio-tools==1.85.1
 	$(TORCH) tests/real/torch_twin.py --minutes $(REAL_MINUTES)
 

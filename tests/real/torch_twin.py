@@ -6,7 +6,7 @@ docs/how-to/own_trainer.py. Only the numbers that a new head starts from differ.
 the loss.
 
     make real real-torch
-    .tools/torch/bin/python tests/real/torch_twin.py --data birds-20 --arms natural,oversample --norms fixed
+    .tools/pytorch/bin/python tests/real/torch_twin.py --data birds-20 --arms natural,oversample --norms fixed
 """
 
 import argparse
