@@ -49,6 +49,12 @@ def open_source(where: Where, dataset: str) -> Source:
     key = ("folder", place, dataset) if is_folder else ("servers", place, token or "")
     source = _open.get(key)
     if source is None or not source.is_usable:
-        source = Source.open_folder(place, dataset) if is_folder else Source.open_servers(place, token)
+        source = Source.open_folder(place, dataset, _processes()) if is_folder else Source.open_servers(place, token)
         _open[key] = source
     return source
+
+
+def _processes() -> int:
+    """Ranks on this machine, which share its processors and memory; torchrun counts them."""
+    given = os.environ.get("LOCAL_WORLD_SIZE", "1")
+    return max(1, int(given)) if given.isdecimal() else 1

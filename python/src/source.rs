@@ -1,6 +1,11 @@
 //! Where batches come from: an engine in this process, or servers.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use equibatch_engine::{
     Dataset, Engine, EngineConfig, ScanOptions, Split,
@@ -48,20 +53,25 @@ pub(crate) struct Description {
     quarantined: Vec<(String, String)>,
 }
 
-/// The memory budget of an engine beside a trainer, and of it the size of the cache, in bytes.
-fn memory() -> (u64, u64) {
-    let total = (available() / 2).max(1 << 30);
-    (total, total.saturating_sub(3 << 30).clamp(total / 4, total / 2))
+/// The configuration of an engine beside a trainer, in one of `processes` processes of this machine that have one: together they take all
+/// processors and half of the memory.
+fn config(processes: NonZeroU32) -> EngineConfig {
+    let default = EngineConfig::default();
+    let threads = default.threads.get() / processes.get() as usize;
+    let memory_bytes = (available() / 2 / u64::from(processes.get())).max(1 << 30);
+    EngineConfig {
+        threads: NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN),
+        memory_bytes,
+        cache_bytes: memory_bytes
+            .saturating_sub(3 << 30)
+            .clamp(memory_bytes / 4, memory_bytes / 2),
+        ..default
+    }
 }
 
-fn open_folder(folder: &PathBuf, name: &str) -> Result<Engine, Error> {
+fn open_folder(folder: &PathBuf, name: &str, processes: NonZeroU32) -> Result<Engine, Error> {
     let dataset = Dataset::scan(name, folder, &ScanOptions::default())?;
-    let (memory_bytes, cache_bytes) = memory();
-    let config = EngineConfig {
-        memory_bytes,
-        cache_bytes,
-        ..EngineConfig::default()
-    };
+    let config = config(processes);
     Ok(Engine::new(config, vec![dataset])?)
 }
 
@@ -112,10 +122,10 @@ impl From<DatasetDescription> for Description {
 
 #[pymethods]
 impl Source {
-    /// Scans the class folders of `folder`, and starts an engine for them in this process.
+    /// Scans the class folders of `folder`, and starts an engine for them in this process, one of `processes` of this machine that do so.
     #[staticmethod]
-    fn open_folder(py: Python<'_>, folder: PathBuf, name: String) -> PyResult<Self> {
-        let opened = on_thread(py, move || open_folder(&folder, &name))?;
+    fn open_folder(py: Python<'_>, folder: PathBuf, name: String, processes: NonZeroU32) -> PyResult<Self> {
+        let opened = on_thread(py, move || open_folder(&folder, &name, processes))?;
         let engine = opened.map_err(|error| error.raise(py))?;
         Ok(Self(OfProcess::new(Origin::Folder(engine))))
     }

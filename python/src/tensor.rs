@@ -279,7 +279,12 @@ impl Tensor {
             } else {
                 ptr::null_mut()
             };
-            (*view).ndim = this.shape.len() as c_int;
+            // Plain bytes have one axis.
+            (*view).ndim = if wants(ffi::PyBUF_ND) {
+                this.shape.len() as c_int
+            } else {
+                1
+            };
             (*view).shape = or_null(wants(ffi::PyBUF_ND), &this.shape);
             (*view).strides = or_null(wants(ffi::PyBUF_STRIDES), &this.strides);
             (*view).suboffsets = ptr::null_mut();

@@ -1,9 +1,14 @@
 """The engine in process."""
 
 import gc
+import os
+import subprocess
+import sys
 import weakref
+from pathlib import Path
 
 import equibatch
+import pytest
 
 
 def test_loaders_of_one_folder_share_an_engine_until_the_last_one_is_gone(folder):
@@ -21,3 +26,26 @@ def test_loaders_of_one_folder_share_an_engine_until_the_last_one_is_gone(folder
     del valid
     gc.collect()
     assert engine() is None
+
+
+SCRIPT = """
+import equibatch, os, sys
+loader = equibatch.Loader(sys.argv[1], batch_size=4, image_size=24)
+len(loader)
+names = [open(f"/proc/self/task/{task}/comm").read() for task in os.listdir("/proc/self/task")]
+print(sum(name.startswith("worker-") for name in names))
+"""
+
+
+@pytest.mark.parametrize("processes", [1, 2, 1000])
+def test_ranks_of_a_machine_divide_its_processors(folder, processes):
+    environment = {**os.environ, "LOCAL_WORLD_SIZE": str(processes)}
+    counted = subprocess.run(
+        [sys.executable, "-c", SCRIPT, folder],
+        cwd=Path(__file__).parents[1],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(counted.stdout) == max(1, len(os.sched_getaffinity(0)) // processes)

@@ -1,6 +1,7 @@
 """Views of the memory of a batch."""
 
 import gc
+import hashlib
 
 import equibatch
 import numpy as np
@@ -26,6 +27,12 @@ def test_all_protocols_show_the_same_read_only_memory(batch):
         assert view.__array_interface__["data"][0] == address, "nothing is copied"
         assert not view.flags.writeable
         assert view.tobytes() == by_buffer.tobytes()
+
+
+def test_consumers_of_plain_bytes_read_all_of_it(batch):
+    expected = batch.images.numpy().tobytes()
+    assert bytes(batch.images) == expected
+    assert hashlib.sha256(batch.images).digest() == hashlib.sha256(expected).digest()
 
 
 def test_copies_are_writable_and_private(batch):
