@@ -169,7 +169,8 @@ def test_a_token_comes_from_the_environment_and_its_lack_is_an_access_error(fold
 
 def test_a_killed_server_is_waited_for_until_the_timeout(folder):
     with serving(folder) as server:
-        loader = loader_of(server.address, timeout=0.5)
+        # An epoch of more bytes than are underway at a time.
+        loader = loader_of(server.address, timeout=0.5, image_size=512, dtype="float32", prefetch=1)
         iteration = iter(loader)
         next(iteration)
         server.kill()
