@@ -16,7 +16,8 @@ const EPOCHS_OF_FEATURES: u32 = 4;
 
 /// Overrides `config` with the given arguments. The initial weights are not part of it.
 pub fn apply_args(args: &Train, config: &mut RunConfig) {
-    if args.head_steps.is_some() && config.head_steps.is_none() {
+    let is_default = config.epochs == RunConfig::default().epochs;
+    if args.head_steps.is_some() && config.head_steps.is_none() && is_default {
         config.epochs = EPOCHS_OF_FEATURES;
     }
     config.head_steps = args.head_steps.or(config.head_steps);

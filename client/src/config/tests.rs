@@ -69,6 +69,19 @@ fn images_are_normalised_as_the_metadata_of_the_network_say() {
     assert_eq!(applied(&["--std", "0.1,0.2,0.3"]), ([0.5; 3], [0.1, 0.2, 0.3]));
 }
 
+/// The flags of an arm follow those of the comparison, which may have said how many epochs there are.
+#[test]
+fn heads_on_features_take_four_epochs_unless_others_are_given() {
+    for (given, epochs) in [(&["--seed", "1"], 4), (&["--epochs", "3"], 3)] {
+        let mut config = config();
+        config.epochs = RunConfig::default().epochs;
+        for words in [&given[..], &["--head-steps", "auto"]] {
+            apply_args(&train(words), &mut config);
+        }
+        assert_eq!(config.epochs, epochs, "{given:?}");
+    }
+}
+
 #[test]
 fn freeze_and_unfreeze_conflict() {
     let frozen = |arguments: &[&str]| train(arguments).setup.network.frozen();
