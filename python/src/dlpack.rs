@@ -21,7 +21,7 @@ pub(crate) const CPU: (i32, i32) = (1, 0);
 const READ_ONLY: u64 = 1;
 const IS_COPIED: u64 = 2;
 
-/// The name of a capsule that nobody has taken over yet.
+/// The name of a capsule that no consumer has taken over yet.
 const NAME: &CStr = c"dltensor_versioned";
 
 /// `DLTensor`.
@@ -119,7 +119,7 @@ pub(crate) fn capsule<'py>(
     });
     let owned = Box::into_raw(owned);
     // SAFETY: `owned` comes from `Box::into_raw`. Its context is set to itself, by which `delete` frees it: who takes the capsule over calls
-    // that once, as DLPack demands, and `drop_capsule` does it for a capsule that nobody took over. The name is static.
+    // that once, as DLPack demands, and `drop_capsule` does it for a capsule that no consumer took over. The name is static.
     unsafe {
         (*owned).managed.context = owned.cast();
         let managed = &raw mut (*owned).managed;

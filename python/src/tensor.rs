@@ -268,7 +268,7 @@ impl Tensor {
             }
         };
         // SAFETY: the interpreter passes a valid view. All pointers lead into `this`, a frozen object whose memory neither moves nor changes,
-        // and which `obj`, a reference of the view's own, keeps alive until the view is released. Nobody writes through a read-only view.
+        // and which `obj`, a reference of the view's own, keeps alive until the view is released. A read-only view is not written through.
         unsafe {
             (*view).buf = this.bytes().as_ptr().cast_mut().cast();
             (*view).len = this.nbytes() as isize;

@@ -65,7 +65,7 @@ pub(crate) fn on_thread<T: Send + 'static>(
     thread::Builder::new()
         .name("equibatch".to_owned())
         .spawn(move || {
-            // Nobody receives it after an interruption.
+            // The receiver is gone after an interruption.
             let _unheard = sender.send(work());
         })?;
     let output = wait_for(py, None, "no output", receiver)?;

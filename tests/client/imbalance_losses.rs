@@ -17,25 +17,14 @@ use equibatch_training::{
 };
 use serde_json::Value as Json;
 
-use super::compiler::optimizers::trajectory;
+use super::{
+    compiler::optimizers::trajectory,
+    losses::{labels, matrix, numbers},
+};
 
 fn fixture() -> Json {
     let path = checkout::fixture("imbalance_losses.json");
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
-}
-
-fn numbers(value: &Json) -> Vec<f64> {
-    let list = value.as_array().unwrap().iter();
-    list.map(|number| number.as_f64().unwrap()).collect()
-}
-
-fn labels(value: &Json) -> Vec<u32> {
-    numbers(value).into_iter().map(|label| label as u32).collect()
-}
-
-fn matrix(value: &Json) -> Array {
-    let rows: Vec<Vec<f64>> = value.as_array().unwrap().iter().map(numbers).collect();
-    Array::new(&[rows.len(), rows[0].len()], rows.concat())
 }
 
 /// Its weights are the only use of a description here.

@@ -31,16 +31,16 @@ fn graph(rows: usize, classes: usize, focal: f32, offsets: &[f32]) -> (Graph, Va
     (graph, loss, gradient)
 }
 
-fn numbers(value: &Json) -> Vec<f64> {
+pub(super) fn numbers(value: &Json) -> Vec<f64> {
     let list = value.as_array().unwrap().iter();
     list.map(|number| number.as_f64().unwrap()).collect()
 }
 
-fn labels(value: &Json) -> Vec<u32> {
+pub(super) fn labels(value: &Json) -> Vec<u32> {
     numbers(value).into_iter().map(|label| label as u32).collect()
 }
 
-fn matrix(value: &Json) -> Array {
+pub(super) fn matrix(value: &Json) -> Array {
     let rows: Vec<Vec<f64>> = value.as_array().unwrap().iter().map(numbers).collect();
     Array::new(&[rows.len(), rows[0].len()], rows.concat())
 }

@@ -18,6 +18,16 @@ fn compare(server: &str, out: &Path, more: &[&str]) -> std::process::Output {
     client(&[&usual[..], more].concat())
 }
 
+fn images_with_test() -> ImageFolder {
+    let classes = [
+        ("birds", 10),
+        ("flowers", 20),
+        ("test/birds", 3),
+        ("test/flowers", 2),
+    ];
+    ImageFolder::new(&classes)
+}
+
 fn counts(value: &Value) -> u64 {
     value
         .as_array()
@@ -30,13 +40,7 @@ fn counts(value: &Value) -> u64 {
 
 #[test]
 fn a_comparison_repeats_evaluates_and_resumes() {
-    let classes = [
-        ("birds", 10),
-        ("flowers", 20),
-        ("test/birds", 3),
-        ("test/flowers", 2),
-    ];
-    let images = ImageFolder::new(&classes);
+    let images = images_with_test();
     let server = ServerProcess::start(images.root(), &[]);
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("comparison");
@@ -261,13 +265,7 @@ fn tune(server: &str, out: &Path, more: &[&str]) -> std::process::Output {
 
 #[test]
 fn tuning_leaves_the_run_of_the_best_arm_and_says_why() {
-    let classes = [
-        ("birds", 10),
-        ("flowers", 20),
-        ("test/birds", 3),
-        ("test/flowers", 2),
-    ];
-    let images = ImageFolder::new(&classes);
+    let images = images_with_test();
     let server = ServerProcess::start(images.root(), &[]);
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("tuning");

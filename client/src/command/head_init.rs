@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use crate::{
     config::UsageError,
     learn::{
-        architecture::{self, LastLayer, cosine_scale},
+        architecture::{self, cosine_scale},
         class_means::ClassMeans,
         init::InitialState,
         run::RunConfig,
@@ -16,7 +16,7 @@ use crate::{
 };
 use equibatch_stream::{Balance, BatchRequest, Servers, Split};
 use equibatch_training::{
-    program::{self, Head, Tensor},
+    program::{self, Head, LastLayer, Tensor},
     runtime::{Classifier, Runtime, SessionOptions},
 };
 
@@ -39,16 +39,18 @@ pub(super) fn from_class_means(
         );
         return Err(UsageError(message).into());
     }
-    let means = class_means(servers, device, (initial, &layer))?;
-    let classes = initial.config.classes.len();
     let missing = |name: &str| format!("the network has no tensor `{name}`");
+    let weight = initial.state.get(&layer.weight);
+    let features = weight.with_context(|| missing(&layer.weight))?.shape[1 - layer.axis];
+    let means = class_means(servers, device, (initial, &layer, features))?;
+    let classes = initial.config.classes.len();
     for (class, own) in means.head().into_iter().enumerate() {
         let Some((weights, own_bias)) = own else { continue };
         let tensor = initial.state.get_mut(&layer.weight);
         let weight = &mut tensor.with_context(|| missing(&layer.weight))?.data;
         for (feature, number) in weights.into_iter().enumerate() {
             let place = match layer.axis {
-                0 => class * layer.features + feature,
+                0 => class * features + feature,
                 _ => feature * classes + class,
             };
             weight[place] = number;
@@ -68,9 +70,9 @@ pub(super) fn from_class_means(
 fn class_means(
     servers: &Servers,
     (runtime, options): (&Runtime, &SessionOptions),
-    (initial, layer): (&InitialState, &LastLayer),
+    (initial, layer, features): (&InitialState, &LastLayer, usize),
 ) -> Result<ClassMeans> {
-    let (config, features) = (&initial.config, layer.features);
+    let config = &initial.config;
     let spec = architecture::spec(&RunConfig {
         classes: vec![String::new(); features],
         ..config.clone()

@@ -8,7 +8,7 @@ use super::{
     run::{RunConfig, expression},
 };
 use equibatch_training::program::{
-    self, Backbone, Classifier, Head, ModelSpec, OnnxModel, ResNet, Tensor, UnknownHead,
+    self, Backbone, Classifier, Head, LastLayer, ModelSpec, OnnxModel, ResNet, Tensor, UnknownHead,
 };
 
 /// Value of `--head` for a network from a file: its last linear layer, detected automatically.
@@ -111,35 +111,14 @@ pub fn head(name: &str) -> Result<Head, Error> {
     })
 }
 
-/// The linear layer that computes the logits.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LastLayer {
-    /// Name of its weight, `[classes, features]` or `[features, classes]`.
-    pub weight: String,
-    /// The weight's axis of classes.
-    pub axis: usize,
-    /// Number of its inputs.
-    pub features: usize,
-    /// Name of its bias.
-    pub bias: Option<String>,
-}
-
 /// The linear layer that computes the logits of a run's network.
 ///
 /// # Errors
 ///
-/// Those of [`spec`], and [`Error::Network`] if the last layer is not linear.
+/// Those of [`spec`], and [`Error::Setting`] if the last layer is not linear.
 pub fn last_layer(config: &RunConfig) -> Result<LastLayer, Error> {
-    let model = spec(config)?;
-    let layer = program::last_layer(&model).ok_or_else(|| Error::Setting {
+    program::last_layer(&spec(config)?).ok_or_else(|| Error::Setting {
         reason: format!("the last layer of {} is not linear", config.arch),
-    })?;
-    let shapes = program::state_shapes(&model)?;
-    Ok(LastLayer {
-        features: shapes[&layer.weight][1 - layer.axis],
-        weight: layer.weight,
-        axis: layer.axis,
-        bias: layer.bias.filter(|bias| shapes.contains_key(bias)),
     })
 }
 

@@ -169,10 +169,11 @@ impl OptimizerConfig {
         schedule.max_lr(1.0).warmup(warmup)
     }
 
-    /// Whether a schedule that sets the momentum does so: not if it is given.
+    /// The momentum after `steps` steps of `schedule`, if the schedule sets it: not if it is given.
     #[must_use]
-    pub fn cycles_momentum(&self) -> bool {
-        self.momentum.is_none() && self.betas.is_none()
+    pub fn momentum(&self, schedule: &Schedule, steps: u64) -> Option<f64> {
+        let is_given = self.momentum.is_some() || self.betas.is_some();
+        schedule.momentum(steps).filter(|_| !is_given)
     }
 }
 

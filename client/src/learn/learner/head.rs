@@ -151,8 +151,7 @@ impl HeadLearner {
     pub fn step(&mut self, batch: &FeatureBatch, step: u64) -> Result<StepReport, Error> {
         let factor = self.schedule.at(step);
         let rates: Vec<f64> = self.rates.iter().map(|rate| rate * factor).collect();
-        let cycles = self.config().optimizer.cycles_momentum();
-        let momentum = self.schedule.momentum(step).filter(|_| cycles);
+        let momentum = self.config().optimizer.momentum(&self.schedule, step);
         let t = self.config().lineage.optimizer_steps + step + 1;
         let hyper = self.optimizer.hyperparameters(t, momentum);
         let samples = Samples {
@@ -169,15 +168,7 @@ impl HeadLearner {
                 step: step + 1,
             });
         }
-        Ok(StepReport {
-            loss: stepped.loss,
-            learning_rate: rates.iter().copied().fold(0.0, f64::max),
-            gradient_norm: stepped.gradient_norm,
-            loss_scale: None,
-            is_skipped: false,
-            rates: std::array::from_fn(|group| rates.get(group).copied().unwrap_or(0.0)),
-            momentum: hyper.first().map_or(0.0, |&(_, momentum)| momentum),
-        })
+        Ok(StepReport::new(&stepped, None, &hyper, &rates))
     }
 
     /// A head with the given state for inference: computes logits of features, first of its outputs.

@@ -200,8 +200,7 @@ impl Learner {
     pub fn step_ahead(&mut self, batch: &Batch, next: Option<&Batch>) -> Result<StepReport, Error> {
         let steps = self.progress.steps;
         let factor = self.schedule.at(steps);
-        let cycles = self.progress.config.optimizer.cycles_momentum();
-        let momentum = self.schedule.momentum(steps).filter(|_| cycles);
+        let momentum = self.progress.config.optimizer.momentum(&self.schedule, steps);
         let was_at_minimum = self.progress.loss_scale.is_at_minimum();
         let rates = self.rates.iter().map(|rate| rate * factor).collect();
         let report = self.run((batch, next), steps, (momentum, rates))?;
@@ -291,16 +290,7 @@ impl Learner {
             self.progress.loss_scale.update(stepped.are_finite);
             self.progress.skipped_steps += u64::from(!stepped.are_finite);
         }
-        Ok(StepReport {
-            loss: stepped.loss,
-            loss_scale,
-            is_skipped: !stepped.are_finite,
-            learning_rate: rates.iter().copied().fold(0.0, f64::max),
-            gradient_norm: stepped.gradient_norm,
-            rates: std::array::from_fn(|group| rates.get(group).copied().unwrap_or(0.0)),
-            // β₁ or μ is the first, if there is one.
-            momentum: hyper.first().map_or(0.0, |&(_, momentum)| momentum),
-        })
+        Ok(StepReport::new(&stepped, loss_scale, &hyper, &rates))
     }
 
     /// Epoch and step of a batch in this run, from 1.

@@ -1,4 +1,4 @@
-use equibatch_training::program::LayerGroup;
+use equibatch_training::{program::LayerGroup, trainer::StepOutput};
 
 /// Result of a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,4 +17,24 @@ pub struct StepReport {
     pub rates: [f64; LayerGroup::ALL.len()],
     /// Momentum (Adam's β₁); 0 for an optimizer without.
     pub momentum: f64,
+}
+
+impl StepReport {
+    /// Of a step with these hyperparameters, of which momentum (β₁ or μ) is the first if there is one, and learning rates.
+    pub(super) fn new(
+        stepped: &StepOutput,
+        loss_scale: Option<f32>,
+        hyper: &[(&'static str, f64)],
+        rates: &[f64],
+    ) -> Self {
+        Self {
+            loss: stepped.loss,
+            learning_rate: rates.iter().copied().fold(0.0, f64::max),
+            gradient_norm: stepped.gradient_norm,
+            loss_scale,
+            is_skipped: !stepped.are_finite,
+            rates: std::array::from_fn(|group| rates.get(group).copied().unwrap_or(0.0)),
+            momentum: hyper.first().map_or(0.0, |&(_, momentum)| momentum),
+        }
+    }
 }

@@ -65,10 +65,11 @@ fn steps_on_features_are_those_on_images() {
             assert_eq!(of_head.rates, whole.rates);
         }
         let whole = learner.checkpoint().expect("a checkpoint");
-        let mut twin = Learner::new(&runtime, &config, &options()).expect("a learner");
-        twin.put_head(head.state().expect("a state"), whole.progress.clone())
+        let mut other = Learner::new(&runtime, &config, &options()).expect("a learner");
+        other
+            .put_head(head.state().expect("a state"), whole.progress.clone())
             .expect("the same network");
-        let found = twin.checkpoint().expect("a checkpoint");
+        let found = other.checkpoint().expect("a checkpoint");
         for (name, tensor) in &whole.tensors {
             let off = difference(tensor, &found.tensors[name]);
             assert!(off < 2e-4, "{}: {name} differs by {off}", config.head);

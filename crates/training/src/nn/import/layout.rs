@@ -280,14 +280,7 @@ fn tile(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Erro
 
 /// Moves blocks of channels to blocks of pixels (PyTorch's `PixelShuffle` in mode `CRD`).
 fn depth_to_space(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    let (x, shape) = moved(importer, node)?;
-    let size = block_size(node);
-    let [n, c, h, w] = *shape else {
-        return Err(node_error(
-            node,
-            format!("its operand has shape {shape}, expected [N, C, H, W]"),
-        ));
-    };
+    let (x, [n, c, h, w], size) = images_and_block(importer, node)?;
     if size == 0 || c % (size * size) != 0 {
         return Err(node_error(
             node,
@@ -307,14 +300,7 @@ fn depth_to_space(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<V
 }
 
 fn space_to_depth(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
-    let (x, shape) = moved(importer, node)?;
-    let size = block_size(node);
-    let [n, c, h, w] = *shape else {
-        return Err(node_error(
-            node,
-            format!("its operand has shape {shape}, expected [N, C, H, W]"),
-        ));
-    };
+    let (x, [n, c, h, w], size) = images_and_block(importer, node)?;
     if size == 0 || h % size != 0 || w % size != 0 {
         return Err(node_error(
             node,
@@ -328,10 +314,20 @@ fn space_to_depth(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<V
     })
 }
 
-/// The block size; 0 if it is missing or invalid.
-fn block_size(node: &ModelNode) -> usize {
+/// The operand, its extents `[N, C, H, W]`, and the block size; 0 if that is missing or invalid.
+fn images_and_block(
+    importer: &mut Importer<'_, '_>,
+    node: &ModelNode,
+) -> Result<(Value, [usize; 4], usize), Error> {
+    let (x, shape) = moved(importer, node)?;
+    let extents = shape[..].try_into().map_err(|_| {
+        node_error(
+            node,
+            format!("its operand has shape {shape}, expected [N, C, H, W]"),
+        )
+    })?;
     let size = node.attributes.int("blocksize").unwrap_or(0);
-    u8::try_from(size).map_or(0, usize::from)
+    Ok((x, extents, u8::try_from(size).map_or(0, usize::from)))
 }
 
 fn split(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Vec<Value>, Error> {

@@ -195,7 +195,8 @@ impl OnnxModel {
         Some(LastLayer {
             weight: layer.weight.clone(),
             axis: layer.axis,
-            bias: layer.bias.clone(),
+            // Cosines have none.
+            bias: layer.bias.clone().filter(|_| self.cosine.is_none()),
         })
     }
 
