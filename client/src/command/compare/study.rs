@@ -28,6 +28,7 @@ use crate::{
         pixels::picture,
         predict::Predictor,
         predictions::Predictions,
+        prior::Prior,
         progress::{Output, RunsProgress},
         run::{self, RunFolder},
     },
@@ -244,7 +245,7 @@ impl<'a> Study<'a> {
                     return Ok(None);
                 }
                 let mut predictions = Predictions::default();
-                self.predict(&run, self.split, &mut |seen| {
+                self.predict(&run, (self.split, None), &mut |seen| {
                     predictions.push(seen.sample, seen.label as u32, seen.logits);
                 })?;
                 files::write(&path, &predictions.to_bytes())?;
@@ -326,11 +327,14 @@ impl<'a> Study<'a> {
         }
     }
 
-    /// Runs the model of `run` on a split of its dataset; `each` receives every image with its logits.
-    fn predict(&self, run: &Path, split: Split, each: OnSample<'_>) -> Result<()> {
+    /// Runs the model of `run`, adjusted to a prior if one is given, on a split of its dataset; `each` receives every image with its logits.
+    fn predict(&self, run: &Path, (split, prior): (Split, Option<&Prior>), each: OnSample<'_>) -> Result<()> {
         let (run, config) = RunFolder::open(run)?;
         let options = session_options(&self.base.execution);
         let mut predictor = Predictor::open(&self.trainer.context.runtime, &run.model_path(), &options)?;
+        if let Some(prior) = prior {
+            predictor.adjust(prior, 1.0)?;
+        }
         let card = predictor.card().clone();
         let subject = EvalSpec {
             dataset: &config.dataset,
@@ -352,16 +356,10 @@ impl<'a> Study<'a> {
         let mut holdout = Holdout::default();
         for (arm, Outcome { round, run, .. }) in arms {
             let (_, config) = RunFolder::open(run)?;
-            let offsets = self.offsets(arm, run)?;
             let (mut samples, mut predictions) = (vec![], vec![]);
             let is_first = holdout.arms.is_empty();
-            self.predict(run, Split::Test, &mut |seen| {
-                let mut logits = seen.logits.to_vec();
-                logits
-                    .iter_mut()
-                    .zip(&offsets)
-                    .for_each(|(logit, offset)| *logit += offset);
-                predictions.push(TopPrediction::of(&logits));
+            self.predict(run, (Split::Test, arm.prior.as_ref()), &mut |seen| {
+                predictions.push(TopPrediction::of(seen.logits));
                 if is_first {
                     samples.push(seen.sample);
                     holdout.images.push(HoldoutImage {
