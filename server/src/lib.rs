@@ -18,7 +18,7 @@
 //! | [`service`] | the gRPC service, over the engine of `equibatch-engine` |
 //! | [`admin`] | the admin HTTP server: health, readiness, metrics |
 //! | [`descriptors`] | the limit of open files |
-//! | [`args`], [`config`], [`telemetry`] | command line, configuration, logging and traces |
+//! | [`args`], [`config`], [`command`], [`telemetry`] | command line, configuration, the commands, logging and traces |
 //! | [`mod@bench`] | benchmarks of each stage on this machine |
 //!
 //! # How a batch flows
@@ -31,6 +31,7 @@
 pub mod admin;
 pub mod args;
 pub mod bench;
+pub mod command;
 pub mod config;
 pub mod descriptors;
 pub mod service;

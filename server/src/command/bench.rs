@@ -1,10 +1,10 @@
-use equibatch_server::{
+use std::io::{self, Write as _};
+
+use super::exit::{Failure, INPUT, SYSTEM, USAGE};
+use crate::{
     args::Bench,
     bench::{self, Error, Options},
 };
-use std::io::{self, Write as _};
-
-use crate::exit::{Failure, INPUT, SYSTEM, USAGE};
 
 /// Runs the benchmarks and prints the report.
 pub(crate) fn bench(args: &Bench) -> Result<(), Failure> {

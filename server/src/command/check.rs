@@ -1,13 +1,13 @@
 use std::io::{self, Write as _};
 
 use anyhow::{Context as _, anyhow};
-use equibatch_server::{
+
+use super::exit::{self, Failure, INPUT, SYSTEM};
+use crate::{
     args::{Check, Command, file},
     config::{Config, DatasetConfig},
     service::Access,
 };
-
-use crate::exit::{self, Failure, INPUT, SYSTEM};
 
 /// Validates a configuration file and the files and folders that it names, without scanning images.
 pub(crate) fn check(args: &Check) -> Result<(), Failure> {

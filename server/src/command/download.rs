@@ -1,10 +1,10 @@
 use anyhow::anyhow;
 use equibatch_cli::terminal;
-use equibatch_server::{args::Download, config::DownloadConfig};
 use equibatch_tools::download::{self, ClassList, DownloadReport};
 
+use super::exit::{DATA, Failure, INPUT, SYSTEM, UNAVAILABLE, USAGE};
 use super::print;
-use crate::exit::{DATA, Failure, INPUT, SYSTEM, UNAVAILABLE, USAGE};
+use crate::{args::Download, config::DownloadConfig};
 
 /// Downloads images into class folders.
 pub(crate) fn download(args: &Download) -> Result<(), Failure> {

@@ -6,11 +6,11 @@ use equibatch_engine::{
     mix::{Mix, Rectangle},
     pipeline::Explained,
 };
-use equibatch_server::args::Explain;
 use image::{RgbImage, imageops};
 
+use super::exit::{Failure, SYSTEM, USAGE};
 use super::{explain_batch, print};
-use crate::exit::{Failure, SYSTEM, USAGE};
+use crate::args::Explain;
 
 /// Prints the samples of a batch and the augmentation parameters drawn for each.
 pub(crate) fn explain(args: &Explain) -> Result<(), Failure> {

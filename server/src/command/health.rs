@@ -4,10 +4,10 @@ use std::{
 };
 
 use anyhow::Context as _;
-use equibatch_server::args::Health;
 
+use super::exit::{Failure, INPUT, SYSTEM, UNAVAILABLE, USAGE};
 use super::health_check::{HealthError, check_health};
-use crate::exit::{Failure, INPUT, SYSTEM, UNAVAILABLE, USAGE};
+use crate::args::Health;
 
 /// Queries the health service of a running server.
 pub(crate) fn health(args: &Health) -> Result<(), Failure> {

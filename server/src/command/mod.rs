@@ -1,25 +1,33 @@
-//! The subcommands other than `serve`.
+//! The subcommands, and the exit codes.
 
 mod bench;
 mod check;
 mod download;
+mod exit;
 mod explain;
 mod health;
 mod health_check;
+mod main;
 mod preview;
 mod recipe;
+mod sample_data;
+mod serve;
 mod stats;
 mod verify;
 
-pub(crate) use bench::bench;
-pub(crate) use check::check;
-pub(crate) use download::download;
-pub(crate) use explain::explain;
-pub(crate) use health::health;
-pub(crate) use preview::preview;
-pub(crate) use recipe::recipe;
-pub(crate) use stats::stats;
-pub(crate) use verify::verify;
+pub use main::main;
+
+use bench::bench;
+use check::check;
+use download::download;
+use explain::explain;
+use health::health;
+use preview::preview;
+use recipe::recipe;
+use sample_data::sample_data;
+use serve::serve;
+use stats::stats;
+use verify::verify;
 
 use std::{num::NonZeroUsize, path::Path};
 
@@ -29,11 +37,11 @@ use equibatch_engine::{
     dataset::{self, Dataset, ScanOptions},
     pipeline::{Engine, EngineConfig, Error, Explained, ResumeError, StreamSpec},
 };
-use equibatch_server::args::{BatchSelector, ScanArgs};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde::Serialize;
 
-use crate::exit::{Failure, INPUT, SYSTEM, USAGE};
+use crate::args::{BatchSelector, ScanArgs};
+use exit::{Failure, INPUT, SYSTEM, USAGE};
 
 /// Scans `dir` leniently: any number of classes is accepted.
 fn scan_lenient(dir: &Path, scan: &ScanArgs) -> Result<Dataset, Failure> {

@@ -6,14 +6,14 @@ use std::{
 
 use anyhow::anyhow;
 use equibatch_engine::pipeline::Explained;
-use equibatch_server::args::{BatchSelector, Preview};
 use equibatch_tools::{
     contact_sheet::{ContactSheet, Tile},
     preview::{self, Augmentations, Error, name, picture},
 };
 
+use super::exit::{Failure, INPUT, SYSTEM, USAGE};
 use super::explain_batch;
-use crate::exit::{Failure, INPUT, SYSTEM, USAGE};
+use crate::args::{BatchSelector, Preview};
 
 /// Renders a batch, or an image and its augmentations.
 pub(crate) fn preview(args: &Preview) -> Result<(), Failure> {

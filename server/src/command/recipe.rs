@@ -3,12 +3,12 @@ use equibatch_engine::augment::{
     self, Recipe,
     text::{Fallback, PARTS, PRESETS, Parameter, Part, Preset},
 };
-use equibatch_server::args;
 use std::io::{self, Write};
 
 use serde_json::json;
 
-use crate::exit::{Failure, SYSTEM, USAGE};
+use super::exit::{Failure, SYSTEM, USAGE};
+use crate::args;
 
 /// Prints a recipe with every parameter by name, or all presets and operations.
 pub(crate) fn recipe(args: &args::Recipe) -> Result<(), Failure> {

@@ -1,11 +1,11 @@
 use anyhow::anyhow;
 use equibatch_cli::terminal;
 use equibatch_engine::dataset::{Split, Warning};
-use equibatch_server::args::Stats;
 use equibatch_tools::stats::{self, StatsOptions};
 
+use super::exit::{Failure, INPUT, USAGE};
 use super::{pool, print, scan_lenient};
-use crate::exit::{Failure, INPUT, USAGE};
+use crate::args::Stats;
 
 /// Whether the images are directly in the root folder.
 fn has_images_in_root(warning: &Warning) -> bool {

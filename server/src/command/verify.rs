@@ -1,11 +1,11 @@
 use anyhow::anyhow;
 use equibatch_cli::terminal;
-use equibatch_server::args::Verify;
 use equibatch_tools::verify::{self, FixOptions, FixOutcome, VerifyOptions, VerifyReport};
 use serde::Serialize;
 
+use super::exit::{DATA, Failure, INPUT, SYSTEM, USAGE};
 use super::{pool, print, scan_lenient};
-use crate::exit::{DATA, Failure, INPUT, SYSTEM, USAGE};
+use crate::args::Verify;
 
 /// The printed report.
 #[derive(Serialize)]

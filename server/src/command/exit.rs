@@ -1,11 +1,12 @@
 //! Exit codes, after `sysexits.h`, and the error line on standard error.
 
 use equibatch_cli::toml_flags::{self, Flags};
-use equibatch_server::{args::file, config};
 use std::{
     io::{self, Write as _},
     process::ExitCode,
 };
+
+use crate::{args::file, config};
 
 /// An exit code other than success.
 #[derive(Clone, Copy, Debug)]

@@ -6,12 +6,13 @@ use std::{
 };
 
 use equibatch_engine::{dataset::Split, pipeline::Engine};
-use equibatch_server::{
+use serde_json::json;
+
+use crate::{
     args::LogFormat,
     config::Config,
     service::{Access, AccessFiles, socket::Sockets},
 };
-use serde_json::json;
 
 /// The bound addresses.
 pub(crate) struct Addresses {

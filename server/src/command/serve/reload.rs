@@ -1,14 +1,14 @@
 //! Reloading the configuration on SIGHUP.
 
-use equibatch_server::{
+use tokio::signal::unix::Signal;
+
+use crate::command::exit::{self, Failure, USAGE};
+use crate::{
     args::{Command, file},
     config::Config,
     service::Access,
     telemetry::FilterHandle,
 };
-use tokio::signal::unix::Signal;
-
-use crate::exit::{self, Failure, USAGE};
 
 /// Options that can be reloaded. Token and certificate files are read again as well.
 const LIVE: [&str; 5] = ["log", "tokens", "tls-cert", "tls-key", "tls-client-ca"];

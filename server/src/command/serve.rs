@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use equibatch_server::{
+use tokio::{net::TcpListener, runtime::Runtime, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::exit::{Failure, INPUT, SOFTWARE, SYSTEM, USAGE};
+use crate::{
     Error,
     admin::{self, Admin},
     args::{LogFormat, Serve, file::Parsed},
@@ -12,14 +16,12 @@ use equibatch_server::{
     service::{Access, socket::Sockets},
     telemetry,
 };
-use tokio::{net::TcpListener, runtime::Runtime, task::JoinSet};
-use tokio_util::sync::CancellationToken;
 
-use crate::{
-    exit::{Failure, INPUT, SOFTWARE, SYSTEM, USAGE},
-    reload, shutdown,
-    startup::{Addresses, log_startup, print_ready, warn_of_exposure},
-};
+mod reload;
+mod shutdown;
+mod startup;
+
+use startup::{Addresses, log_startup, print_ready, warn_of_exposure};
 
 /// Time limit for exporting the remaining traces at exit.
 const FLUSH: Duration = Duration::from_millis(500);
@@ -86,7 +88,7 @@ async fn serve_with_access(
         sockets = Sockets::bind(&config.listen) => sockets.map_err(|error| SYSTEM.failure(error))?,
         () = stopping.cancelled() => return Ok(()),
     };
-    let engine = equibatch_server::start(&config).map_err(failure)?;
+    let engine = crate::start(&config).map_err(failure)?;
     let admin = Admin::of(config.service.traffic.clone());
     admin.ready(engine.clone());
     let mut tasks = JoinSet::new();
@@ -95,7 +97,7 @@ async fn serve_with_access(
     let addresses = Addresses::of(&sockets).map_err(|error| SYSTEM.failure(error))?;
     let scanned = async {
         let scanned = engine.clone();
-        let scanning = tokio::task::spawn_blocking(move || equibatch_server::scan(&config, &scanned));
+        let scanning = tokio::task::spawn_blocking(move || crate::scan(&config, &scanned));
         match scanning.await {
             Err(panic) => return SOFTWARE.failure(panic),
             Ok(Err(error)) => return failure(error),
