@@ -27,7 +27,7 @@ const NAME: &str = "name";
 /// Flags that are accepted on the command line only, since they concern the whole experiment.
 const CLI_ONLY: [&str; 5] = ["experiment", "stage", "resume", "out", "verbose"];
 /// Flags that are accepted on the command line only, since they concern the machine: a file is portable.
-const MACHINE_FLAGS: [&str; 16] = [
+const MACHINE_FLAGS: [&str; 17] = [
     "server",
     "retry-for",
     "stall-timeout",
@@ -38,6 +38,7 @@ const MACHINE_FLAGS: [&str; 16] = [
     "token-file",
     "no-shared-memory",
     "device",
+    "cuda-option",
     "threads",
     "operators",
     "prefetch",

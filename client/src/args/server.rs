@@ -57,12 +57,24 @@ impl Server {
     }
 }
 
+/// `KEY=VALUE`.
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() && !value.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected KEY=VALUE, such as prefer_nhwc=1".to_owned()),
+    }
+}
+
 /// Device and threads.
 #[derive(Clone, Debug, Args)]
 pub struct Execution {
     /// Device: cpu, cuda or cuda:N. There is no fallback: an unusable device is an error.
     #[arg(long, default_value_t = Device::Cpu)]
     pub device: Device,
+    /// Option of ONNX Runtime's CUDA provider, as KEY=VALUE with its names: cudnn_conv_algo_search=HEURISTIC chooses convolutions without a search in the
+    /// first step, prefer_nhwc=1 computes them channels-last, gpu_mem_limit=8589934592 limits the memory. May be repeated. For --device cuda only.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub cuda_option: Vec<(String, String)>,
     /// Intra-op threads. Default: the number of physical cores.
     #[arg(long, value_name = "N", value_parser = non_zero)]
     pub threads: Option<NonZeroUsize>,

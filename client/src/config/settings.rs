@@ -145,6 +145,7 @@ pub fn session_options(execution: &Execution) -> SessionOptions {
     SessionOptions {
         device: execution.device,
         intra_threads: execution.threads,
+        cuda_options: execution.cuda_option.clone(),
         ..SessionOptions::default()
     }
 }

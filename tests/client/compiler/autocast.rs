@@ -7,7 +7,10 @@ use equibatch_client_tests::onnx_runtime;
 use equibatch_training::autodiff::gradients;
 use equibatch_training::graph::autocast::{Format, autocast, merge_casts};
 use equibatch_training::graph::op::{BatchNormalization, Conv2d, Gemm, MaxPool2d, Reduce};
-use equibatch_training::graph::{ElementType, Graph, Op, Shape, TensorType, Value, lower::lower};
+use equibatch_training::graph::{
+    ElementType, Graph, Op, Shape, TensorType, Value,
+    lower::{Kernels, lower},
+};
 use equibatch_training::nn::Backbone;
 use equibatch_training::program::{ModelSpec, Precision, ResNet, Role, TrainSpec, parts_graphs, train_graph};
 
@@ -174,7 +177,7 @@ fn lowering_mixed_precision_preserves_outputs() {
     for format in FORMATS {
         let graph = Network::half(format);
         let expected = outputs(&graph, &leaves);
-        let lowered = lower(&graph).expect("every composite can be lowered");
+        let lowered = lower(&graph, Kernels::Cpu).expect("every composite can be lowered");
         let found = outputs(&lowered, &leaves);
         for (name, expected) in &expected {
             let error = error(&found[name], expected);

@@ -5,7 +5,11 @@
 
 use equibatch_training::graph::autocast::Format;
 use equibatch_training::graph::export::OPSET;
-use equibatch_training::graph::{ElementType, Graph, Op, TensorType, fuse::fuse, lower::lower};
+use equibatch_training::graph::{
+    Composite, ElementType, Graph, Op, TensorType,
+    fuse::fuse,
+    lower::{Kernels, lower},
+};
 use equibatch_training::nn::{Backbone, Builder, Mode, Pixels};
 use equibatch_training::program::{
     Head, Images, Loss, Precision, ResNet, TrainSpec, parts_graphs, train_graph,
@@ -142,7 +146,7 @@ fn every_node_of_a_step_has_a_cuda_kernel() {
 }
 
 fn lowered(graph: &Graph) -> Graph {
-    let lowered = lower(graph).expect("lowered to standard operators");
+    let lowered = lower(graph, Kernels::Cuda).expect("lowered to standard operators");
     assert!(!lowered.nodes().is_empty());
     lowered
 }
@@ -170,6 +174,30 @@ fn every_node_of_inference_has_a_cuda_kernel() {
     assert_eq!(unsupported(&lowered(&graph)), [] as [&str; 0]);
 }
 
+/// cuDNN computes every convolution in single precision, and its gradient by the input; the gradients by the weights are as many matrix multiplications.
+#[test]
+fn convolutions_and_their_gradients_are_one_operator_each_on_cuda() {
+    let (step, _) = train_graph(&spec()).expect("a valid step");
+    let count = |graph: &Graph, is_counted: fn(&Op) -> bool| {
+        graph.nodes().iter().filter(|node| is_counted(&node.op)).count()
+    };
+    let convolutions = count(&step, |op| matches!(op, Op::Conv(_)));
+    let input_gradients = count(&step, |op| {
+        matches!(op, Op::Composite(Composite::ConvInputGradient { .. }))
+    });
+    let products = count(&step, |op| matches!(op, Op::MatMul | Op::Gemm(_)));
+    let on_cuda = lowered(&step);
+    assert_eq!(count(&on_cuda, |op| matches!(op, Op::Conv(_))), convolutions);
+    assert_eq!(
+        count(&on_cuda, |op| matches!(op, Op::ConvTranspose(_))),
+        input_gradients
+    );
+    assert_eq!(
+        count(&on_cuda, |op| matches!(op, Op::MatMul | Op::Gemm(_))),
+        products + convolutions
+    );
+}
+
 /// Guards against a table that accepts everything.
 #[test]
 fn unlowered_bfloat16_has_no_cuda_kernels() {
@@ -190,7 +218,7 @@ fn unlowered_bfloat16_has_no_cuda_kernels() {
 #[test]
 fn fused_operators_have_no_cuda_kernel() {
     let (step, _) = train_graph(&spec()).expect("a valid step");
-    let fused = lower(&fuse(&step).expect("it fits")).expect("the rest is lowered");
+    let fused = lower(&fuse(&step).expect("it fits"), Kernels::CpuFused).expect("the rest is lowered");
     assert!(
         unsupported(&fused).iter().any(|node| node.starts_with("Fused(")),
         "nothing was fused"

@@ -1,6 +1,6 @@
 use equibatch_client_tests::interpreter::evaluate;
 use equibatch_client_tests::onnx_runtime;
-use equibatch_training::graph::lower;
+use equibatch_training::graph::lower::{self, Kernels};
 
 use super::cases::cases;
 
@@ -35,16 +35,19 @@ fn lowering_preserves_outputs() {
         for (position, &result) in results.iter().enumerate() {
             graph.output(&format!("y{position}"), result).expect("a new name");
         }
-        let lowered = lower::lower(&graph).expect("every composite can be lowered");
         let leaves = case.leaves(number as u64);
-        let (before, after) = (evaluate(&graph, &leaves), evaluate(&lowered, &leaves));
-        for ((_, composite), (_, decomposed)) in graph.outputs().iter().zip(lowered.outputs()) {
-            let (expected, found) = (before.of(*composite), after.of(*decomposed));
-            assert_eq!(graph.tensor_type(*composite), lowered.tensor_type(*decomposed));
-            assert!(
-                found.distance(expected) <= 1e-6 * expected.largest().max(1.0),
-                "{case:?}"
-            );
+        let before = evaluate(&graph, &leaves);
+        for kernels in [Kernels::Cpu, Kernels::Cuda] {
+            let lowered = lower::lower(&graph, kernels).expect("every composite can be lowered");
+            let after = evaluate(&lowered, &leaves);
+            for ((_, composite), (_, decomposed)) in graph.outputs().iter().zip(lowered.outputs()) {
+                let (expected, found) = (before.of(*composite), after.of(*decomposed));
+                assert_eq!(graph.tensor_type(*composite), lowered.tensor_type(*decomposed));
+                assert!(
+                    found.distance(expected) <= 1e-6 * expected.largest().max(1.0),
+                    "{kernels:?}: {case:?}"
+                );
+            }
         }
     }
 }

@@ -137,7 +137,8 @@ fn rules_of_composites_equal_the_derivative_of_their_decomposition() {
     for (number, case) in composites.enumerate() {
         let mut whole = Losses::new(&case, 300 + number as u64);
         whole.graph.output("loss", whole.loss).expect("a new name");
-        let mut decomposed = lower::lower(&whole.graph).expect("the composite can be lowered");
+        let mut decomposed =
+            lower::lower(&whole.graph, lower::Kernels::Cpu).expect("the composite can be lowered");
         let names: Vec<String> = whole.floats().into_iter().map(|(name, _)| name).collect();
 
         let wrt: Vec<Value> = whole.floats().iter().map(|(_, value)| *value).collect();

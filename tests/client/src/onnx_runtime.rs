@@ -29,7 +29,7 @@ pub fn run_with_threads(
     leaves: &BTreeMap<String, Array>,
     threads: usize,
 ) -> anyhow::Result<BTreeMap<String, Array>> {
-    let lowered = lower::lower(graph)?;
+    let lowered = lower::lower(graph, lower::Kernels::Cpu)?;
     let model = export::export(
         &lowered,
         &ExportOptions {

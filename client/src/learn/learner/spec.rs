@@ -22,9 +22,9 @@ use equibatch_training::{
 /// [`Error::Setting`] if the configuration is invalid or the device does not support it.
 pub(super) fn of(config: &RunConfig, options: &SessionOptions) -> Result<TrainSpec, Error> {
     let model = architecture::spec(config)?;
-    let is_fused = options
+    let kernels = options
         .operators
-        .are_fused(options.device)
+        .kernels(options.device)
         .ok_or_else(|| Error::Setting {
             reason: format!(
                 "--operators fast: only supported on the CPU, not on {}",
@@ -34,7 +34,7 @@ pub(super) fn of(config: &RunConfig, options: &SessionOptions) -> Result<TrainSp
     let mut spec = TrainSpec {
         optimizer: config.optimizer.build(config.weight_decay),
         images: images(config),
-        is_fused,
+        kernels,
         loss: loss(config),
         clip_norm: config.clip_norm,
         average: config.ema.is_some(),

@@ -183,7 +183,7 @@ fn composites_are_rejected_by_export_until_lowered() {
             operator: "ReluGradient"
         })
     );
-    let lowered = lower::lower(&g).expect("it can be decomposed");
+    let lowered = lower::lower(&g, lower::Kernels::Cpu).expect("it can be decomposed");
     assert!(export(&lowered, &ExportOptions::default()).is_ok());
 }
 

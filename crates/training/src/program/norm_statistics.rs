@@ -3,7 +3,8 @@ use std::collections::{BTreeMap, HashMap};
 use super::builder::{ProgramBuilder, info};
 use super::{Error, Images, ModelSpec, Program, Role};
 use crate::graph::export::{self, ExportOptions};
-use crate::graph::{Graph, Tensor, Value, lower};
+use crate::graph::lower::{self, Kernels};
+use crate::graph::{Graph, Tensor, Value};
 use crate::nn::{Builder, Mode};
 
 /// Compiles the batch statistics of a classifier's batch norms: means, and unbiased variances, of the inputs of each, with each norm normalising by
@@ -46,7 +47,7 @@ pub fn norm_statistics(
         ..ExportOptions::default()
     };
     Ok(Program {
-        model: export::export(&lower::lower(&program.graph)?, &options)?,
+        model: export::export(&lower::lower(&program.graph, Kernels::Cpu)?, &options)?,
         signature: program.signature,
     })
 }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use super::groups::{ParameterGroup, Trained, trained};
 use super::head;
 use super::{Error, Images, Loss, Precision};
+use crate::graph::lower::Kernels;
 use crate::graph::{Graph, TensorType, Value};
 use crate::nn::import::OnnxGraph;
 use crate::nn::{Backbone, Builder, Head, LayerGroup, Mode, OnnxModel, Parameter};
@@ -228,9 +229,8 @@ pub struct TrainSpec {
     pub optimizer: Arc<dyn Optimizer>,
     /// The precision.
     pub precision: Precision,
-    /// Whether composites are fused into operators of our own domain, which must be registered with the session. These have no half-precision
-    /// kernels, so mixed-precision steps are not fused.
-    pub is_fused: bool,
+    /// What computes the step.
+    pub kernels: Kernels,
 }
 
 impl TrainSpec {
@@ -249,7 +249,7 @@ impl TrainSpec {
             average: false,
             optimizer: Arc::new(AdamW::fastai()),
             precision: Precision::F32,
-            is_fused: false,
+            kernels: Kernels::Cpu,
         }
     }
 

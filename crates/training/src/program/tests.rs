@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::graph::export::{ExportOptions, export};
+use crate::graph::lower::Kernels;
 use crate::graph::op::{BatchNormalization, Clip, Conv2d, Gemm};
 use crate::graph::{Constant, Op, TensorType, Value};
 
@@ -16,10 +17,10 @@ fn digest(model: &[u8]) -> String {
     blake3::hash(&model[at..]).to_hex()[..16].to_owned()
 }
 
-fn step(backbone: Backbone, precision: Precision, is_fused: bool) -> String {
+fn step(backbone: Backbone, precision: Precision, kernels: Kernels) -> String {
     let spec = TrainSpec {
         precision,
-        is_fused,
+        kernels,
         ..TrainSpec::new(ResNet::new(backbone, 3), 4)
     };
     digest(&train_step(&spec).expect("a valid step").model)
@@ -32,13 +33,13 @@ fn programs_of_residual_networks_are_unchanged() {
         ..Backbone::RESNET50
     };
     let found = [
-        step(Backbone::RESNET18, Precision::F32, true),
-        step(Backbone::RESNET34, Precision::F32, true),
-        step(small, Precision::F32, true),
-        step(Backbone::RESNET18, Precision::F32, false),
-        step(Backbone::RESNET18, Precision::Bf16, false),
-        step(Backbone::RESNET18, Precision::F16, false),
-        step(small, Precision::F32, false),
+        step(Backbone::RESNET18, Precision::F32, Kernels::CpuFused),
+        step(Backbone::RESNET34, Precision::F32, Kernels::CpuFused),
+        step(small, Precision::F32, Kernels::CpuFused),
+        step(Backbone::RESNET18, Precision::F32, Kernels::Cpu),
+        step(Backbone::RESNET18, Precision::Bf16, Kernels::Cpu),
+        step(Backbone::RESNET18, Precision::F16, Kernels::Cpu),
+        step(small, Precision::F32, Kernels::Cpu),
     ];
     assert_eq!(
         found,
@@ -145,10 +146,10 @@ fn programs_of_an_imported_network_are_unchanged() {
         classes: 5,
         image_size: 64,
     });
-    let step = |precision, is_fused| {
+    let step = |precision, kernels| {
         let spec = TrainSpec {
             precision,
-            is_fused,
+            kernels,
             ..TrainSpec::new(model.clone(), 4)
         };
         digest(&train_step(&spec).expect("a valid step").model)
@@ -168,10 +169,10 @@ fn programs_of_an_imported_network_are_unchanged() {
     };
     let state = initial_state(&model, 1).expect("a valid network");
     let found = [
-        step(Precision::F32, true),
-        step(Precision::F32, false),
-        step(Precision::Bf16, false),
-        step(Precision::F16, false),
+        step(Precision::F32, Kernels::CpuFused),
+        step(Precision::F32, Kernels::Cpu),
+        step(Precision::Bf16, Kernels::Cpu),
+        step(Precision::F16, Kernels::Cpu),
         deployed(false),
         deployed(true),
         digest(&inference(&model, &state, &[]).expect("a valid network").model),

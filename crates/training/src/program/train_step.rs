@@ -6,7 +6,10 @@ use crate::graph::Graph;
 use crate::graph::Value;
 use crate::graph::autocast::merge_casts;
 use crate::graph::export::{self, ExportOptions};
-use crate::graph::{fuse, lower};
+use crate::graph::{
+    fuse,
+    lower::{self, Kernels},
+};
 use crate::nn::staged_name;
 
 /// Compiles a training step: forward, loss, backward and update.
@@ -39,10 +42,11 @@ pub(super) fn compile(
         name,
         ..ExportOptions::default()
     };
-    let lowered = if spec.is_fused && spec.precision.format().is_none() {
-        lower::lower(&fuse::fuse(graph)?)?
+    let is_fused = spec.kernels == Kernels::CpuFused && spec.precision.format().is_none();
+    let lowered = if is_fused {
+        lower::lower(&fuse::fuse(graph)?, spec.kernels)?
     } else {
-        lower::lower(graph)?
+        lower::lower(graph, spec.kernels)?
     };
     Ok(Program {
         model: export::export(&lowered, &options)?,

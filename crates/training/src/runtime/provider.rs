@@ -1,24 +1,36 @@
 //! Execution providers and memory of devices.
 
 use ort::{
-    ep::{CPU, CUDA, ExecutionProvider as _, ExecutionProviderDispatch},
+    ep::{
+        ArbitrarilyConfigurableExecutionProvider as _, CPU, CUDA, ExecutionProvider as _,
+        ExecutionProviderDispatch,
+    },
     memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType},
     session::Session,
 };
 
-use super::{Device, Error, error::first_line, placement::nodes_outside};
+use super::{Device, Error, SessionOptions, error::first_line, placement::nodes_outside};
 
 /// Most nodes that an error lists.
 const MAX_LISTED: usize = 5;
 
 impl Device {
-    /// Execution providers to register besides the CPU's; a registration failure is an error. `tf32` allows f32 matrix multiplications and
-    /// convolutions in TF32.
-    pub(super) fn providers(self, tf32: bool) -> Result<Vec<ExecutionProviderDispatch>, Error> {
+    /// Execution providers to register besides the CPU's; a registration failure is an error.
+    pub(super) fn providers(self, options: &SessionOptions) -> Result<Vec<ExecutionProviderDispatch>, Error> {
         let Self::Cuda { index } = self else {
-            return Ok(Vec::new());
+            return match options.cuda_options.as_slice() {
+                [] => Ok(vec![]),
+                [(key, value), ..] => Err(Error::Device {
+                    device: self,
+                    reason: format!("{key}={value} is an option of CUDA devices: use `--device cuda`"),
+                }),
+            };
         };
-        let cuda = CUDA::default().with_device_id(i32::from(index)).with_tf32(tf32);
+        let cuda = CUDA::default()
+            .with_device_id(i32::from(index))
+            .with_tf32(options.tf32);
+        let options = options.cuda_options.iter();
+        let cuda = options.fold(cuda, |cuda, (key, value)| cuda.with_arbitrary_config(key, value));
         let available = CUDA::is_available().map_err(|error| self.refused(&error))?;
         if !available {
             let reason = format!(
@@ -94,7 +106,23 @@ impl Device {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::{Runtime, SessionOptions};
+    use crate::runtime::Runtime;
+
+    #[test]
+    fn options_of_cuda_are_an_error_on_a_cpu() {
+        let options = SessionOptions {
+            cuda_options: vec![("prefer_nhwc".to_owned(), "1".to_owned())],
+            ..SessionOptions::default()
+        };
+        let message = Device::Cpu
+            .providers(&options)
+            .map(|_| ())
+            .expect_err("a CPU")
+            .to_string();
+        let expected =
+            "cannot use the device cpu: prefer_nhwc=1 is an option of CUDA devices: use `--device cuda`";
+        assert_eq!(message, expected);
+    }
 
     /// A CPU session stands in for a CUDA session whose nodes all fell back to the CPU.
     #[test]

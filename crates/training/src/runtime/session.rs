@@ -120,7 +120,7 @@ impl Runtime {
                 .and_then(|domain| Ok(builder.with_operators(domain)?))
                 .map_err(|error| refused(first_line(&error)))?;
         }
-        let providers = options.device.providers(options.tf32)?;
+        let providers = options.device.providers(options)?;
         if !providers.is_empty() {
             builder = builder
                 .with_execution_providers(providers)
@@ -143,6 +143,8 @@ pub struct SessionOptions {
     pub intra_threads: Option<NonZeroUsize>,
     /// Whether a CUDA device may use TF32 for f32 matrix multiplications and convolutions: 11 significant bits, several times faster.
     pub tf32: bool,
+    /// Options of ONNX Runtime's CUDA provider, by its names, which are checked when a session is created. Empty for a CPU.
+    pub cuda_options: Vec<(String, String)>,
     /// Operators of training steps.
     pub operators: Operators,
     /// Whether the images of a training step are copied while the previous step runs.
@@ -159,6 +161,7 @@ impl Default for SessionOptions {
             device: Device::Cpu,
             intra_threads: None,
             tf32: false,
+            cuda_options: vec![],
             operators: Operators::Auto,
             staging: Staging::Auto,
             profile: None,

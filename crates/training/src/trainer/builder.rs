@@ -109,7 +109,7 @@ impl TrainerBuilder {
             loss,
             clip_norm: self.clip_norm,
             optimizer: self.optimizer,
-            is_fused: options.operators.are_fused(device).unwrap_or(false),
+            kernels: options.operators.kernels(device).unwrap_or_default(),
             ..TrainSpec::new(self.model.into_spec(), batch_size)
         };
         Trainer::new(runtime, spec, (self.seed, &options))

@@ -3,7 +3,11 @@
 //! The thresholds were measured on ONNX Runtime's CPU provider. Its convolution multiplies one image at a time: for small feature maps, one
 //! im2col matrix multiplication over the whole batch is up to twice as fast; for large ones, the copies made by im2col cost more than they
 //! save. The measurements are in `BENCHMARKS.md`.
+//!
+//! On CUDA, cuDNN computes a convolution and, as a transposed one, its gradient with respect to the input. ONNX has no operator for the gradient
+//! with respect to the weight: of the two with one matrix multiplication, the one that writes fewer elements. This is not measured.
 
+use super::Kernels;
 use super::im2col::Window;
 
 /// Algorithm of a convolution.
@@ -43,6 +47,9 @@ pub(super) struct Sizes {
     pub(super) window: Window,
     /// Input channels.
     pub(super) channels: usize,
+    /// Output channels.
+    pub(super) filters: usize,
+    pub(super) kernels: Kernels,
     /// Whether execution providers have convolution kernels for the element type; for bfloat16 they have only matrix multiplications.
     pub(super) has_conv_kernel: bool,
 }
@@ -54,7 +61,8 @@ impl Sizes {
 }
 
 pub(super) fn forward(sizes: Sizes) -> Forward {
-    if sizes.positions() <= 64 || !sizes.has_conv_kernel {
+    let is_small = sizes.kernels != Kernels::Cuda && sizes.positions() <= 64;
+    if is_small || !sizes.has_conv_kernel {
         Forward::Im2col
     } else {
         Forward::Direct
@@ -64,6 +72,7 @@ pub(super) fn forward(sizes: Sizes) -> Forward {
 pub(super) fn input(sizes: Sizes) -> Input {
     match sizes.window.conv.stride {
         _ if sizes.window.conv.groups > 1 => Input::Transposed,
+        _ if sizes.kernels == Kernels::Cuda && sizes.has_conv_kernel => Input::Transposed,
         [1, 1] if sizes.positions() <= 256 || !sizes.has_conv_kernel => Input::Im2col,
         [1, 1] => Input::Flipped,
         _ => Input::Transposed,
@@ -73,6 +82,13 @@ pub(super) fn input(sizes: Sizes) -> Input {
 pub(super) fn weight(sizes: Sizes) -> Weight {
     if sizes.window.conv.groups > 1 {
         Weight::PerTap
+    } else if sizes.kernels == Kernels::Cuda {
+        // Beside as many patches, one product per image has a row for each filter, im2col transposes a row for each position.
+        if sizes.filters <= sizes.positions() {
+            Weight::Im2colPerImage
+        } else {
+            Weight::Im2col
+        }
     } else if sizes.channels < 16 {
         // With few channels, the NHWC im2col would copy very short rows.
         Weight::Im2colPerImage

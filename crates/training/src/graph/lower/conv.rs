@@ -1,5 +1,6 @@
 //! Convolution of one group whose weight is not fixed, so that a runtime cannot prepack it.
 
+use super::Kernels;
 use super::algorithm::{self, Forward, Sizes};
 use super::bf16;
 use super::im2col::{Order, Window, im2col, product};
@@ -7,12 +8,19 @@ use crate::graph::op::Conv2d;
 use crate::graph::{Error, Graph, Op, Shape, Value};
 
 /// `(x, w[, b])`.
-pub(super) fn decompose(g: &mut Graph, inputs: &[Value], conv: Conv2d) -> Result<Value, Error> {
+pub(super) fn decompose(
+    g: &mut Graph,
+    inputs: &[Value],
+    conv: Conv2d,
+    kernels: Kernels,
+) -> Result<Value, Error> {
     let (x, w) = (inputs[0], inputs[1]);
     let window = Window::of(g, conv, x, w);
     match algorithm::forward(Sizes {
         window,
         channels: g.shape(x)[1],
+        filters: g.shape(w)[0],
+        kernels,
         has_conv_kernel: !bf16::is_of(g, x),
     }) {
         Forward::Direct => g.single(Op::Conv(conv), inputs),

@@ -1,5 +1,6 @@
 //! Gradient of a convolution with respect to its input.
 
+use super::Kernels;
 use super::algorithm::{self, Input, Sizes};
 use super::bf16;
 use super::im2col::{Order, Window, im2col, product};
@@ -8,10 +9,10 @@ use crate::graph::{Error, Graph, Op, Shape, Value};
 
 pub(super) fn decompose(
     g: &mut Graph,
-    w: Value,
-    dy: Value,
+    (w, dy): (Value, Value),
     conv: Conv2d,
     extent: [usize; 2],
+    kernels: Kernels,
 ) -> Result<Value, Error> {
     let [channels, kernel_rows, kernel_columns] = [1, 2, 3].map(|axis| g.shape(w)[axis]);
     let kernel = [kernel_rows, kernel_columns];
@@ -26,6 +27,8 @@ pub(super) fn decompose(
             positions,
         },
         channels,
+        filters: g.shape(w)[0],
+        kernels,
         has_conv_kernel: !bf16::is_of(g, dy),
     }) {
         Input::Im2col if can_flip => by_im2col(g, w, dy, flipped_window(conv, kernel, extent)),

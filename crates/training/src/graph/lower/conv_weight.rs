@@ -3,6 +3,7 @@
 //! `dw[k, c, i, j] = Σ_n Σ_p dy[n, k, p] · x[n, c, p·stride + (i, j) − pad]`: for every kernel tap `(i, j)`, a matrix multiplication
 //! of `dy` with the elements of `x` under that tap.
 
+use super::Kernels;
 use super::algorithm::{self, Sizes, Weight};
 use super::bf16;
 use super::im2col::{Layout, Order, Window, im2col, joined, tap_views};
@@ -11,10 +12,10 @@ use crate::graph::{Error, Graph, Shape, Value};
 
 pub(super) fn decompose(
     g: &mut Graph,
-    x: Value,
-    dy: Value,
+    (x, dy): (Value, Value),
     conv: Conv2d,
     kernel: [usize; 2],
+    kernels: Kernels,
 ) -> Result<Value, Error> {
     let window = Window {
         conv,
@@ -24,6 +25,8 @@ pub(super) fn decompose(
     match algorithm::weight(Sizes {
         window,
         channels: g.shape(x)[1],
+        filters: g.shape(dy)[1],
+        kernels,
         has_conv_kernel: !bf16::is_of(g, x),
     }) {
         Weight::Im2col => by_im2col(g, x, dy, window),

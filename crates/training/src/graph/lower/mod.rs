@@ -15,13 +15,26 @@ mod relu;
 use super::value::Value;
 use super::{Composite, Error, Graph, Node, Op};
 
+/// What computes a program. Of equivalent operators, those are chosen that it computes fastest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kernels {
+    /// The standard operators of ONNX Runtime's CPU provider.
+    #[default]
+    Cpu,
+    /// The same, with composites fused into operators of our own domain, which must be registered with the session. These have no half-precision
+    /// kernels, so mixed-precision programs are not fused.
+    CpuFused,
+    /// The standard operators of ONNX Runtime's CUDA provider.
+    Cuda,
+}
+
 /// Replaces every composite by operators of ONNX's default domain, and convolutions by faster equivalents.
 /// [`Fused`](super::Fused) operators are kept.
 ///
 /// # Errors
 /// Never for a valid graph: a rejected node is a defect of this module.
-pub fn lower(graph: &Graph) -> Result<Graph, Error> {
-    graph.rewired(|lowered, node, inputs| rewire(lowered, node, inputs, false))
+pub fn lower(graph: &Graph, kernels: Kernels) -> Result<Graph, Error> {
+    graph.rewired(|lowered, node, inputs| rewire(lowered, node, inputs, Some(kernels)))
 }
 
 /// [`lower`] for a model whose weights are fixed: a runtime prepacks them for its own convolutions, which are kept.
@@ -29,25 +42,38 @@ pub fn lower(graph: &Graph) -> Result<Graph, Error> {
 /// # Errors
 /// Never for a valid graph: a rejected node is a defect of this module.
 pub fn lower_inference(graph: &Graph) -> Result<Graph, Error> {
-    graph.rewired(|lowered, node, inputs| rewire(lowered, node, inputs, true))
+    graph.rewired(|lowered, node, inputs| rewire(lowered, node, inputs, None))
 }
 
-fn rewire(g: &mut Graph, node: &Node, inputs: &[Value], is_inference: bool) -> Result<Vec<Value>, Error> {
+/// `kernels`: `None` if the weights are fixed.
+fn rewire(
+    g: &mut Graph,
+    node: &Node,
+    inputs: &[Value],
+    kernels: Option<Kernels>,
+) -> Result<Vec<Value>, Error> {
+    let is_inference = kernels.is_none();
+    let kernels = kernels.unwrap_or_default();
     match &node.op {
         Op::Conv(conv) if conv.groups == 1 && (!is_inference || bf16::is_of(g, inputs[0])) => {
-            conv::decompose(g, inputs, *conv).map(|y| vec![y])
+            conv::decompose(g, inputs, *conv, kernels).map(|y| vec![y])
         }
         // These add no scope of their own: their node's scope is specific enough.
-        Op::Composite(composite @ Composite::AdamW(_)) => decompose(g, composite, inputs),
+        Op::Composite(composite @ Composite::AdamW(_)) => decompose(g, composite, inputs, kernels),
         Op::Composite(composite @ Composite::ConvInputGradient { conv, .. }) if conv.groups > 1 => {
-            decompose(g, composite, inputs)
+            decompose(g, composite, inputs, kernels)
         }
-        Op::Composite(composite) => g.scoped(composite.name(), |g| decompose(g, composite, inputs)),
+        Op::Composite(composite) => g.scoped(composite.name(), |g| decompose(g, composite, inputs, kernels)),
         op => bf16::push(g, op, inputs),
     }
 }
 
-fn decompose(g: &mut Graph, composite: &Composite, inputs: &[Value]) -> Result<Vec<Value>, Error> {
+fn decompose(
+    g: &mut Graph,
+    composite: &Composite,
+    inputs: &[Value],
+    kernels: Kernels,
+) -> Result<Vec<Value>, Error> {
     match (composite, inputs) {
         (Composite::BatchNorm(attributes), &[x, scale, bias]) => {
             batch_norm::forward(g, x, scale, bias, *attributes).map(Vec::from)
@@ -66,10 +92,10 @@ fn decompose(g: &mut Graph, composite: &Composite, inputs: &[Value]) -> Result<V
             cross_entropy::forward(g, logits, targets).map(|loss| vec![loss])
         }
         (Composite::ConvInputGradient { conv, extent }, &[w, dy]) => {
-            conv_input::decompose(g, w, dy, *conv, *extent).map(|dx| vec![dx])
+            conv_input::decompose(g, (w, dy), *conv, *extent, kernels).map(|dx| vec![dx])
         }
         (Composite::ConvWeightGradient { conv, kernel }, &[x, dy]) => {
-            conv_weight::decompose(g, x, dy, *conv, *kernel).map(|dw| vec![dw])
+            conv_weight::decompose(g, (x, dy), *conv, *kernel, kernels).map(|dw| vec![dw])
         }
         (Composite::MaxPoolGradient(shape), &[indices, dy]) => {
             pool::max_pool_gradient(g, indices, dy, shape).map(|dx| vec![dx])

@@ -23,6 +23,7 @@ use ort::operator::OperatorDomain;
 use self::operator::Operator;
 use super::Device;
 use crate::graph::fused::{DOMAIN, Fused};
+use crate::graph::lower::Kernels;
 use crate::kernels::{InstructionSet, Workspace};
 
 /// The domain of the custom operators, to register with sessions that run fused programs. They run on the CPU.
@@ -58,14 +59,15 @@ pub enum Operators {
 }
 
 impl Operators {
-    /// Whether a step on this device uses the custom operators; `None` if they are required but the device does not support them.
+    /// What computes a step on this device; `None` if the custom operators are required but the device does not support them.
     #[must_use]
-    pub fn are_fused(self, device: Device) -> Option<bool> {
+    pub fn kernels(self, device: Device) -> Option<Kernels> {
         match (self, device) {
-            (Self::Standard, _) | (Self::Auto, Device::Cuda { .. }) => Some(false),
-            (Self::Auto, Device::Cpu) => Some(InstructionSet::best().is_fast()),
-            (Self::Fast, Device::Cpu) => Some(true),
             (Self::Fast, Device::Cuda { .. }) => None,
+            (_, Device::Cuda { .. }) => Some(Kernels::Cuda),
+            (Self::Fast, Device::Cpu) => Some(Kernels::CpuFused),
+            (Self::Auto, Device::Cpu) if InstructionSet::best().is_fast() => Some(Kernels::CpuFused),
+            (Self::Auto | Self::Standard, Device::Cpu) => Some(Kernels::Cpu),
         }
     }
 }
@@ -112,9 +114,9 @@ mod tests {
     #[test]
     fn custom_operators_run_on_the_cpu_only() {
         let cuda = Device::Cuda { index: 0 };
-        assert_eq!(Operators::Auto.are_fused(cuda), Some(false));
-        assert_eq!(Operators::Fast.are_fused(cuda), None);
-        assert_eq!(Operators::Fast.are_fused(Device::Cpu), Some(true));
-        assert_eq!(Operators::Standard.are_fused(Device::Cpu), Some(false));
+        assert_eq!(Operators::Auto.kernels(cuda), Some(Kernels::Cuda));
+        assert_eq!(Operators::Fast.kernels(cuda), None);
+        assert_eq!(Operators::Fast.kernels(Device::Cpu), Some(Kernels::CpuFused));
+        assert_eq!(Operators::Standard.kernels(Device::Cpu), Some(Kernels::Cpu));
     }
 }

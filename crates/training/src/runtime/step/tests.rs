@@ -5,7 +5,7 @@ use crate::{
     graph::{
         Graph, TensorType,
         export::{ExportOptions, export},
-        lower::lower,
+        lower::{Kernels, lower},
     },
     program::{ElementType, Role, StatePair, ValueInfo},
 };
@@ -43,7 +43,7 @@ fn accumulator() -> Program {
         outputs: vec![value("sum")],
         ..Signature::default()
     };
-    let lowered = lower(&graph).expect("standard operators");
+    let lowered = lower(&graph, Kernels::Cpu).expect("standard operators");
     Program {
         model: export(&lowered, &ExportOptions::default()).expect("a model"),
         signature,
@@ -139,7 +139,7 @@ fn collector() -> Program {
         state: vec![pair("total", None), pair("saved", Some("saved.next"))],
         ..Signature::default()
     };
-    let lowered = lower(&graph).expect("standard operators");
+    let lowered = lower(&graph, Kernels::Cpu).expect("standard operators");
     Program {
         model: export(&lowered, &ExportOptions::default()).expect("a model"),
         signature,

@@ -1,0 +1,180 @@
+"""The checks of cuda.sh, which sets up the libraries.
+
+On the device as on the CPU: the losses of a short training in each precision, the loss and the predictions of a trained model, networks from ONNX files.
+No node may run on the CPU: the client refuses that itself. Then medians of training steps of ResNet34 at 224x224, operators by time, and an epoch's wait.
+"""
+
+import argparse
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import torch_step
+
+# Relative difference of the mean loss of an epoch of 11 steps from the CPU's in single precision.
+TOLERANCES = {"f32": 1e-3, "tf32": 2e-2, "f16": 5e-2, "bf16": 5e-2}
+NETWORKS = "tests/fixtures/networks"
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--client", default="target/release/client")
+    parser.add_argument("--server", default="target/release/server")
+    parser.add_argument("--device", default="cuda", help="cpu tries the script itself, in single precision only")
+    parser.add_argument("--batches", default="64,256")
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--minutes", type=float, default=7, help="nothing begins later than this")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+class Checks:
+    def __init__(self, options):
+        self.options, self.failed, self.until = options, 0, time.monotonic() + 60 * options.minutes
+        self.precisions = ["f32"] if options.device == "cpu" else list(TOLERANCES)
+
+    def client(self, *arguments):
+        """What it prints; raises if it fails, or after the time is up."""
+        left = self.until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the time was up")
+        command = [self.options.client, *map(str, arguments)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=left + 30)
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr.strip()[-600:]}")
+        return done.stdout
+
+    def check(self, name, run):
+        began = time.monotonic()
+        try:
+            print(f"ok    {name}: {run()} [{time.monotonic() - began:.0f} s]", flush=True)
+        except Exception as error:  # Each check stands alone.
+            self.failed += 1
+            print(f"FAILED {name}: {error}", flush=True)
+
+    def losses(self, socket, folder):
+        """Trains an epoch on the CPU, then in each precision on the device."""
+        common = ["train", "--server", f"unix:{socket}", "--arch", "resnet18", "--size", "64", "--batch-size", "16", "--epochs", "1", "--images-per-epoch", "176",
+                  "--seed", "1", "--no-tensorboard"]
+        loss = lambda run: json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])["train_loss"]
+        self.client(*common, "--out", folder / "cpu")
+        expected = loss(folder / "cpu")
+        for precision in self.precisions:
+            run = folder / precision
+            def trained():
+                self.client(*common, "--device", self.options.device, "--precision", precision, "--out", run)
+                difference = abs(loss(run) - expected) / expected
+                assert difference <= TOLERANCES[precision], f"loss {loss(run)}, on the CPU {expected}"
+                return f"relative difference of the loss {difference:.1e}"
+            self.check(f"training, {precision}", trained)
+
+    def inference(self, socket, folder):
+        def evaluated():
+            on = [json.loads(self.client("evaluate", "--json", "--server", f"unix:{socket}", "--device", device, folder / "cpu"))["models"]["cpu"]["loss"]
+                  for device in ("cpu", self.options.device)]
+            assert abs(on[0] - on[1]) <= 1e-3 * on[0], f"loss {on[1]}, on the CPU {on[0]}"
+            return f"loss {on[1]:.5f}, on the CPU {on[0]:.5f}"
+        self.check("evaluation", evaluated)
+
+    def networks(self):
+        for file in sorted(pathlib.Path(NETWORKS).glob("*.onnx")):
+            self.check(f"a step of {file.name}", lambda: f"{self.bench('--model', file, '--batch-size', 4, '--steps', 2)['median_ms']:.1f} ms")
+
+    def bench(self, *arguments):
+        line = json.loads(self.client("bench", "--json", "--device", self.options.device, *arguments).splitlines()[-1])
+        return {**line, "median_ms": statistics.median(line["step_ms"])}
+
+    def table(self):
+        print("\n| batch | precision | client, ms | PyTorch eager, ms | ratio | PyTorch precision |\n|--:|---|--:|--:|--:|---|", flush=True)
+        for batch in map(int, self.options.batches.split(",")):
+            for precision in self.precisions:
+                try:
+                    ours = self.bench("--batch-size", batch, "--size", self.options.size, "--steps", self.options.steps, "--precision", precision)["median_ms"]
+                except Exception as error:
+                    self.failed += 1
+                    print(f"| {batch} | {precision} | FAILED: {error} | | | |", flush=True)
+                    continue
+                theirs = self.torch(batch, precision)
+                print(f"| {batch} | {precision} | {ours:.1f} | {theirs and f'{theirs:.1f}' or '-'} | {theirs and f'{ours / theirs:.2f}' or '-'} "
+                      f"| {'AMP ' if precision in ('f16', 'bf16') else ''}{precision}, channels last |", flush=True)
+
+    def torch(self, batch, precision):
+        """The median in milliseconds, or None without PyTorch."""
+        command = [sys.executable, __file__, "--device", self.options.device, "--size", str(self.options.size), "--steps", str(self.options.steps),
+                   "--worker", f"{batch},{precision}"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=180)
+        return float(done.stdout) if done.returncode == 0 else None
+
+    def operators(self):
+        batch = self.options.batches.split(",")[0]
+        with tempfile.TemporaryDirectory() as folder:
+            print(f"\nOperators by time, batch {batch}:")
+            print(self.client("bench", "--device", self.options.device, "--batch-size", batch, "--size", self.options.size, "--steps", 3, "--profile", f"{folder}/profile"))
+
+    def waiting(self, socket, folder):
+        def trained():
+            self.client("train", "--server", f"unix:{socket}", "--epochs", "2", "--batch-size", "32", "--size", self.options.size, "--device", self.options.device,
+                        "--precision", self.precisions[-1], "--out", folder / "waiting", "--no-tensorboard")
+            epoch = json.loads((folder / "waiting/metrics.jsonl").read_text().splitlines()[-1])
+            return f"{epoch['images_per_second']:.0f} images/s, {epoch['wait_share']:.1%} of the time waiting for batches"
+        self.check("a whole training, batch 32", trained)
+
+
+def torch_worker(options):
+    """Prints the median of the milliseconds of a step in PyTorch, eager, channels last."""
+    import torch
+
+    batch, precision = options.worker.split(",")
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.benchmark = True
+    device = torch.device(options.device)
+    model = torch.nn.Sequential(*torch_step.resnet34(2)).to(device, memory_format=torch.channels_last).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.95, 0.99), weight_decay=0.01, fused=device.type == "cuda")
+    images = torch.randn(int(batch), 3, options.size, options.size, device=device).to(memory_format=torch.channels_last)
+    labels = torch.arange(int(batch), device=device) % 2
+    half = {"f16": torch.float16, "bf16": torch.bfloat16}.get(precision)
+    scaler = torch.amp.GradScaler(device.type, enabled=precision == "f16")
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(device.type, half, enabled=half is not None):
+            loss = torch.nn.functional.cross_entropy(model(images), labels)
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        return loss.item()
+
+    for _ in range(3 if device.type == "cuda" else 1):
+        step()
+    times = []
+    for _ in range(options.steps):
+        began = time.perf_counter()
+        step()
+        times.append((time.perf_counter() - began) * 1000)
+    print(statistics.median(times))
+
+
+def main():
+    options = parse()
+    if options.worker:
+        return torch_worker(options)
+    checks = Checks(options)
+    with torch_step.samples_served(options) as (data, socket):
+        folder = data.parent
+        checks.check("training on the CPU, to compare with", lambda: checks.losses(socket, folder) or "done")
+        checks.inference(socket, folder)
+        checks.networks()
+        checks.table()
+        checks.check("operators", lambda: checks.operators() or "above")
+        checks.waiting(socket, folder)
+    print(f"\n{checks.failed} checks failed." if checks.failed else "\nEvery check passed.")
+    sys.exit(1 if checks.failed else 0)
+
+
+if __name__ == "__main__":
+    main()
