@@ -133,11 +133,11 @@ bench: build ## Measure the server stage by stage, then its kernels one by one.
 	target/release/server bench
 	cargo bench --locked --package equibatch-engine --package equibatch-server --bench '*'
 
-bench-torch: build $(PYTORCH)/networks ## Compare training steps with PyTorch's on this machine (installs PyTorch into .tools).
+bench-torch: build $(PYTORCH)/networks ## Compare training steps with PyTorch's on this machine, and a whole experiment with fastai's (installs both into .tools; an hour).
 	$(TORCH) tests/torch_step.py
 
-$(PYTORCH)/networks: $(PYTORCH)/installed
-	$(TORCH) -m pip install --quiet --no-deps torchvision==0.29.2 timm==1.0.31 onnx==1.23.2 ml_dtypes==0.6.0 pillow==13.0.0 protobuf==7.36.2
+$(PYTORCH)/networks: $(PYTORCH)/frameworks
+	$(TORCH) -m pip install --quiet --no-deps timm==1.0.31 onnx==1.23.2
 	@touch $@
 
 parity: build-all $(PYTORCH)/installed ## Train on the same batches in PyTorch, and compare the two step by step (installs PyTorch and gRPC into .tools).

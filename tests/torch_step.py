@@ -6,21 +6,26 @@ get the same number of threads. The PyTorch side is what its documentation recom
 both take their turns, and the one that is faster in the median counts; a row may add torch.compile. CPU time is what all threads of a process computed, waiting for one
 another included.
 
-Last, `client train` trains an epoch from a server on the same machine: the share of the time that it waits for batches.
+Then `client train` trains an epoch from a server on the same machine: the share of the time that it waits for batches. Last, the whole experiment, wall
+clock, beside fastai (fastai_experiment.py): from the start of the client to its end, and of fastai without its imports.
 
     make bench-torch
 """
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+
+import fastai_experiment
 
 
 # Network, batch size, body, and how PyTorch runs it.
@@ -45,6 +50,8 @@ def parse():
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--steps", type=int, default=2, help="steps a turn, after one step to warm up")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--layout", default="channels_last", choices=("contiguous", "channels_last"), help="of fastai's experiment; elsewhere both take their turns")
+    parser.add_argument("--experiments", type=int, default=1, help="turns of the whole experiment, minutes each; 0 for none")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--export", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -209,23 +216,56 @@ def compare(options, row, folder):
     return ratio, memory[0] / memory[1]
 
 
-def wait_share(options, batch):
-    """The share of an epoch that `client train` waits for batches, of a server on this machine that decodes, augments and normalises."""
+@contextlib.contextmanager
+def samples_served(options):
+    """Sample data with folders train and valid, and the socket of a server of them."""
     with tempfile.TemporaryDirectory() as folder:
-        data, socket, run = (pathlib.Path(folder) / name for name in ("data", "socket", "run"))
-        subprocess.run([options.server, "sample-data", data], check=True, stdout=subprocess.DEVNULL)
+        drawn, data, socket = (pathlib.Path(folder) / name for name in ("drawn", "data", "socket"))
+        subprocess.run([options.server, "sample-data", drawn], check=True, stdout=subprocess.DEVNULL)
+        for name in ("flowers", "birds"):
+            for number, file in enumerate(sorted((drawn / name).glob("*.jpg"))):
+                target = data / ("train" if number % 5 else "valid") / name
+                target.mkdir(parents=True, exist_ok=True)
+                shutil.move(file, target)
         server = subprocess.Popen([options.server, "serve", "--data", f"samples={data}", "--listen", f"unix:{socket}"],
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             while not socket.exists() and server.poll() is None:
                 time.sleep(0.1)
-            command = [options.client, "train", "--server", f"unix:{socket}", "--epochs", "1", "--batch-size", str(batch),
-                       "--size", str(options.size), "--threads", str(options.threads), "--out", run]
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-            return json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+            yield data, socket
         finally:
             server.terminate()
             server.wait()
+
+
+def train(options, socket, run, *arguments):
+    command = [options.client, "train", "--server", f"unix:{socket}", "--threads", str(options.threads), "--out", run, *arguments]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def wait_share(options, batch):
+    """The share of an epoch that `client train` waits for batches, of a server on this machine that decodes, augments and normalises."""
+    with samples_served(options) as (data, socket):
+        run = data.parent / "run"
+        train(options, socket, run, "--epochs", "1", "--batch-size", str(batch), "--size", str(options.size))
+        return json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+
+
+def whole_experiments(options, layout):
+    """The median of the ratios of the client's time and fastai's, each with new files, which nobody has decoded before."""
+    ratios = []
+    for turn in range(options.experiments):
+        with samples_served(options) as (data, socket):
+            experiment = data.parent / "experiment.toml"
+            fastai_experiment.experiment_file(experiment)
+            began = time.perf_counter()
+            train(options, socket, data.parent / "run", "--experiment", experiment)
+            ours = time.perf_counter() - began
+            command = [sys.executable, fastai_experiment.__file__, "--data", data, "--threads", str(options.threads), "--layout", layout]
+            theirs = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
+        ratios.append(ours / theirs["seconds"])
+        print(f"\nWhole experiment, turn {turn + 1}: client {ours:.0f} s, fastai ({layout}) {theirs['seconds']:.0f} s, ratio {ratios[-1]:.2f}", flush=True)
+    return statistics.median(ratios)
 
 
 def main():
@@ -250,6 +290,8 @@ def main():
         result["wait_share"] = epoch["wait_share"]
         print(f"\nAn epoch of `client train`, batch 16: {epoch['steps']} steps in {epoch['seconds']:.0f} s, "
               f"{epoch['wait_share']:.2%} of it waiting for batches.")
+        if options.experiments:
+            result["ratio_fastai"] = whole_experiments(options, options.layout)
     print(json.dumps({key: round(value, 4) for key, value in result.items()}))
 
 
