@@ -85,7 +85,15 @@ def test_a_stream_of_the_parent_is_refused_in_a_forked_child(where):
     assert len(list(iteration)) > 0
 
 
-def test_ctrl_c_interrupts_a_wait(folder):
+@pytest.fixture
+def ctrl_c():
+    """Python's own handler of SIGINT, which a process that a shell starts in the background does not have."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_interrupts_a_wait(folder, ctrl_c):
     """The listener never answers. The other thread can send the signal only if the one that waits has released the interpreter's lock."""
     with sockets.create_server(("127.0.0.1", 0)) as listener:
         loader = loader_of(f"127.0.0.1:{listener.getsockname()[1]}")
