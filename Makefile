@@ -13,7 +13,7 @@ HADOLINT_FOLDER := .tools/hadolint-$(HADOLINT_VERSION)
 HADOLINT := $(HADOLINT_FOLDER)/bin/hadolint
 
 .DEFAULT_GOAL := help
-.PHONY: help runtime browser python-tools python python-tests python-torch python-frameworks wheels build build-all test lint reference deny advisories lint-docker demo bench bench-torch parity real real-torch bench-peers soak clean
+.PHONY: help runtime browser python-tools python python-tests python-torch python-frameworks wheels build build-all test test-packages test-programs lint reference deny advisories lint-docker demo bench bench-torch parity real real-torch bench-peers soak clean
 
 TORCH := .tools/pytorch/bin/python
 PEERS := .tools/peers
@@ -55,7 +55,7 @@ python: $(PYTHON_ENV)/installed ## Set up a virtual environment in .tools/python
 python-tests: $(PYTHON_ENV)/installed ## Test the Python package as `cargo build` built it, with the server beside it.
 	cargo build --workspace --locked --lib --bins --tests
 	cp $${CARGO_TARGET_DIR:-target}/debug/lib_native.so python/equibatch/_native.abi3.so
-	cd python && ../$(PYTHON_ENV)/bin/python -m pytest tests
+	cd python && ../$(PYTHON_ENV)/bin/python -m pytest --numprocesses 4 tests
 
 wheels: $(PYTHON_ENV)/installed ## Build the wheels of the Python package and of the two programs, optimised, into target/wheels.
 	for folder in python python/server python/client; do (cd $$folder && $(abspath $(PYTHON_ENV))/bin/maturin build --release --locked --out $(abspath target/wheels)) || exit 1; done
@@ -69,7 +69,7 @@ python-torch: $(PYTORCH)/installed $(PYTHON_ENV)/installed ## Test the Python pa
 	cargo build --workspace --locked --lib --bins --tests
 	cp $${CARGO_TARGET_DIR:-target}/debug/lib_native.so python/equibatch/_native.abi3.so
 	cd python && ../$(PYTHON_ENV)/bin/mypy --python-executable ../$(PYTORCH)/bin/python
-	cd python && ../$(PYTORCH)/bin/python -m pytest tests/pytorch tests/test_docs.py
+	cd python && ../$(PYTORCH)/bin/python -m pytest --numprocesses 2 tests/pytorch tests/test_docs.py
 
 python-frameworks: $(PYTORCH)/frameworks ## The same, with fastai, JAX and Ray (another 1.3 GB; downloads 0.4 GB).
 	$(MAKE) --no-print-directory python-torch
@@ -88,13 +88,19 @@ build: runtime ## Build the two programs, optimised.
 build-all: runtime
 	cargo build --release --locked --workspace
 
-test: runtime browser python-tools lint ## Set everything up and run all checks and tests.
-	cargo build --workspace --locked --lib --bins --tests
+test: ## Set everything up and run all checks and tests.
+	@$(MAKE) --no-print-directory -j2 test-programs test-packages
 	@$(MAKE) --no-print-directory python-tests
 	@$(MAKE) --no-print-directory python-torch
 	@if cargo nextest --version >/dev/null 2>&1; then \
 	  cargo test --workspace --locked --doc && cargo nextest run --workspace --locked --no-fail-fast; \
 	else cargo test --workspace --locked --no-fail-fast; fi
+
+# Downloads go on while the compiler works.
+test-packages: browser python-tools $(PYTHON_ENV)/installed $(PYTORCH)/installed
+
+test-programs: runtime lint
+	cargo build --workspace --locked --lib --bins --tests
 
 lint: ## Formatting, clippy, documentation, links, licences, sources, Dockerfiles: nothing may warn.
 	$(PYTHON) tests/links.py
