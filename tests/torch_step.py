@@ -169,7 +169,8 @@ class TorchSide:
     def turn(self):
         self.process.stdin.write("go\n")
         self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
+        # Libraries print notices, too.
+        return next(json.loads(line) for line in self.process.stdout if line.startswith("{"))
 
     def close(self):
         self.process.stdin.close()

@@ -2,7 +2,7 @@
 
 use equibatch_client::learn::{
     checkpoint::Checkpoint,
-    fit::{self, EpochRecord, Fit, FitOutcome, Observer, StepEvent, policy::Policy},
+    fit::{self, EpochRecord, EpochWriter, Fit, FitOutcome, Observer, StepEvent, policy::Policy},
     learner::Learner,
     metrics::Metric,
     run::{RunConfig, RunFolder},
@@ -83,6 +83,7 @@ fn fit(
         has_valid: true,
         checkpoint_every: NonZeroU64::new(3),
         stop: &AtomicBool::new(false),
+        writer: EpochWriter::default(),
     }
     .run(observer)
 }

@@ -2,7 +2,7 @@
 
 use equibatch_client::learn::{
     finder::{self, SweepRange},
-    fit::{EpochRecord, Fit, FitOutcome, Observer, StepEvent},
+    fit::{EpochRecord, EpochWriter, Fit, FitOutcome, Observer, StepEvent},
     learner::Learner,
     run::{RunConfig, RunFolder},
 };
@@ -65,6 +65,7 @@ fn run(servers: &Servers, folder: &Path, config: &RunConfig, staging: Staging) -
         has_valid: true,
         checkpoint_every: None,
         stop: &stop,
+        writer: EpochWriter::default(),
     };
     assert_eq!(fit.run(&mut evaluated).unwrap(), FitOutcome::Finished);
     assert_eq!(evaluated.0, 3);

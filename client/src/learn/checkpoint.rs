@@ -5,6 +5,7 @@
 //! `first_moment.` and `second_moment.`. The rest is JSON in the file's metadata.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashMap},
     fs::{self, File},
     io::{self, Read as _},
@@ -12,7 +13,10 @@ use std::{
 };
 
 use equibatch_engine::checksum::Crc32c;
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::{
+    Dtype, SafeTensors,
+    tensor::{Metadata, TensorInfo, TensorView},
+};
 
 use super::resume_state::FORMAT;
 pub use super::resume_state::ResumeState;
@@ -58,25 +62,48 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Serialises the checkpoint; equal checkpoints give equal bytes.
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
+    /// Writes the checkpoint as a safetensors file; equal checkpoints give equal bytes.
+    ///
+    /// # Errors
+    ///
+    /// Those of `file`.
+    pub fn write(&self, file: &mut dyn io::Write) -> io::Result<()> {
         let progress = serde_json::to_string(&self.progress).expect("progress is plain data");
-        let bytes: BTreeMap<&str, Vec<u8>> = self
+        let tensors = self.tensors.iter();
+        let contents: Vec<(&str, Cow<'_, [u8]>)> = tensors
+            .map(|(name, tensor)| (name.as_str(), tensor.bytes()))
+            .collect();
+        let covered = contents.iter().map(|(name, bytes)| (*name, &**bytes));
+        let metadata = HashMap::from([(KEY.to_owned(), with_checksum(&progress, covered))]);
+        let mut end = 0;
+        let tensors = self
             .tensors
             .iter()
-            .map(|(name, tensor)| (name.as_str(), little_endian(&tensor.data)))
-            .collect();
-        let views = self.tensors.iter().map(|(name, tensor)| {
-            let view = TensorView::new(Dtype::F32, tensor.shape.to_vec(), &bytes[name.as_str()]);
-            (
-                name.as_str(),
-                view.expect("a tensor has as many elements as its shape says"),
-            )
-        });
-        let contents = bytes.iter().map(|(name, data)| (*name, data.as_slice()));
-        let metadata = HashMap::from([(KEY.to_owned(), with_checksum(&progress, contents))]);
-        safetensors::serialize(views, Some(metadata)).expect("names, shapes and lengths agree")
+            .zip(&contents)
+            .map(|((name, tensor), (_, bytes))| {
+                let start = end;
+                end += bytes.len();
+                let info = TensorInfo {
+                    dtype: Dtype::F32,
+                    shape: tensor.shape.to_vec(),
+                    data_offsets: (start, end),
+                };
+                (name.clone(), info)
+            });
+        let header = Metadata::new(Some(metadata), tensors.collect()).expect("shapes and lengths agree");
+        let mut header = serde_json::to_vec(&header).expect("a header is plain data");
+        header.resize(header.len().next_multiple_of(8), b' ');
+        file.write_all(&(header.len() as u64).to_le_bytes())?;
+        file.write_all(&header)?;
+        contents.iter().try_for_each(|(_, bytes)| file.write_all(bytes))
+    }
+
+    /// The bytes that [`Checkpoint::write`] writes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![];
+        self.write(&mut bytes).expect("memory can be written to");
+        bytes
     }
 
     /// Reads and verifies a checkpoint file.
@@ -186,10 +213,6 @@ fn check(progress: &str, content: &SafeTensors<'_>) -> Result<(), String> {
     }
 }
 
-fn little_endian(data: &[f32]) -> Vec<u8> {
-    data.iter().flat_map(|value| value.to_le_bytes()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,6 +253,15 @@ mod tests {
         assert_eq!(read, checkpoint);
         assert_eq!(read.to_bytes(), checkpoint.to_bytes());
         assert!(read.tensors["conv1.weight"].data[1].is_sign_negative());
+    }
+
+    #[test]
+    fn a_checkpoint_has_the_bytes_that_the_safetensors_library_writes() {
+        let bytes = checkpoint().to_bytes();
+        let read = SafeTensors::deserialize(&bytes).expect("readable");
+        let (_, header) = SafeTensors::read_metadata(&bytes).expect("a header");
+        let again = safetensors::serialize(read.iter(), header.metadata().clone()).expect("valid tensors");
+        assert_eq!(bytes, again);
     }
 
     #[test]

@@ -9,8 +9,31 @@ use equibatch_stream as stream;
 use equibatch_stream::{BatchDtype, BatchRequest, BatchStream, Servers, Split};
 use equibatch_training::{
     program::ElementType,
-    runtime::{self, Classifier},
+    runtime::{self, Classifier, ImageInput},
 };
+
+/// Computes logits of images.
+pub trait ImageModel {
+    /// Element type and layout of its images.
+    fn input(&self) -> ImageInput;
+
+    /// Computes logits, one row per image, as [`Classifier::logits`] does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Classifier::logits`].
+    fn logits(&mut self, tensor: &[u8], count: usize, size: usize) -> Result<Vec<f32>, runtime::Error>;
+}
+
+impl ImageModel for Classifier {
+    fn input(&self) -> ImageInput {
+        self.input()
+    }
+
+    fn logits(&mut self, tensor: &[u8], count: usize, size: usize) -> Result<Vec<f32>, runtime::Error> {
+        self.logits(tensor, count, size)
+    }
+}
 
 /// Why a model cannot be evaluated.
 #[derive(Debug, thiserror::Error)]
@@ -96,7 +119,7 @@ pub fn evaluate(
 /// Those of [`evaluate`].
 pub fn evaluate_metrics(
     servers: &Servers,
-    model: (&str, &mut Classifier),
+    model: (&str, &mut impl ImageModel),
     spec: &EvalSpec<'_>,
 ) -> Result<Metrics, Error> {
     let mut accumulator = MetricAccumulator::new(spec.classes.len());
@@ -153,7 +176,7 @@ pub fn evaluate_each(
 /// Those of [`evaluate`].
 pub(super) fn run_split(
     servers: &Servers,
-    (model, classifier): (&str, &mut Classifier),
+    (model, classifier): (&str, &mut impl ImageModel),
     spec: &EvalSpec<'_>,
     view: &View,
     each: OnSample<'_>,

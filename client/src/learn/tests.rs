@@ -1,5 +1,6 @@
 //! Training on ONNX Runtime, without a server.
 
+mod epochs;
 mod half;
 mod head;
 mod staging;

@@ -98,12 +98,22 @@ pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
 ///
 /// Any I/O error; an existing file is then unchanged.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_with(path, |file| file.write_all(bytes))
+}
+
+/// [`replace`] with what `write` writes.
+///
+/// # Errors
+///
+/// Any I/O error; an existing file is then unchanged.
+pub fn replace_with(path: &Path, write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> io::Result<()> {
     let old = fs::metadata(path).ok();
     if old.as_ref().is_some_and(|old| !old.is_file()) {
-        return fs::write(path, bytes);
+        return write(&mut File::create(path)?);
     }
     let folder = folder_of(path)?;
-    let file = write_temporary(folder, bytes)?;
+    let mut file = temporary(folder)?;
+    write(&mut file)?;
     if let Some(old) = old {
         file.as_file().set_permissions(old.permissions())?;
     }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use equibatch_client_tests::interpreter::Array;
 use equibatch_engine::random::{Purpose, generator};
 use equibatch_training::graph::op::{
-    AdamW, BatchNormalization, Clip, Conv2d, ConvTranspose2d, Gemm, MaxPool2d, Pad, Reduce, Slice,
+    AdamW, BatchNormalization, Clip, Conv2d, ConvTranspose2d, Gemm, LayerNormalization, MaxPool2d, Pad,
+    Reduce, Slice,
 };
 use equibatch_training::graph::{Composite, ElementType, Graph, Op, Shape, TensorType, Value};
 use rand::Rng as _;
@@ -264,6 +265,15 @@ pub(super) fn cases() -> Vec<Case> {
             Op::OneHot(4),
             vec![(TensorType::new(ElementType::I64, [7]), Below(4))],
         ),
+        Case::new(Op::Composite(Composite::Gelu), vec![float(&[4, 5], Any)]),
+        Case::new(
+            Op::Composite(Composite::GeluGradient),
+            vec![float(&[4, 5], Any), float(&[4, 5], Any)],
+        ),
+        Case::new(
+            Op::Composite(Composite::SoftmaxGradient),
+            vec![float(&[2, 3, 18], Any), float(&[2, 3, 18], Any)],
+        ),
         Case::new(
             Op::Composite(Composite::CrossEntropy),
             vec![float(&[5, 4], Any), float(&[5, 4], Positive)],
@@ -333,6 +343,17 @@ pub(super) fn cases() -> Vec<Case> {
                 transpose_b,
             }),
             &[a, b, &[2]],
+        ));
+    }
+    let layer = LayerNormalization { epsilon: 1e-3 };
+    for shape in [&[5][..], &[6, 3], &[2, 3, 18]] {
+        let (x, c) = (float(shape, Any), [shape[shape.len() - 1]]);
+        let operands = vec![x.clone(), float(&c, Any), float(&c, Any)];
+        cases.push(Case::new(Op::Composite(Composite::LayerNorm(layer)), operands));
+        let operands = vec![x.clone(), x, float(&c, Any)];
+        cases.push(Case::new(
+            Op::Composite(Composite::LayerNormGradient(layer)),
+            operands,
         ));
     }
     for shape in [&[6, 3][..], &[2, 3, 4, 5], &[3, 2, 1, 1]] {
@@ -522,6 +543,11 @@ fn variant(op: &Op) -> usize {
         Op::Softplus => 54,
         Op::ReduceMax(_) => 55,
         Op::Gather(_) => 56,
+        Op::Composite(Composite::LayerNorm(_)) => 57,
+        Op::Composite(Composite::LayerNormGradient(_)) => 58,
+        Op::Composite(Composite::Gelu) => 59,
+        Op::Composite(Composite::GeluGradient) => 60,
+        Op::Composite(Composite::SoftmaxGradient) => 61,
         // Their operands have NCHWc layout; they are tested in `fused`.
         Op::Fused(_) => unreachable!("fused operators have cases of their own"),
     }
@@ -530,5 +556,5 @@ fn variant(op: &Op) -> usize {
 #[test]
 fn every_operator_has_a_case() {
     let found: BTreeSet<usize> = cases().iter().map(|case| variant(&case.op)).collect();
-    assert_eq!(found, (0..57).collect());
+    assert_eq!(found, (0..62).collect());
 }

@@ -8,10 +8,11 @@ use equibatch_training::graph::fuse::fuse;
 use equibatch_training::graph::{Fused, Graph, Op};
 use equibatch_training::nn::{Backbone, Block};
 use equibatch_training::program::{
-    Head, ModelSpec, ResNet, Role, Signature, TrainSpec, initial_state, train_graph,
+    Head, ModelSpec, ResNet, Role, Signature, TrainSpec, inference, initial_state, train_graph,
 };
 
 use super::cases::{Fill, filled};
+use crate::onnx::{self, exported};
 
 /// A small network whose channels are multiples of sixteen.
 fn spec(block: Block, depths: [usize; 4], frozen_groups: usize) -> TrainSpec {
@@ -56,6 +57,8 @@ fn specs() -> Vec<TrainSpec> {
         spec(Block::Basic, [1, 1, 1, 1], 2),
         // Channels are no multiples of sixteen: only the update is fused.
         small,
+        // Layer norms and GELUs.
+        TrainSpec::new(exported::spec("vit", 3), 2),
     ]
 }
 
@@ -123,6 +126,26 @@ fn fusing_preserves_all_outputs() {
     }
     let all = BTreeSet::from(Fused::all().map(|fused| fused.name()));
     assert_eq!(used, all, "every fused operator is covered");
+}
+
+#[test]
+fn layer_norms_and_gelus_of_a_transformer_are_one_node_each() {
+    // Of operator set 18, which has no GELU; the file that we export has no layer norm either.
+    let original = exported::spec("timm_swin", 3);
+    let state = initial_state(&original, 0).expect("a state");
+    let ours = inference(&original, &state, &[]).expect("a program");
+    for (file, spec) in [("PyTorch's", original), ("ours", onnx::spec(&ours.model))] {
+        let (graph, _) = train_graph(&TrainSpec::new(spec, 2)).expect("a valid step");
+        let written_out = graph.nodes().iter().filter(|node| node.op == Op::Erf);
+        assert_eq!(written_out.count(), 3, "{file}");
+        let counts = counts(&fuse(&graph).expect("every operator fits"));
+        assert_eq!((counts["Gelu"], counts["GeluGradient"]), (3, 3), "{file}");
+        assert_eq!(
+            (counts["LayerNorm"], counts["LayerNormGradient"]),
+            (9, 9),
+            "{file}"
+        );
+    }
 }
 
 /// A residual network's backbone has no unfused operators, and nothing is computed twice.

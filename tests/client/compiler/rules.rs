@@ -130,7 +130,9 @@ fn rules_of_composites_equal_the_derivative_of_their_decomposition() {
     let composites = cases().into_iter().filter(|case| {
         matches!(
             case.op,
-            Op::Composite(Composite::BatchNorm(_) | Composite::CrossEntropy)
+            Op::Composite(
+                Composite::BatchNorm(_) | Composite::LayerNorm(_) | Composite::Gelu | Composite::CrossEntropy
+            )
         )
     });
     let mut checked = 0;

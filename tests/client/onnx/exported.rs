@@ -44,7 +44,7 @@ fn file(name: &str) -> PathBuf {
     fixtures.join(format!("{name}.onnx"))
 }
 
-pub(super) fn spec(name: &str, classes: usize) -> ModelSpec {
+pub(crate) fn spec(name: &str, classes: usize) -> ModelSpec {
     let network = network::read(&file(name)).unwrap();
     ModelSpec::Classifier(Classifier {
         network: Arc::new(network),

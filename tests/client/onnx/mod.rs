@@ -7,7 +7,7 @@
 //! - `invalid`: files that are refused.
 
 mod against_pytorch;
-mod exported;
+pub(crate) mod exported;
 mod invalid;
 mod operators;
 mod parameters;
@@ -39,7 +39,7 @@ fn network(bytes: &[u8]) -> OnnxModel {
     OnnxModel::new(model).unwrap()
 }
 
-fn spec(bytes: &[u8]) -> ModelSpec {
+pub(crate) fn spec(bytes: &[u8]) -> ModelSpec {
     ModelSpec::Classifier(Classifier {
         network: Arc::new(network(bytes)),
         classes: CLASSES,

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use equibatch_client::learn::{
     architecture,
     checkpoint::Checkpoint,
-    fit::{EpochRecord, Fit, Observer, StepEvent},
+    fit::{EpochRecord, EpochWriter, Fit, Observer, StepEvent},
     learner::Learner,
     metrics::Metrics,
     run::{RunConfig, RunFolder},
@@ -69,6 +69,7 @@ fn main() -> Result<()> {
             has_valid: true,
             checkpoint_every: None,
             stop: &AtomicBool::new(false),
+            writer: EpochWriter::default(),
         };
         fit.run(&mut diary)?;
         let valid = diary.valid.context("there are no validation images")?;

@@ -22,7 +22,7 @@ use crate::{
     config::{self, UsageError, check_precision, new_folder, resume_conflicts, training_options},
     learn::{
         checkpoint::{Checkpoint, ResumeState},
-        fit::{Fit, FitOutcome},
+        fit::{EpochWriter, Fit, FitOutcome},
         learner::Learner,
         membership::Membership,
         metrics::Metric,
@@ -239,6 +239,7 @@ impl Trainer {
             has_valid: description.images(Split::Valid) > 0,
             checkpoint_every: settings.checkpoint_every,
             stop: &self.stop,
+            writer: EpochWriter::default(),
         };
         let outcome = fit.run(&mut observer)?;
         if let Some(share) = observer.0.inner().wait_share().filter(|_| !keeps_features) {

@@ -6,7 +6,7 @@
 //! - [`observer`]: callbacks during training.
 //! - [`images`]: the batch stream.
 //! - [`policy`]: which checkpoints are kept and when to stop early, as a function of metrics.
-//! - `epoch`: sums over an epoch.
+//! - `epoch`: sums over an epoch; `writer`: writes its files.
 //! - `head`: trains a head on features that are computed once; `norms`: estimates running statistics again.
 
 pub(super) mod epoch;
@@ -15,6 +15,7 @@ pub mod images;
 mod norms;
 pub mod observer;
 pub mod policy;
+mod writer;
 
 use std::{
     num::NonZeroU64,
@@ -25,11 +26,11 @@ use std::{
 };
 
 pub use self::observer::{EpochRecord, Observer, StepEvent};
-use self::policy::PolicyAction;
+pub use self::writer::EpochWriter;
 use super::{
     card::Preprocessing,
     evaluate::{self, EvalSpec, evaluate_metrics},
-    learner::{self, Learner, StepReport},
+    learner::{self, Learner, Snapshot, StepReport},
     metrics::Metrics,
     run::{self, RunFolder},
 };
@@ -103,15 +104,24 @@ pub struct Fit<'a> {
     pub checkpoint_every: Option<NonZeroU64>,
     /// Stop flag: if set, training stops after the current step.
     pub stop: &'a AtomicBool,
+    /// Writes the files of an epoch while the next one is trained.
+    pub writer: EpochWriter,
 }
 
 impl Fit<'_> {
-    /// Trains to the end of the last epoch. After each epoch the model is evaluated and saved, and a line of metrics is appended.
+    /// Trains to the end of the last epoch. After each epoch the model is evaluated and a line of metrics is appended; model and checkpoint are
+    /// saved while the next epoch is trained.
     ///
     /// # Errors
     ///
     /// [`Error::Stopped`] if the server failed: the completed steps are saved. After any other error the last saved checkpoint remains.
     pub fn run(mut self, observer: &mut dyn Observer) -> Result<FitOutcome, Error> {
+        let outcome = self.train(observer);
+        let written = self.writer.wait();
+        outcome.and_then(|outcome| written.map(|()| outcome))
+    }
+
+    fn train(&mut self, observer: &mut dyn Observer) -> Result<FitOutcome, Error> {
         if self.learner.progress().awaits_evaluation() {
             observer.epoch(&self.finish_epoch(None)?);
         }
@@ -153,7 +163,8 @@ impl Fit<'_> {
             }
         }
         if !self.is_finished() {
-            return Err(self.stopped(self.ended_early())?);
+            let ended_early = self.ended_early();
+            return Err(self.stopped(ended_early)?);
         }
         Ok(FitOutcome::Finished)
     }
@@ -166,7 +177,7 @@ impl Fit<'_> {
         }
     }
 
-    fn interrupted(&self) -> Result<FitOutcome, Error> {
+    fn interrupted(&mut self) -> Result<FitOutcome, Error> {
         self.save()?;
         Ok(FitOutcome::Interrupted)
     }
@@ -189,15 +200,17 @@ impl Fit<'_> {
         }
     }
 
-    /// Evaluates, records and saves the epoch. If the evaluation fails because of the server, the steps are saved and the epoch is
-    /// evaluated on resume. The checkpoint is written last, so that a run killed before repeats all of this identically.
+    /// Evaluates and records the epoch, and starts to save it. If the evaluation fails because of the server, the steps are saved and the epoch
+    /// is evaluated on resume.
     fn finish_epoch(&mut self, verdict: Option<BottleneckReport>) -> Result<EpochRecord, Error> {
         if self.learner.progress().config.reestimate_norms {
             self.reestimate_norms()?;
         }
-        let model = self.learner.model()?;
+        // Before the state is copied again.
+        self.writer.wait()?;
+        let mut snapshot = self.learner.snapshot()?;
         let evaluated = if self.has_valid {
-            self.evaluate_model(&model).map(Some)
+            self.evaluate_model(&snapshot).map(Some)
         } else {
             Ok(None)
         };
@@ -208,32 +221,13 @@ impl Fit<'_> {
         };
         let record = self.record(valid, verdict);
         self.run.append_metrics(&record)?;
-        self.run.write(&self.run.model_path(), &model)?;
         if let Some(source) = failure {
+            self.run.write(&self.run.model_path(), &snapshot.model()?)?;
             return Err(self.stopped(source)?);
         }
         let actions = self.learner.close_epoch(record.valid.as_ref());
-        let checkpoint = self.learner.checkpoint()?;
-        let mut kept = None;
-        for action in actions {
-            match action {
-                PolicyAction::SaveBest => {
-                    self.run.write(&self.run.best_model_path(), &model)?;
-                    self.run
-                        .write(&self.run.best_checkpoint_path(), &checkpoint.to_bytes())?;
-                }
-                PolicyAction::Keep { epoch } => {
-                    self.run.keep_checkpoint(epoch, &checkpoint)?;
-                    kept = Some(epoch);
-                }
-                PolicyAction::Drop { epoch } => self.run.drop_checkpoint(epoch)?,
-                PolicyAction::Stop => {}
-            }
-        }
-        match kept {
-            Some(epoch) => self.run.continue_from_kept(epoch)?,
-            None => self.run.save_checkpoint(&checkpoint)?,
-        }
+        snapshot.checkpoint.progress = self.learner.progress().clone();
+        self.writer.start(self.run, snapshot, actions)?;
         Ok(record)
     }
 
@@ -260,8 +254,8 @@ impl Fit<'_> {
         }
     }
 
-    fn evaluate_model(&self, model: &[u8]) -> Result<Metrics, Error> {
-        let config = &self.learner.progress().config;
+    fn evaluate_model(&mut self, snapshot: &Snapshot) -> Result<Metrics, Error> {
+        let config = &snapshot.checkpoint.progress.config;
         let spec = EvalSpec {
             dataset: &config.dataset,
             split: Split::Valid,
@@ -269,15 +263,15 @@ impl Fit<'_> {
             preprocessing: &Preprocessing::of(config),
             classes: &config.classes,
         };
-        let mut classifier = self.learner.classifier(model)?;
+        let mut validator = self.learner.validator(snapshot)?;
         Ok(evaluate_metrics(
             self.servers,
-            ("the model", &mut classifier),
+            ("the model", &mut validator),
             &spec,
         )?)
     }
 
-    fn save_if_due(&self) -> Result<(), Error> {
+    fn save_if_due(&mut self) -> Result<(), Error> {
         let steps = self.learner.progress().steps;
         match self.checkpoint_every {
             Some(every) if steps.is_multiple_of(every.get()) => self.save(),
@@ -285,12 +279,13 @@ impl Fit<'_> {
         }
     }
 
-    fn save(&self) -> Result<(), Error> {
+    fn save(&mut self) -> Result<(), Error> {
+        self.writer.wait()?;
         Ok(self.run.save_checkpoint(&self.learner.checkpoint()?)?)
     }
 
     /// Saves a checkpoint, and returns the error to report.
-    fn stopped(&self, source: stream::Error) -> Result<Error, Error> {
+    fn stopped(&mut self, source: stream::Error) -> Result<Error, Error> {
         if self.learner.progress().steps == 0 {
             return Ok(source.into());
         }

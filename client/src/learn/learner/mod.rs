@@ -4,14 +4,17 @@
 //!
 //! - [`Learner`]: creation or resumption, steps, checkpoints; `norms`: estimates its running statistics again.
 //! - [`HeadLearner`]: the head of a frozen body, trained on features.
+//! - [`Snapshot`]: a copy for files; [`Validator`]: the model as validation runs it.
 //! - `spec`: from a configuration to the specification of a step; `inputs`: inputs of a step.
 
 mod error;
 mod head;
 mod inputs;
 mod norms;
+mod snapshot;
 mod spec;
 mod step_report;
+mod validator;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -20,10 +23,11 @@ pub use self::{
     error::Error,
     head::{FeatureBatch, HeadLearner},
     norms::NormEstimator,
+    snapshot::Snapshot,
     step_report::StepReport,
+    validator::Validator,
 };
 use super::{
-    card::ModelCard,
     checkpoint::{Checkpoint, ResumeState},
     fit::{epoch::EpochSums, policy::PolicyAction},
     init::{InitFrom, InitialState},
@@ -33,10 +37,10 @@ use super::{
 };
 use equibatch_stream::Batch;
 use equibatch_training::{
-    program::{self, ModelSpec, Optimizer, Precision},
+    program::{ModelSpec, Optimizer, Precision},
     runtime::{Classifier, DeviceState, OperatorTime, Runtime, SessionOptions, Tensor},
     schedule::Schedule,
-    trainer::{Stepper, stepper::model_of},
+    trainer::{Evaluator, Stepper},
 };
 
 /// A model in training.
@@ -51,6 +55,8 @@ pub struct Learner {
     stepper: Stepper,
     state: DeviceState,
     progress: ResumeState,
+    /// Set at the first validation; then `None` if each validation needs a session of its own.
+    evaluator: Option<Option<Evaluator>>,
 }
 
 impl Learner {
@@ -134,6 +140,7 @@ impl Learner {
             stepper,
             state,
             progress,
+            evaluator: None,
         })
     }
 
@@ -325,15 +332,50 @@ impl Learner {
         self.progress.epoch.add(batch, report, times);
     }
 
-    /// The current model as an ONNX file for inference, with class names and preprocessing in its metadata.
+    /// Copies what the files of the model and its checkpoint are written from.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Runtime`] if the device fails.
+    pub fn snapshot(&self) -> Result<Snapshot, Error> {
+        Ok(Snapshot {
+            model: self.model.clone(),
+            checkpoint: self.checkpoint()?,
+        })
+    }
+
+    /// The current model as an ONNX file: see [`Snapshot::model`].
     ///
     /// # Errors
     ///
     /// [`Error::Runtime`] if the device fails, [`Error::Program`] if the model cannot be compiled.
     pub fn model(&self) -> Result<Vec<u8>, Error> {
-        let metadata = ModelCard::metadata(&self.progress.config);
-        let state = model_of(self.stepper.read(&self.state)?);
-        Ok(program::inference(&self.model, &state, &metadata)?.model)
+        self.snapshot()?.model()
+    }
+
+    /// The current model, which `snapshot` is of, for validation. Its session is created at the first call, and kept if it can read the training state.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Program`] if the model cannot be compiled, [`Error::Runtime`] if the device fails.
+    pub fn validator(&mut self, snapshot: &Snapshot) -> Result<Validator<'_>, Error> {
+        if self.evaluator.is_none() {
+            let batch = self.progress.config.batch_size as usize;
+            let evaluator = self
+                .stepper
+                .evaluator(&self.runtime, (&self.model, batch), &self.options)?;
+            self.evaluator = Some(evaluator);
+        }
+        if let Some(Some(evaluator)) = &mut self.evaluator {
+            return Ok(Validator::InPlace(evaluator, &mut self.state));
+        }
+        let model = snapshot.model()?;
+        Ok(Validator::Exported(Classifier::new(
+            &self.runtime,
+            "the model",
+            &model,
+            &self.options,
+        )?))
     }
 
     /// A classifier that runs `model`, the bytes of [`Learner::model`].

@@ -202,30 +202,37 @@ impl RunFolder {
     ///
     /// If it cannot be written; the old checkpoint remains.
     pub fn save_checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), WriteError> {
-        self.write(&self.checkpoint_path(), &checkpoint.to_bytes())
+        Self::save_checkpoint_as(checkpoint, &self.checkpoint_path(), None)
     }
 
-    /// Saves a checkpoint of epoch `epoch`, from 1, in the folder of kept checkpoints.
+    /// Saves a checkpoint at `path`. If `same` is a file of the same checkpoint, `path` becomes a hard link to it, if the file system has them.
     ///
     /// # Errors
     ///
-    /// If it cannot be written.
-    pub fn keep_checkpoint(&self, epoch: u32, checkpoint: &Checkpoint) -> Result<(), WriteError> {
-        let kept = self.kept_path(epoch);
-        if let Some(folder) = kept.parent() {
+    /// If it cannot be written; an existing file remains.
+    pub fn save_checkpoint_as(
+        checkpoint: &Checkpoint,
+        path: &Path,
+        same: Option<&Path>,
+    ) -> Result<(), WriteError> {
+        if let Some(folder) = path.parent() {
             files::create_folder(folder).map_err(cannot_write(folder))?;
         }
-        self.write(&kept, &checkpoint.to_bytes())
+        let written = match same {
+            None => files::replace_with(path, |file| checkpoint.write(file)),
+            Some(same) => files::link(same, path),
+        };
+        written.map_err(cannot_write(path))
     }
 
-    /// Makes the kept checkpoint of epoch `epoch`, from 1, the one from which training continues.
+    /// Makes the current model that of the best epoch, as a hard link.
     ///
     /// # Errors
     ///
-    /// If it cannot be written; the old checkpoint remains.
-    pub fn continue_from_kept(&self, epoch: u32) -> Result<(), WriteError> {
-        let path = self.checkpoint_path();
-        files::link(&self.kept_path(epoch), &path).map_err(cannot_write(&path))
+    /// If it cannot be written; the old one remains.
+    pub fn save_best_model(&self) -> Result<(), WriteError> {
+        let best = self.best_model_path();
+        files::link(&self.model_path(), &best).map_err(cannot_write(&best))
     }
 
     /// Deletes the kept checkpoint of epoch `epoch`, from 1, if there is one.

@@ -1,6 +1,9 @@
 //! One [`Graph`] method per operator.
 
-use super::op::{BatchNormalization, Clip, Conv2d, ConvTranspose2d, Gemm, MaxPool2d, Pad, Reduce, Slice};
+use super::op::{
+    BatchNormalization, Clip, Conv2d, ConvTranspose2d, Gemm, LayerNormalization, MaxPool2d, Pad, Reduce,
+    Slice,
+};
 use super::value::Value;
 use super::{Composite, ElementType, Error, Graph, Op, Shape};
 
@@ -101,6 +104,12 @@ operators! {
     log_softmax(x) => Op::LogSoftmax;
     /// Wires [`Op::OneHot`].
     one_hot(labels; width: usize) => Op::OneHot(width);
+    /// Wires [`Composite::LayerNorm`].
+    layer_norm(x, scale, bias; norm: LayerNormalization) => Op::Composite(Composite::LayerNorm(norm));
+    /// Wires [`Composite::Gelu`].
+    gelu(x) => Op::Composite(Composite::Gelu);
+    /// Wires [`Composite::SoftmaxGradient`].
+    softmax_gradient(y, dy) => Op::Composite(Composite::SoftmaxGradient);
     /// Wires [`Composite::CrossEntropy`].
     cross_entropy(logits, targets) => Op::Composite(Composite::CrossEntropy);
     /// Wires [`Composite::ReluGradient`].

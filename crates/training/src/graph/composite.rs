@@ -1,5 +1,5 @@
 use super::Shape;
-use super::op_attributes::{AdamW, BatchNormalization, Conv2d};
+use super::op_attributes::{AdamW, BatchNormalization, Conv2d, LayerNormalization};
 
 /// Operations that ONNX's default domain lacks, or that have several equivalent decompositions.
 ///
@@ -11,6 +11,16 @@ pub enum Composite {
     BatchNorm(BatchNormalization),
     /// The gradient of [`Composite::BatchNorm`]: `(x, dy, γ, mean, variance) → (dx, dγ, dβ)`.
     BatchNormGradient(BatchNormalization),
+    /// Layer normalisation over the last axis: `(x, γ, β) → y`.
+    LayerNorm(LayerNormalization),
+    /// The gradient of [`Composite::LayerNorm`]: `(x, dy, γ) → (dx, dγ, dβ)`.
+    LayerNormGradient(LayerNormalization),
+    /// `x → x·Φ(x)`, where Φ is the cumulative distribution function of the standard normal distribution.
+    Gelu,
+    /// The gradient of [`Composite::Gelu`]: `(x, dy) → dx`.
+    GeluGradient,
+    /// Gradient of softmax along the last axis: `(y, dy) → y·(dy − Σ dy·y)`.
+    SoftmaxGradient,
     /// `(logits, targets) → loss`: `−Σ targets · log softmax(logits)`. `targets` holds one probability per class and sample.
     CrossEntropy,
     /// Gradient of a convolution with respect to its input: `(w, dy) → dx`.

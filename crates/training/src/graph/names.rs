@@ -66,6 +66,11 @@ impl Composite {
         match self {
             Self::BatchNorm(_) => "BatchNorm",
             Self::BatchNormGradient(_) => "BatchNormGradient",
+            Self::LayerNorm(_) => "LayerNorm",
+            Self::LayerNormGradient(_) => "LayerNormGradient",
+            Self::Gelu => "Gelu",
+            Self::GeluGradient => "GeluGradient",
+            Self::SoftmaxGradient => "SoftmaxGradient",
             Self::CrossEntropy => "CrossEntropy",
             Self::ConvInputGradient { .. } => "ConvInputGradient",
             Self::ConvWeightGradient { conv, .. } if conv.groups > 1 => "GroupConvWeightGradient",

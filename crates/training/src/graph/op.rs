@@ -1,7 +1,8 @@
 //! Operators and their attributes.
 
 pub use super::op_attributes::{
-    AdamW, BatchNormalization, Clip, Conv2d, ConvTranspose2d, Gemm, MaxPool2d, Pad, Reduce, Slice,
+    AdamW, BatchNormalization, Clip, Conv2d, ConvTranspose2d, Gemm, LayerNormalization, MaxPool2d, Pad,
+    Reduce, Slice,
 };
 use super::{Composite, ElementType, Fused, Shape};
 

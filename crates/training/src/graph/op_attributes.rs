@@ -152,6 +152,13 @@ pub struct BatchNormalization {
     pub epsilon: f32,
 }
 
+/// Attributes of [`Composite::LayerNorm`](super::Composite::LayerNorm).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LayerNormalization {
+    /// ε, added to the variance.
+    pub epsilon: f32,
+}
+
 /// Attributes of [`Composite::AdamW`](super::Composite::AdamW).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamW {

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use super::Shape;
 
 /// A host tensor of floats in row-major order.
@@ -16,4 +18,18 @@ impl Tensor {
         let data = vec![number; shape.elements()];
         Self { shape, data }
     }
+
+    /// The elements as little-endian bytes, without a copy where the machine stores them so.
+    #[must_use]
+    pub fn bytes(&self) -> Cow<'_, [u8]> {
+        little_endian(&self.data)
+    }
+}
+
+/// Little-endian bytes of `data`.
+pub(super) fn little_endian(data: &[f32]) -> Cow<'_, [u8]> {
+    if cfg!(target_endian = "little") {
+        return Cow::Borrowed(bytemuck::cast_slice(data));
+    }
+    Cow::Owned(data.iter().flat_map(|number| number.to_le_bytes()).collect())
 }

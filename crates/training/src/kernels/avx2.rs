@@ -96,6 +96,15 @@ impl Vector for Avx2 {
     }
 
     #[inline(always)]
+    fn scale_by_power(self, n: Self) -> Self {
+        // SAFETY: as in `add`.
+        self.both(n, |a, n| unsafe {
+            let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+            _mm256_mul_ps(a, _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent)))
+        })
+    }
+
+    #[inline(always)]
     fn mask_equal(self, left: Self, right: Self) -> Self {
         // SAFETY: as in `add`.
         let equal = left.both(right, |a, b| unsafe { _mm256_cmp_ps::<_CMP_EQ_OQ>(a, b) });

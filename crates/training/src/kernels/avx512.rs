@@ -81,6 +81,15 @@ impl Vector for Avx512 {
     }
 
     #[inline(always)]
+    fn scale_by_power(self, n: Self) -> Self {
+        // SAFETY: as in `add`.
+        Self(unsafe {
+            let exponent = _mm512_add_epi32(_mm512_cvtps_epi32(n.0), _mm512_set1_epi32(127));
+            _mm512_mul_ps(self.0, _mm512_castsi512_ps(_mm512_slli_epi32::<23>(exponent)))
+        })
+    }
+
+    #[inline(always)]
     fn mask_equal(self, left: Self, right: Self) -> Self {
         // SAFETY: as in `add`.
         Self(unsafe {

@@ -10,7 +10,7 @@
 //! - [`Pool`], [`Workspace`], [`ExecContext`]: threads and memory, provided by the caller.
 //! - [`conv`]: convolutions and their gradients; `winograd` and `direct` are the two algorithms.
 //! - `prologue`, `epilogue`: operations fused into loads and stores.
-//! - [`norm`], [`max_pool`], [`adamw`], [`layout`]: the other kernels.
+//! - [`norm`], [`layer_norm`], [`gelu`], [`softmax`], [`max_pool`], [`adamw`], [`layout`]: the other kernels.
 //!
 //! # Determinism
 //!
@@ -41,7 +41,9 @@ mod direct;
 mod epilogue;
 mod exec_context;
 mod extent;
+pub mod gelu;
 mod instructions;
+pub mod layer_norm;
 pub mod layout;
 pub mod max_pool;
 pub mod norm;
@@ -50,6 +52,7 @@ mod pool;
 mod portable;
 mod prologue;
 mod scratch;
+pub mod softmax;
 mod unsafe_slice;
 mod vector;
 mod weight_gradient;

@@ -75,6 +75,11 @@ impl Vector for Portable {
     }
 
     #[inline(always)]
+    fn scale_by_power(self, n: Self) -> Self {
+        self.both(n, |a, n| a * f32::from_bits(((n as i32 + 127) as u32) << 23))
+    }
+
+    #[inline(always)]
     fn mask_equal(self, left: Self, right: Self) -> Self {
         Self(std::array::from_fn(|lane| {
             if left.0[lane] == right.0[lane] {

@@ -47,4 +47,67 @@ pub(super) trait Vector: Copy {
     fn mask_positive(self, condition: Self) -> Self;
     /// `left = right ? self : 0`.
     fn mask_equal(self, left: Self, right: Self) -> Self;
+    /// `self · 2ⁿ` for integers n in −126..=127.
+    fn scale_by_power(self, n: Self) -> Self;
+}
+
+/// Loads the elements of `from` from `at` on: sixteen, or those that are left and zeros.
+///
+/// # Safety
+/// The CPU supports the instruction set, and no other task writes `from` at the same time.
+#[inline(always)]
+pub(super) unsafe fn load_first<V: Vector>(from: &[f32], at: usize) -> V {
+    let left = &from[at..];
+    // SAFETY: the caller guarantees the instruction set; sixteen floats are left, or are in the padded copy.
+    unsafe {
+        if left.len() >= LANES {
+            return V::load(left.as_ptr());
+        }
+        let mut padded = [0.0; LANES];
+        padded[..left.len()].copy_from_slice(left);
+        V::load(padded.as_ptr())
+    }
+}
+
+/// Stores the first `count` lanes of `vector`, or all if there are fewer.
+///
+/// # Safety
+/// As many floats can be written at `to`, and no other task uses them at the same time.
+#[inline(always)]
+pub(super) unsafe fn store_first<V: Vector>(vector: V, to: *mut f32, count: usize) {
+    // SAFETY: the caller guarantees room for `count` floats, or for all lanes; the copy has room for all.
+    unsafe {
+        if count >= LANES {
+            return vector.store(to);
+        }
+        let mut padded = [0.0; LANES];
+        vector.store(padded.as_mut_ptr());
+        for (lane, &number) in padded[..count].iter().enumerate() {
+            *to.add(lane) = number;
+        }
+    }
+}
+
+/// One in the first `count` lanes, zero in the others.
+///
+/// # Safety
+/// The CPU supports the instruction set.
+#[inline(always)]
+pub(super) unsafe fn lanes_below<V: Vector>(count: usize) -> V {
+    // SAFETY: the caller guarantees the instruction set.
+    unsafe { load_first(&[1.0; LANES][..count.min(LANES)], 0) }
+}
+
+/// The sum of all lanes, in a fixed order.
+#[inline(always)]
+pub(super) fn total<V: Vector>(sum: V) -> f32 {
+    let mut lanes = [0.0; LANES];
+    // SAFETY: there is room for all lanes, and the instruction set is that of `sum`, which the caller made.
+    unsafe { sum.store(lanes.as_mut_ptr()) };
+    for half in [8, 4, 2, 1] {
+        for lane in 0..half {
+            lanes[lane] += lanes[lane + half];
+        }
+    }
+    lanes[0]
 }

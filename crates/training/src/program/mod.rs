@@ -4,6 +4,7 @@ mod builder;
 mod deploy;
 pub mod dropout;
 mod error;
+mod evaluation;
 mod forward_backward;
 mod grad_cam;
 mod groups;
@@ -25,6 +26,7 @@ use std::collections::BTreeMap;
 
 pub use deploy::{DeploySpec, deploy};
 pub use error::Error;
+pub use evaluation::evaluation;
 pub use grad_cam::{add_grad_cam, grad_cam};
 pub use groups::{LearningRate, ParameterGroup};
 pub use head::features;

@@ -4,10 +4,10 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use bytes::Bytes;
 
-use super::Error;
+use super::{Error, Evaluator};
 use crate::{
-    program::{self, LearningRate, Role, Signature, StatePair, TrainSpec, dropout},
-    runtime::{DeviceState, OperatorTime, Runtime, SessionOptions, StepRunner, Tensor},
+    program::{self, LearningRate, ModelSpec, Role, Signature, StatePair, TrainSpec, dropout},
+    runtime::{Device, DeviceState, OperatorTime, Runtime, SessionOptions, StepRunner, Tensor},
 };
 
 /// Inputs of a step, for the whole batch.
@@ -200,6 +200,33 @@ impl Stepper {
         state.extend(sums.map(|pair| (pair.name.clone(), Tensor::full(pair.shape.clone(), 0.0))));
     }
 
+    /// Compiles inference of `model`, the network of this step, on up to `batch` images at once, with the averages of parameters and statistics that
+    /// have some. `None` if ONNX Runtime computes it faster with fixed weights.
+    ///
+    /// # Errors
+    /// [`Error::Program`] if the model is invalid, [`Error::Runtime`] if the device cannot be used.
+    pub fn evaluator(
+        &self,
+        runtime: &Runtime,
+        (model, batch): (&ModelSpec, usize),
+        options: &SessionOptions,
+    ) -> Result<Option<Evaluator>, Error> {
+        let is_fused = options.operators.are_fused(options.device).unwrap_or(false);
+        if options.device == Device::Cpu && !is_fused {
+            return Ok(None);
+        }
+        let Some(mut program) = program::evaluation(model, batch, is_fused)? else {
+            return Ok(None);
+        };
+        for pair in &mut program.signature.state {
+            let average = format!("{AVERAGE}{}", pair.name);
+            if self.state().any(|own| own.name == average) {
+                pair.name = average;
+            }
+        }
+        Evaluator::new(runtime, (&program, batch), options).map(Some)
+    }
+
     /// Runs one step. The last program commits its results, so that they can be rolled back as a whole.
     ///
     /// # Errors
@@ -320,6 +347,12 @@ const AVERAGE: &str = "average.";
 /// Name of the parameter that this average is of.
 fn averaged_by(name: &str) -> Option<&str> {
     name.strip_prefix(AVERAGE)
+}
+
+/// Whether `state` has averages.
+#[must_use]
+pub fn has_averages(state: &BTreeMap<String, Tensor>) -> bool {
+    state.keys().any(|name| averaged_by(name).is_some())
 }
 
 /// The state of the exported model: parameters replaced by their averages, if there are some.

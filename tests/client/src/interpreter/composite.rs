@@ -1,7 +1,7 @@
 use equibatch_training::graph::op::AdamW;
 
 use super::array::Array;
-use super::normalize;
+use super::{elementwise, normalize};
 
 /// The elements of each channel of `[N, C, …]`.
 fn channels(x: &Array) -> Vec<Vec<f64>> {
@@ -60,6 +60,83 @@ pub(super) fn batch_norm_gradient(operands: &[&Array], epsilon: f32) -> Vec<Arra
     let count = (x.data.len() / x.shape[1]) as f64;
     let total = |means: Array| Array::new(&means.shape, means.data.iter().map(|mean| mean * count).collect());
     vec![dx, total(mean_product), total(mean_dy)]
+}
+
+/// `(x − mean)·r` and r of each row.
+fn standardized(x: &Array, epsilon: f32) -> (Array, Vec<f64>) {
+    let width = *x.shape.last().expect("an axis");
+    let (mut normal, mut factors) = (vec![], vec![]);
+    for row in x.data.chunks(width) {
+        let mean = row.iter().sum::<f64>() / width as f64;
+        let variance = row.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / width as f64;
+        let r = 1.0 / (variance + f64::from(epsilon)).sqrt();
+        normal.extend(row.iter().map(|x| (x - mean) * r));
+        factors.push(r);
+    }
+    (Array::new(&x.shape, normal), factors)
+}
+
+/// Layer norm over the last axis.
+pub(super) fn layer_norm(operands: &[&Array], epsilon: f32) -> Array {
+    let [x, scale, bias] = operands else {
+        panic!("three operands")
+    };
+    let (mut y, _) = standardized(x, epsilon);
+    for row in y.data.chunks_mut(scale.data.len()) {
+        for (c, y) in row.iter_mut().enumerate() {
+            *y = *y * scale.data[c] + bias.data[c];
+        }
+    }
+    y
+}
+
+/// With `x̂ = (x − mean)·r` and `g = dy·γ`: `dx = r·(g − mean(g) − x̂·mean(g·x̂))`, the textbook formula.
+pub(super) fn layer_norm_gradient(operands: &[&Array], epsilon: f32) -> Vec<Array> {
+    let [x, dy, scale] = operands else {
+        panic!("three operands")
+    };
+    let (width, (normal, factors)) = (scale.data.len(), standardized(x, epsilon));
+    let [mut to_scale, mut to_bias] = [(); 2].map(|()| Array::zeros(&[width]));
+    let mut dx = vec![];
+    let rows = normal.data.chunks(width).zip(dy.data.chunks(width));
+    for ((normal, dy), r) in rows.zip(factors) {
+        let g: Vec<f64> = dy.iter().zip(&scale.data).map(|(dy, scale)| dy * scale).collect();
+        let mean = g.iter().sum::<f64>() / width as f64;
+        let product = g.iter().zip(normal).map(|(g, x)| g * x).sum::<f64>() / width as f64;
+        for c in 0..width {
+            dx.push(r * (g[c] - mean - normal[c] * product));
+            to_scale.data[c] += dy[c] * normal[c];
+            to_bias.data[c] += dy[c];
+        }
+    }
+    vec![Array::new(&x.shape, dx), to_scale, to_bias]
+}
+
+/// `Φ(x)`.
+fn normal_distribution(x: f64) -> f64 {
+    0.5 * (1.0 + libm::erf(x * std::f64::consts::FRAC_1_SQRT_2))
+}
+
+pub(super) fn gelu(x: &Array) -> Array {
+    elementwise::unary(&[x], |x| x * normal_distribution(x))
+}
+
+pub(super) fn gelu_gradient(operands: &[&Array]) -> Array {
+    elementwise::binary(operands, |x, dy| {
+        let density = (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt();
+        dy * (normal_distribution(x) + x * density)
+    })
+}
+
+pub(super) fn softmax_gradient(operands: &[&Array]) -> Array {
+    let [y, dy] = operands else { panic!("two operands") };
+    let width = *y.shape.last().expect("an axis");
+    let mut dx = vec![];
+    for (y, dy) in y.data.chunks(width).zip(dy.data.chunks(width)) {
+        let total: f64 = y.iter().zip(dy).map(|(y, dy)| y * dy).sum();
+        dx.extend(y.iter().zip(dy).map(|(y, dy)| y * (dy - total)));
+    }
+    Array::new(&y.shape, dx)
 }
 
 pub(super) fn cross_entropy(operands: &[&Array]) -> Array {

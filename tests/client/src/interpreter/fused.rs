@@ -79,6 +79,11 @@ pub(super) fn apply(fused: &Fused, operands: &[&Array]) -> Vec<Array> {
             };
             grad_epilogue(&passed, epilogue, &[&active, x, mean])
         }
+        Fused::LayerNorm(norm) => vec![composite::layer_norm(operands, norm.epsilon)],
+        Fused::LayerNormGradient(norm) => composite::layer_norm_gradient(operands, norm.epsilon),
+        Fused::Gelu => vec![composite::gelu(operands[0])],
+        Fused::GeluGradient => vec![composite::gelu_gradient(operands)],
+        Fused::SoftmaxGradient => vec![composite::softmax_gradient(operands)],
         Fused::AdamW(adamw) => composite::adamw(operands, adamw),
     }
 }

@@ -165,6 +165,11 @@ fn apply(node: &Node, operands: &[&Array]) -> Vec<Array> {
             Composite::BatchNormGradient(attributes) => {
                 composite::batch_norm_gradient(operands, attributes.epsilon)
             }
+            Composite::LayerNorm(norm) => one(composite::layer_norm(operands, norm.epsilon)),
+            Composite::LayerNormGradient(norm) => composite::layer_norm_gradient(operands, norm.epsilon),
+            Composite::Gelu => one(composite::gelu(operands[0])),
+            Composite::GeluGradient => one(composite::gelu_gradient(operands)),
+            Composite::SoftmaxGradient => one(composite::softmax_gradient(operands)),
             Composite::CrossEntropy => one(composite::cross_entropy(operands)),
             Composite::ConvInputGradient { conv, extent } => one(convolution::input_gradient(
                 operands[0],

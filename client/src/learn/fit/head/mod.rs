@@ -47,7 +47,7 @@ struct Score {
 impl Fit<'_> {
     /// Computes features, fits the head to them, and evaluates and saves the model. An interrupted run starts anew when it is resumed.
     pub(super) fn run_head(
-        mut self,
+        &mut self,
         steps: HeadSteps,
         observer: &mut dyn Observer,
     ) -> Result<FitOutcome, Error> {

@@ -2,8 +2,8 @@
 
 use crate::autodiff::Error;
 use crate::autodiff::backward::{Backward, Gradients};
-use crate::graph::Op;
 use crate::graph::op::Clip;
+use crate::graph::{Composite, Op};
 
 /// `y = a + b` ⟹ `da = dy`, `db = dy`.
 pub(super) fn add(b: &mut Backward<'_>) -> Result<Gradients, Error> {
@@ -105,6 +105,13 @@ pub(super) fn erf(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     let factor = b.scalar_like(x, std::f32::consts::FRAC_2_SQRT_PI)?;
     let slope = b.mul(bell, factor)?;
     Ok(vec![Some(b.mul(dy, slope)?)])
+}
+
+/// `y = x·Φ(x)` ⟹ `dx = dy·(Φ(x) + x·φ(x))`.
+pub(super) fn gelu(b: &mut Backward<'_>) -> Result<Gradients, Error> {
+    let (x, dy) = (b.input(0), b.upstream()?);
+    let gradient = Op::Composite(Composite::GeluGradient);
+    Ok(vec![Some(b.single(gradient, &[x, dy])?)])
 }
 
 /// `y = ln(1 + eˣ)` ⟹ `dx = dy / (1 + e⁻ˣ)`.

@@ -73,7 +73,12 @@ pub(super) fn vjp(op: &Op) -> Vjp {
         Op::Composite(composite) => match composite {
             Composite::BatchNorm(_) => Rule(normalize::batch_norm),
             Composite::CrossEntropy => Rule(normalize::cross_entropy),
+            Composite::LayerNorm(_) => Rule(normalize::layer_norm),
+            Composite::Gelu => Rule(elementwise::gelu),
             Composite::BatchNormGradient(_)
+            | Composite::LayerNormGradient(_)
+            | Composite::GeluGradient
+            | Composite::SoftmaxGradient
             | Composite::ConvInputGradient { .. }
             | Composite::ConvWeightGradient { .. }
             | Composite::MaxPoolGradient(_)

@@ -85,20 +85,21 @@ pub(super) fn batch_norm(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     Ok(gradients.map(Some).to_vec())
 }
 
+/// `y = (x − mean)·r·γ + β` along the last axis; the decomposition of its gradient in `graph::lower` has the formula.
+pub(super) fn layer_norm(b: &mut Backward<'_>) -> Result<Gradients, Error> {
+    let Op::Composite(Composite::LayerNorm(attributes)) = b.node.op else {
+        unreachable!("the table gives this rule to LayerNorm only");
+    };
+    let (x, scale, dy) = (b.input(0), b.input(1), b.upstream()?);
+    let gradient = Op::Composite(Composite::LayerNormGradient(attributes));
+    let gradients: [Value; 3] = b.several(gradient, &[x, dy, scale])?;
+    Ok(gradients.map(Some).to_vec())
+}
+
 /// `y = softmax(x)` along the last axis ⟹ `dx = y·(dy − Σ dy·y)`.
 pub(super) fn softmax(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     let (y, dy) = (b.output(0), b.upstream()?);
-    let last = b.shape(y).len() - 1;
-    let product = b.mul(dy, y)?;
-    let total = b.reduce_sum(
-        product,
-        Reduce {
-            axes: vec![last],
-            keep_axes: true,
-        },
-    )?;
-    let difference = b.sub(dy, total)?;
-    Ok(vec![Some(b.mul(y, difference)?)])
+    Ok(vec![Some(b.softmax_gradient(y, dy)?)])
 }
 
 /// `y = x − ln Σ eˣ` along the last axis ⟹ `dx = dy − eʸ·Σ dy`.

@@ -38,8 +38,13 @@ pub(super) fn cast_policy(op: &Op) -> CastPolicy {
         Op::Softmax | Op::LogSoftmax | Op::OneHot(_) => Fp32,
         Op::Composite(composite) => match composite {
             Composite::BatchNorm(_) => Internal,
-            // The loss; gradients and updates are not in the graph yet when it is rewritten.
+            // The loss, and what adds up or has a range of its own; gradients and updates are not in the graph yet when it is rewritten.
             Composite::CrossEntropy
+            | Composite::LayerNorm(_)
+            | Composite::LayerNormGradient(_)
+            | Composite::Gelu
+            | Composite::GeluGradient
+            | Composite::SoftmaxGradient
             | Composite::BatchNormGradient(_)
             | Composite::ConvInputGradient { .. }
             | Composite::ConvWeightGradient { .. }

@@ -1,6 +1,7 @@
 //! Tensors of a model file.
 
 use crate::graph::onnx::{TensorProto, data_type};
+use crate::graph::tensor::little_endian;
 use crate::graph::{Constant, ElementType, Shape};
 
 /// An extent, axis or index as ONNX's signed integer.
@@ -37,7 +38,7 @@ pub(super) fn floats(name: &str, shape: &Shape, data: &[f32]) -> TensorProto {
         dims: shape.iter().map(|&extent| signed(extent)).collect(),
         data_type: data_type::FLOAT,
         name: name.to_owned(),
-        raw_data: data.iter().flat_map(|number| number.to_le_bytes()).collect(),
+        raw_data: little_endian(data).into_owned(),
         ..TensorProto::default()
     }
 }

@@ -166,11 +166,21 @@ impl Fusion<'_> {
         Ok(true)
     }
 
-    pub(super) fn adamw(&mut self, node: &Node) -> Result<bool, Error> {
-        let Op::Composite(Composite::AdamW(adamw)) = node.op else {
+    /// A composite that an operator of ours computes in one pass, in the usual layout.
+    pub(super) fn one_pass(&mut self, node: &Node) -> Result<bool, Error> {
+        let Op::Composite(composite) = &node.op else {
             return Ok(false);
         };
-        self.copy(node, Op::Fused(Fused::AdamW(adamw)))?;
+        let fused = match *composite {
+            Composite::LayerNorm(norm) => Fused::LayerNorm(norm),
+            Composite::LayerNormGradient(norm) => Fused::LayerNormGradient(norm),
+            Composite::Gelu => Fused::Gelu,
+            Composite::GeluGradient => Fused::GeluGradient,
+            Composite::SoftmaxGradient => Fused::SoftmaxGradient,
+            Composite::AdamW(adamw) => Fused::AdamW(adamw),
+            _ => return Ok(false),
+        };
+        self.copy(node, Op::Fused(fused))?;
         Ok(true)
     }
 

@@ -7,11 +7,12 @@
 //!
 //! # Layout
 //! - [`fuse`]: the pass, and the ordered list of its rules.
-//! - `forward`, `backward`: the rules.
+//! - `forward`, `backward`, `fixed_norm`: the rules.
 //! - `materialize`: adds deferred operations to the graph.
 //! - `fusion`, `value_state`: the state of the pass and of a value, and deferred operations.
 
 mod backward;
+mod fixed_norm;
 mod forward;
 mod fusion;
 mod materialize;
@@ -24,10 +25,11 @@ use super::{Error, Graph, Node, Origin};
 type Rule<'g> = fn(&mut Fusion<'g>, &Node) -> Result<bool, Error>;
 
 /// The fusion rules with their names, in the order in which they are tried.
-fn rules<'g>() -> [(&'static str, Rule<'g>); 13] {
+fn rules<'g>() -> [(&'static str, Rule<'g>); 14] {
     [
         ("convolution", Fusion::conv),
         ("batch norm", Fusion::batch_norm),
+        ("batch norm with running statistics", Fusion::fixed_batch_norm),
         ("batch norm + ReLU", Fusion::relu),
         ("batch norm + shortcut", Fusion::add),
         ("batch norm + ReLU + max pooling", Fusion::max_pool),
@@ -38,7 +40,7 @@ fn rules<'g>() -> [(&'static str, Rule<'g>); 13] {
         ("weight gradient of a convolution", Fusion::conv_weight_gradient),
         ("gradient of max pooling", Fusion::max_pool_gradient),
         ("elementwise operator in NCHWc layout", Fusion::elementwise),
-        ("AdamW", Fusion::adamw),
+        ("composite in one pass", Fusion::one_pass),
     ]
 }
 

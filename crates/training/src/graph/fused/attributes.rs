@@ -1,7 +1,7 @@
 //! Names of the fused operators, and of their attributes and the values of these, in model files. The strings are those of earlier releases.
 
 use super::{ConvInput, Fused, GradEpilogue, ReluMask, Shortcut};
-use crate::graph::op_attributes::{AdamW, BatchNormalization, Conv2d, MaxPool2d};
+use crate::graph::op_attributes::{AdamW, BatchNormalization, Conv2d, LayerNormalization, MaxPool2d};
 
 /// Name of the operator domain of [`Fused`] operators.
 pub const DOMAIN: &str = "equibatch";
@@ -56,10 +56,11 @@ pub trait AttributeVisitor {
 impl Fused {
     /// Each operator once, with some attributes.
     #[must_use]
-    pub fn all() -> [Self; 12] {
+    pub fn all() -> [Self; 17] {
         let (conv, extent, kernel) = (Conv2d::default(), [1; 2], [1; 2]);
         let (input, shortcut, has_relu) = (ConvInput::NchwC, Shortcut::None, false);
         let norm = BatchNormalization { epsilon: 0.0 };
+        let layer = LayerNormalization { epsilon: 0.0 };
         let epilogue = GradEpilogue {
             has_addend: false,
             mask: ReluMask::None,
@@ -87,6 +88,11 @@ impl Fused {
             Self::BatchNormGradient(norm),
             Self::MaxPool(pool),
             Self::MaxPoolGradient(pool),
+            Self::LayerNorm(layer),
+            Self::LayerNormGradient(layer),
+            Self::Gelu,
+            Self::GeluGradient,
+            Self::SoftmaxGradient,
             Self::AdamW(AdamW { beta2, epsilon }),
         ]
     }
@@ -106,6 +112,11 @@ impl Fused {
             Self::BatchNormGradient(_) => "BatchNormGradient",
             Self::MaxPool(_) => "MaxPool",
             Self::MaxPoolGradient(_) => "MaxPoolGradient",
+            Self::LayerNorm(_) => "LayerNorm",
+            Self::LayerNormGradient(_) => "LayerNormGradient",
+            Self::Gelu => "Gelu",
+            Self::GeluGradient => "GeluGradient",
+            Self::SoftmaxGradient => "SoftmaxGradient",
             Self::AdamW(_) => "AdamW",
         }
     }
@@ -116,7 +127,9 @@ impl Fused {
     /// Those of the visitor.
     pub fn visit<V: AttributeVisitor>(&mut self, visitor: &mut V) -> Result<(), V::Error> {
         match self {
-            Self::ToBlocks | Self::FromBlocks => Ok(()),
+            Self::ToBlocks | Self::FromBlocks | Self::Gelu | Self::GeluGradient | Self::SoftmaxGradient => {
+                Ok(())
+            }
             Self::Conv { conv, input } => {
                 window(&mut conv.stride, &mut conv.pad, visitor)?;
                 conv_input(input, visitor)
@@ -151,6 +164,9 @@ impl Fused {
             Self::MaxPool(pool) | Self::MaxPoolGradient(pool) => {
                 visitor.visit_extents("kernel_shape", &mut pool.kernel)?;
                 window(&mut pool.stride, &mut pool.pad, visitor)
+            }
+            Self::LayerNorm(norm) | Self::LayerNormGradient(norm) => {
+                visitor.visit_float("epsilon", &mut norm.epsilon)
             }
             Self::AdamW(adamw) => {
                 visitor.visit_float("beta2", &mut adamw.beta2)?;

@@ -8,7 +8,7 @@ mod attributes;
 
 pub use attributes::{AttributeVisitor, DOMAIN, shape_attribute};
 
-use super::op_attributes::{AdamW, BatchNormalization, Conv2d, MaxPool2d};
+use super::op_attributes::{AdamW, BatchNormalization, Conv2d, LayerNormalization, MaxPool2d};
 
 /// Operators of our own domain, each of which computes several ONNX operators in one pass over the activations.
 ///
@@ -65,6 +65,16 @@ pub enum Fused {
     MaxPool(MaxPool2d),
     /// Gradient of [`Fused::MaxPool`] with respect to `scale · x + shift`: `(x, scale_shift, dy, mean) → (sums, g)`.
     MaxPoolGradient(MaxPool2d),
+    /// [`Composite::LayerNorm`](super::Composite::LayerNorm) in one pass.
+    LayerNorm(LayerNormalization),
+    /// [`Composite::LayerNormGradient`](super::Composite::LayerNormGradient) in one pass.
+    LayerNormGradient(LayerNormalization),
+    /// [`Composite::Gelu`](super::Composite::Gelu) in one pass.
+    Gelu,
+    /// [`Composite::GeluGradient`](super::Composite::GeluGradient) in one pass.
+    GeluGradient,
+    /// [`Composite::SoftmaxGradient`](super::Composite::SoftmaxGradient) in one pass.
+    SoftmaxGradient,
     /// [`Composite::AdamW`](super::Composite::AdamW) in one pass.
     AdamW(AdamW),
 }

@@ -1,3 +1,4 @@
+use super::super::error::InferError;
 use super::super::op::Conv2d;
 use super::super::{Composite, ElementType, Shape, TensorType};
 use super::convolution::{divided, positions};
@@ -8,6 +9,10 @@ pub(super) fn infer(operands: &Operands<'_>, composite: &Composite) -> Types {
     match composite {
         Composite::BatchNorm(_) => batch_norm(operands),
         Composite::BatchNormGradient(_) => batch_norm_gradient(operands),
+        Composite::LayerNorm(_) => layer_norm(operands),
+        Composite::LayerNormGradient(_) => layer_norm_gradient(operands),
+        Composite::Gelu => gelu(operands),
+        Composite::GeluGradient | Composite::SoftmaxGradient => pair(operands),
         Composite::CrossEntropy => cross_entropy(operands),
         Composite::ConvInputGradient { conv, extent } => conv_input_gradient(operands, *conv, *extent),
         Composite::ConvWeightGradient { conv, kernel } => conv_weight_gradient(operands, *conv, *kernel),
@@ -41,6 +46,47 @@ fn batch_norm_gradient(operands: &Operands<'_>) -> Types {
         TensorType::f32([channels]),
         TensorType::f32([channels]),
     ])
+}
+
+/// The last extent of the first operand.
+fn last(shape: &Shape) -> Result<usize, InferError> {
+    shape.last().copied().ok_or(InferError::Rank {
+        operand: 0,
+        expected: 1,
+        found: 0,
+    })
+}
+
+pub(super) fn layer_norm(operands: &Operands<'_>) -> Types {
+    let [x, scale, bias] = operands.floats()?;
+    let channels = last(x)?;
+    expect_shape(1, scale, [channels])?;
+    expect_shape(2, bias, [channels])?;
+    float(x.clone())
+}
+
+pub(super) fn layer_norm_gradient(operands: &Operands<'_>) -> Types {
+    let [x, dy, scale] = operands.floats()?;
+    let channels = last(x)?;
+    expect_shape(1, dy, x.clone())?;
+    expect_shape(2, scale, [channels])?;
+    Ok(vec![
+        TensorType::f32(x.clone()),
+        TensorType::f32([channels]),
+        TensorType::f32([channels]),
+    ])
+}
+
+pub(super) fn gelu(operands: &Operands<'_>) -> Types {
+    let [x] = operands.floats()?;
+    float(x.clone())
+}
+
+/// Two operands and a result of one shape.
+pub(super) fn pair(operands: &Operands<'_>) -> Types {
+    let [value, dy] = operands.floats()?;
+    expect_shape(1, dy, value.clone())?;
+    float(value.clone())
 }
 
 fn cross_entropy(operands: &Operands<'_>) -> Types {

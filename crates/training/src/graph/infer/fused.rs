@@ -66,6 +66,10 @@ pub(super) fn infer(operands: &Operands<'_>, fused: &Fused) -> Types {
             operands.expect([channels])?;
             Ok(vec![TensorType::f32([2, channels]), TensorType::f32(x)])
         }
+        Fused::LayerNorm(_) => super::composite::layer_norm(operands.all),
+        Fused::LayerNormGradient(_) => super::composite::layer_norm_gradient(operands.all),
+        Fused::Gelu => super::composite::gelu(operands.all),
+        Fused::GeluGradient | Fused::SoftmaxGradient => super::composite::pair(operands.all),
         Fused::AdamW(_) => super::composite::adamw(operands.all),
     }
 }
@@ -190,6 +194,9 @@ impl<'a> Cursor<'a> {
             Fused::GradEpilogue(epilogue) => 1 + epilogue.operands(),
             Fused::BatchNormGradient(_) => 6,
             Fused::MaxPool(_) => 2,
+            Fused::LayerNorm(_) | Fused::LayerNormGradient(_) => 3,
+            Fused::Gelu => 1,
+            Fused::GeluGradient | Fused::SoftmaxGradient => 2,
             Fused::AdamW(_) => 9,
         };
         let found = all.0.len();

@@ -8,9 +8,12 @@ mod conv;
 mod conv_input;
 mod conv_weight;
 mod cross_entropy;
+mod gelu;
 mod im2col;
+mod layer_norm;
 mod pool;
 mod relu;
+mod softmax;
 
 use super::value::Value;
 use super::{Composite, Error, Graph, Node, Op};
@@ -88,6 +91,15 @@ fn decompose(
             };
             batch_norm::backward(g, &operands, *attributes).map(Vec::from)
         }
+        (Composite::LayerNorm(attributes), &[x, scale, bias]) => {
+            layer_norm::forward(g, [x, scale, bias], *attributes).map(|y| vec![y])
+        }
+        (Composite::LayerNormGradient(attributes), &[x, dy, scale]) => {
+            layer_norm::backward(g, [x, dy, scale], *attributes).map(Vec::from)
+        }
+        (Composite::Gelu, &[x]) => gelu::forward(g, x).map(|y| vec![y]),
+        (Composite::GeluGradient, &[x, dy]) => gelu::backward(g, x, dy).map(|dx| vec![dx]),
+        (Composite::SoftmaxGradient, &[y, dy]) => softmax::gradient(g, y, dy).map(|dx| vec![dx]),
         (Composite::CrossEntropy, &[logits, targets]) => {
             cross_entropy::forward(g, logits, targets).map(|loss| vec![loss])
         }

@@ -3,6 +3,7 @@
 mod conv;
 mod other;
 mod reference;
+mod tokens;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

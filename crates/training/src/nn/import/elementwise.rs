@@ -2,15 +2,16 @@ use super::Error;
 use super::importer::Importer;
 use super::node::node_error;
 use super::operator::Operator;
+use super::written_out;
 use crate::graph::import::ModelNode;
 use crate::graph::op::Clip;
 use crate::graph::{self, Graph, Op, Shape, Value};
 use crate::nn::ParameterKind;
 
 pub(super) const OPERATORS: &[Operator] = &[
-    Operator::new("Add", &[], |importer, node| binary(importer, node, Op::Add)).elementwise(),
+    Operator::new("Add", &[], add).elementwise(),
     Operator::new("Sub", &[], |importer, node| binary(importer, node, Op::Sub)).elementwise(),
-    Operator::new("Mul", &[], |importer, node| binary(importer, node, Op::Mul)).elementwise(),
+    Operator::new("Mul", &[], mul).elementwise(),
     Operator::new("Div", &[], |importer, node| binary(importer, node, Op::Div)).elementwise(),
     Operator::new("Neg", &[], |importer, node| unary(importer, node, Op::Neg)).elementwise(),
     Operator::new("Reciprocal", &[], |importer, node| {
@@ -47,6 +48,24 @@ pub(super) fn unary(importer: &mut Importer<'_, '_>, node: &ModelNode, op: Op) -
 fn binary(importer: &mut Importer<'_, '_>, node: &ModelNode, op: Op) -> Result<Value, Error> {
     let operands = importer.pair(node, [0, 1])?;
     importer.single(node, op, &operands)
+}
+
+/// A sum. If it is the last one of a layer norm that is written out, it is that layer norm.
+fn add(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    let operands = importer.pair(node, [0, 1])?;
+    if let Some(([x, scale, bias], norm)) = written_out::layer_norm(importer.b.graph, operands) {
+        return importer.wire(node, |g| g.layer_norm(x, scale, bias, norm));
+    }
+    importer.single(node, Op::Add, &operands)
+}
+
+/// A product. If it is the last one of a GELU that is written out, `x·(1 + erf(x/√2))·½` in any order, it is that GELU.
+fn mul(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Error> {
+    let operands = importer.pair(node, [0, 1])?;
+    if let Some(x) = written_out::gelu(importer.b.graph, operands) {
+        return importer.wire(node, |g| g.gelu(x));
+    }
+    importer.single(node, Op::Mul, &operands)
 }
 
 /// `xʸ` for the constant exponents −1, 0.5, 1, 2 and 3.
@@ -158,21 +177,18 @@ fn gelu(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value, Erro
         }
     };
     importer.wire(node, |g| {
+        if !is_tanh {
+            return g.gelu(x);
+        }
         let (half, one) = (g.scalar(0.5), g.scalar(1.0));
-        let bent = if is_tanh {
-            // √(2/π) · (x + 0.044715·x³)
-            let (inner, outer) = (g.scalar(0.044_715), g.scalar(0.797_884_6));
-            let square = g.mul(x, x)?;
-            let scaled = g.mul(square, inner)?;
-            let factor = g.add(scaled, one)?;
-            let cubic = g.mul(factor, x)?;
-            let argument = g.mul(cubic, outer)?;
-            g.tanh(argument)?
-        } else {
-            let factor = g.scalar(std::f32::consts::FRAC_1_SQRT_2);
-            let argument = g.mul(x, factor)?;
-            g.erf(argument)?
-        };
+        // √(2/π) · (x + 0.044715·x³)
+        let (inner, outer) = (g.scalar(0.044_715), g.scalar(0.797_884_6));
+        let square = g.mul(x, x)?;
+        let scaled = g.mul(square, inner)?;
+        let factor = g.add(scaled, one)?;
+        let cubic = g.mul(factor, x)?;
+        let argument = g.mul(cubic, outer)?;
+        let bent = g.tanh(argument)?;
         let share = g.add(bent, one)?;
         let halved = g.mul(x, half)?;
         g.mul(halved, share)

@@ -51,6 +51,7 @@ mod resize;
 mod run;
 mod variadic;
 mod windows;
+mod written_out;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -3,7 +3,7 @@ use super::importer::Importer;
 use super::node::{axis_of, node_error, scope};
 use super::operator::Operator;
 use crate::graph::import::ModelNode;
-use crate::graph::op::Reduce;
+use crate::graph::op::{LayerNormalization, Reduce};
 use crate::graph::{self, Graph, Op, Shape, Value};
 use crate::nn::ParameterKind;
 use crate::nn::norm::NormSettings;
@@ -78,7 +78,13 @@ fn layer_norm(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Value
         axes: (first..rank).collect(),
         keep_axes: true,
     };
+    let channels = Shape::from([importer.shape(x)[rank - 1]]);
+    let is_vector = |value: Value| *importer.shape(value) == channels;
+    let bias_of_last = bias.filter(|&bias| first + 1 == rank && is_vector(bias) && is_vector(scale));
     importer.wire(node, |g| {
+        if let Some(bias) = bias_of_last {
+            return g.layer_norm(x, scale, bias, LayerNormalization { epsilon });
+        }
         let normal = standardized(g, x, reduce, epsilon)?;
         let scaled = g.mul(normal, scale)?;
         match bias {

@@ -34,6 +34,10 @@ pub(super) fn compute(
         Fused::BatchNormGradient(norm) => normalization::gradient(norm, exec, operands, results),
         Fused::MaxPool(pool) => other::max_pool(pool, exec, operands, results),
         Fused::MaxPoolGradient(pool) => other::max_pool_gradient(pool, exec, operands, results),
+        Fused::LayerNorm(norm) => normalization::layer_norm(norm, exec, operands, results),
+        Fused::LayerNormGradient(norm) => normalization::layer_norm_gradient(norm, exec, operands, results),
+        Fused::Gelu | Fused::GeluGradient => other::gelu(exec, operands, results),
+        Fused::SoftmaxGradient => other::softmax_gradient(exec, operands, results),
         Fused::AdamW(attributes) => other::adamw(attributes, exec, operands, results),
     }
 }

@@ -1,8 +1,8 @@
 use super::operand::{Operand, grad_epilogue, split_sums, wrong_arity};
 use crate::graph::fused::{GradEpilogue, Shortcut as Addend};
-use crate::graph::op::BatchNormalization;
-use crate::kernels::ExecContext;
+use crate::graph::op::{BatchNormalization, LayerNormalization};
 use crate::kernels::norm::{self, Normalization, Shortcut, Statistics};
+use crate::kernels::{ExecContext, layer_norm};
 
 /// The statistics of a batch norm, from γ, mean and variance.
 fn statistics<'a>([scale, mean, variance]: [Operand<'a>; 3], norm: BatchNormalization) -> Statistics<'a> {
@@ -86,5 +86,42 @@ pub(super) fn gradient(
         let extent = x.blocked_extent()?;
         norm::gradient(exec, extent, (&statistics, sums.data), [g.data, x.data], dx);
     }
+    Ok(())
+}
+
+pub(super) fn layer_norm(
+    norm: LayerNormalization,
+    exec: &ExecContext<'_>,
+    operands: &[Operand<'_>],
+    results: &mut [&mut [f32]],
+) -> ort::Result<()> {
+    let (&[x, scale, bias], [y]) = (operands, results) else {
+        return Err(wrong_arity());
+    };
+    layer_norm::forward(exec, [x.data, scale.data, bias.data], norm.epsilon, y);
+    Ok(())
+}
+
+/// The gradients of γ and β may be unused: trailing outputs that are not read are left out.
+pub(super) fn layer_norm_gradient(
+    norm: LayerNormalization,
+    exec: &mut ExecContext<'_>,
+    operands: &[Operand<'_>],
+    results: &mut [&mut [f32]],
+) -> ort::Result<()> {
+    let (&[x, dy, scale], [dx, rest @ ..]) = (operands, results) else {
+        return Err(wrong_arity());
+    };
+    let channels = scale.data.len();
+    let mut unread = [vec![0.0; channels], vec![0.0; channels]];
+    let [to_scale, to_bias] = &mut unread;
+    let (to_scale, to_bias) = match rest {
+        [] => (&mut to_scale[..], &mut to_bias[..]),
+        [found] => (&mut found[..], &mut to_bias[..]),
+        [found, other] => (&mut found[..], &mut other[..]),
+        _ => return Err(wrong_arity()),
+    };
+    let operands = [x.data, dy.data, scale.data];
+    layer_norm::gradient(exec, operands, norm.epsilon, [&mut dx[..], to_scale, to_bias]);
     Ok(())
 }

@@ -1,8 +1,9 @@
 use super::operand::{Operand, wrong_arity};
 use crate::graph::op::{AdamW, MaxPool2d};
 use crate::kernels::adamw::{self, AdamWStep};
+use crate::kernels::gelu;
 use crate::kernels::max_pool::{self, PoolInput};
-use crate::kernels::{ExecContext, Extent, Window, norm};
+use crate::kernels::{ExecContext, Extent, Window, norm, softmax};
 
 /// Converts a layout by `reorder`.
 pub(super) fn reorder(
@@ -56,6 +57,33 @@ pub(super) fn max_pool_gradient(
     let pool_input = pool_input(pool, x, scale_shift)?;
     let channel_sums = max_pool::backward(exec, &pool_input, [dy.data, mean.data], g);
     norm::write_sums(&channel_sums, sums);
+    Ok(())
+}
+
+pub(super) fn softmax_gradient(
+    exec: &ExecContext<'_>,
+    operands: &[Operand<'_>],
+    results: &mut [&mut [f32]],
+) -> ort::Result<()> {
+    let ([y, dy], [dx]) = (operands, results) else {
+        return Err(wrong_arity());
+    };
+    let width = y.shape.last().and_then(|&width| usize::try_from(width).ok());
+    softmax::gradient(exec, width.unwrap_or(1).max(1), [y.data, dy.data], dx);
+    Ok(())
+}
+
+/// GELU of one operand, or the gradient of two.
+pub(super) fn gelu(
+    exec: &ExecContext<'_>,
+    operands: &[Operand<'_>],
+    results: &mut [&mut [f32]],
+) -> ort::Result<()> {
+    match (operands, results) {
+        ([x], [y]) => gelu::forward(exec, x.data, y),
+        ([x, dy], [dx]) => gelu::gradient(exec, [x.data, dy.data], dx),
+        _ => return Err(wrong_arity()),
+    }
     Ok(())
 }
 

@@ -1,0 +1,62 @@
+//! Writes the files of an epoch while the next one is trained.
+
+use std::{panic::resume_unwind, path::PathBuf, thread::JoinHandle};
+
+use super::{Error, policy::PolicyAction};
+use crate::learn::{learner::Snapshot, run::RunFolder};
+
+/// A thread that writes the files of the last epoch, if there is one.
+#[derive(Debug, Default)]
+pub struct EpochWriter {
+    thread: Option<JoinHandle<Result<(), Error>>>,
+}
+
+impl EpochWriter {
+    /// Starts to write `snapshot`, after the files before are written.
+    pub(in crate::learn) fn start(
+        &mut self,
+        run: &RunFolder,
+        snapshot: Snapshot,
+        actions: Vec<PolicyAction>,
+    ) -> Result<(), Error> {
+        self.wait()?;
+        let run = run.clone();
+        self.thread = Some(std::thread::spawn(move || write(&run, &snapshot, &actions)));
+        Ok(())
+    }
+
+    /// Waits until the files are written.
+    ///
+    /// # Errors
+    ///
+    /// If one could not be.
+    pub(in crate::learn) fn wait(&mut self) -> Result<(), Error> {
+        match self.thread.take() {
+            None => Ok(()),
+            Some(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+        }
+    }
+}
+
+/// Writes model and checkpoint. The run's checkpoint is replaced last, so that a run killed before repeats the epoch identically.
+fn write(run: &RunFolder, snapshot: &Snapshot, actions: &[PolicyAction]) -> Result<(), Error> {
+    run.write(&run.model_path(), &snapshot.model()?)?;
+    let mut written: Option<PathBuf> = None;
+    let mut save = |path: PathBuf| {
+        RunFolder::save_checkpoint_as(&snapshot.checkpoint, &path, written.as_deref())?;
+        written.get_or_insert(path);
+        Ok::<(), Error>(())
+    };
+    for action in actions {
+        match *action {
+            PolicyAction::SaveBest => {
+                run.save_best_model()?;
+                save(run.best_checkpoint_path())?;
+            }
+            PolicyAction::Keep { epoch } => save(run.kept_path(epoch))?,
+            PolicyAction::Drop { epoch } => run.drop_checkpoint(epoch)?,
+            PolicyAction::Stop => {}
+        }
+    }
+    save(run.checkpoint_path())
+}

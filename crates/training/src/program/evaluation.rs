@@ -1,0 +1,54 @@
+use super::builder::ProgramBuilder;
+use super::{Error, Images, ModelSpec, Program, Role};
+use crate::graph::export::{self, ExportOptions};
+use crate::graph::{Op, Value, fuse, lower};
+use crate::nn::{Builder, Mode};
+
+/// Compiles a model for inference on `batch` samples, with parameters and running statistics as state that does not change: a runner binds those of
+/// a training step, and always computes with their current values. `None` if `is_fused` and convolutions remain that no fused operator computes:
+/// ONNX Runtime computes these much faster if their weights are initializers, as those of [`inference`](super::inference()) are.
+///
+/// # Shapes
+/// Of classifiers `images: f32[batch, 3, S, S] → logits: f32[batch, classes]`; of other networks those of the file.
+///
+/// # Determinism
+/// A pure function of its arguments, byte for byte.
+///
+/// # Errors
+/// [`Error::Spec`] if the model is invalid.
+pub fn evaluation(model: &ModelSpec, batch: usize, is_fused: bool) -> Result<Option<Program>, Error> {
+    model.check()?;
+    let mut program = ProgramBuilder::default();
+    let inputs = model.inputs(batch, Images::F32)?.into_iter();
+    let inputs = inputs.map(|(name, tensor_type)| program.input(&name, tensor_type));
+    let inputs: Vec<Value> = inputs.collect::<Result<_, _>>()?;
+    let mut builder = Builder::new(&mut program.graph, Mode::Inference);
+    let outputs = model.build(&mut builder, &inputs, Images::F32)?;
+    let (parameters, statistics) = (builder.parameters().to_vec(), builder.statistics().to_vec());
+    for (name, value) in outputs {
+        program.output(&name, value)?;
+    }
+    for parameter in parameters {
+        program.state(&parameter.name, Role::Parameter, parameter.value, None)?;
+    }
+    for statistic in statistics {
+        program.state(&statistic.name, Role::Statistic, statistic.value, None)?;
+    }
+    let graph = if is_fused {
+        fuse::fuse(&program.graph)?
+    } else {
+        program.graph
+    };
+    let is_conv = |op: &Op| matches!(op, Op::Conv(_));
+    if is_fused && graph.nodes().iter().any(|node| is_conv(&node.op)) {
+        return Ok(None);
+    }
+    let options = ExportOptions {
+        name: "evaluation",
+        ..ExportOptions::default()
+    };
+    Ok(Some(Program {
+        model: export::export(&lower::lower_inference(&graph)?, &options)?,
+        signature: program.signature,
+    }))
+}
