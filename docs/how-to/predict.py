@@ -33,7 +33,7 @@ def main():
     classes, how, takes = (json.loads(metadata[key]) for key in ("classes", "preprocessing", "input"))
     adjustments = json.loads(metadata.get("adjustments", "{}"))
     if adjustments:
-        print("the model is adjusted:", json.dumps(adjustments), file=sys.stderr)
+        print("the model is adjusted:", json.dumps(adjustments), "class shares:", metadata.get("class_shares"), file=sys.stderr)
     for path in sys.argv[2:]:
         pixels = square(path, how["image_size"], how["canonical_short_side"])
         if takes["element_type"] == "u8":

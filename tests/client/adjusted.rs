@@ -1,7 +1,7 @@
 //! Class frequencies, temperature and threshold built into an exported model: what ONNX Runtime computes of the file, and who uses the metadata.
 
 use equibatch_client::learn::{card::ModelCard, prior::ClassShares, run::RunConfig};
-use equibatch_training::program::{Backbone, ModelSpec, ResNet, inference, initial_state};
+use equibatch_training::program::{Backbone, ModelSpec, ResNet, import, inference, initial_state};
 use std::{fs, process::Output};
 
 use equibatch_harness::{checkout, images::ImageFolder, process::client};
@@ -121,6 +121,20 @@ fn adjustments_are_in_the_logits_that_onnx_runtime_computes_and_in_the_metadata(
         printed.contains("adjusted: class frequencies birds=0.3 with tau 0.5; temperature 2.000; birds from probability 0.400 on"),
         "{printed}"
     );
+    assert!(
+        printed.contains("class frequencies: trained on birds 0.1000, flowers 0.9000; adjusted to birds "),
+        "{printed}"
+    );
+    let operators = |name: &str| {
+        let file = fs::read(model.path(name)).unwrap();
+        let model = import::read(&file, &|_| unreachable!("one file")).unwrap();
+        let operators = model.nodes.into_iter().map(|node| node.operator);
+        operators.collect::<Vec<_>>()
+    };
+    // The adjustments are in the last layer's weight and bias.
+    for name in ["uniform.onnx", "back.onnx", "all.onnx"] {
+        assert_eq!(operators(name), operators("plain.onnx"), "{name}");
+    }
     let files = ["plain.onnx", "uniform.onnx", "back.onnx", "all.onnx"].map(|name| model.path(name));
     let output = python.args(["-c", READER]).args(&files).output().unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -239,10 +253,12 @@ fn the_threshold_of_the_metadata_decides_and_the_reader_is_told() {
     }
     // Other class frequencies end a threshold that was chosen before.
     let (_, words) = predicted("birds.onnx", &["--prior", "uniform"]);
-    assert!(
-        words.contains("the model is adjusted: class frequencies uniform\n"),
-        "{words}"
-    );
+    for line in [
+        "the model is adjusted: class frequencies uniform\n",
+        "trained on birds 0.1000, flowers 0.9000; adjusted to birds 0.5000, flowers 0.5000\n",
+    ] {
+        assert!(words.contains(line), "{words}");
+    }
     let (_, words) = predicted("model.onnx", &[]);
     assert!(words.is_empty(), "{words}");
 }

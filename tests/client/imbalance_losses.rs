@@ -108,7 +108,7 @@ fn losses_for_imbalanced_classes_are_those_of_pytorch() {
             let numbers = numbers.iter().map(|&number| f64::from(number));
             Array::new(&[extents[0], extents[2]], numbers.collect())
         };
-        let margins = loss.label_margins(&first);
+        let margins = loss.margins_of(&first, 0);
         let cosine = case["is_cosine"].as_bool().unwrap().then_some(scale);
         let (graph, values) = graph(extents, cosine, margins.is_some());
         let leaves = [

@@ -15,12 +15,40 @@ const SIZE: u32 = 32;
 
 /// An untrained model.
 struct Model {
-    _folder: TempDir,
+    folder: TempDir,
     path: String,
 }
 
 impl Model {
     fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.onnx");
+        fs::write(&path, Self::file(|metadata| metadata)).unwrap();
+        Self {
+            path: path.to_str().unwrap().to_owned(),
+            folder,
+        }
+    }
+
+    /// The path of the same model with a `crop_pct` in its metadata.
+    fn with_crop(&self, share: f64) -> String {
+        let path = self.folder.path().join("cropped.onnx");
+        let file = Self::file(|mut metadata| {
+            let (_, text) = metadata
+                .iter_mut()
+                .find(|(key, _)| key == "preprocessing")
+                .unwrap();
+            let mut preprocessing: Value = serde_json::from_str(text).unwrap();
+            preprocessing["crop_pct"] = share.into();
+            *text = preprocessing.to_string();
+            metadata
+        });
+        fs::write(&path, file).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// The file with metadata as `edit` returns them.
+    fn file(edit: impl FnOnce(Vec<(String, String)>) -> Vec<(String, String)>) -> Vec<u8> {
         let config = RunConfig {
             classes: ["birds", "boats", "flowers"].map(str::to_owned).to_vec(),
             arch: "resnet18@4".to_owned(),
@@ -41,14 +69,9 @@ impl Model {
             )
         });
         let state = initial_state(&spec, 5).unwrap();
-        let program = inference(&spec, &state, &ModelCard::metadata(&config)).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("model.onnx");
-        fs::write(&path, program.model).unwrap();
-        Self {
-            path: path.to_str().unwrap().to_owned(),
-            _folder: folder,
-        }
+        inference(&spec, &state, &edit(ModelCard::metadata(&config)))
+            .unwrap()
+            .model
     }
 
     fn predict(&self, arguments: &[&str], input: &[u8]) -> (Option<i32>, String, String) {
@@ -93,6 +116,27 @@ fn a_crop_uses_the_centre_of_an_image() {
     let expected = predicted(&white, &[]);
     assert_eq!(predicted(&framed, &["--crop-pct", "0.7"]), expected);
     assert!(predicted(&framed, &[]) != expected);
+    let (own, all) = (model.with_crop(0.7), ["--crop-pct", "1"]);
+    let of_file = |options: &[&str]| {
+        let output = client(
+            &[
+                &["predict", "--json", "--threads", "1", "--model", &own, &framed],
+                options,
+            ]
+            .concat(),
+        );
+        assert!(output.status.success(), "{output:?}");
+        records(&String::from_utf8(output.stdout).unwrap())[0]["probabilities"].clone()
+    };
+    assert_eq!(of_file(&[]), expected, "crop_pct of the metadata");
+    assert_eq!(of_file(&all), predicted(&framed, &[]));
+    let output = client(&["predict", "--model", &model.with_crop(0.0), &framed]);
+    let errors = String::from_utf8(output.stderr).unwrap();
+    let words = "no usable `preprocessing` (crop_pct 0: expected a number from 0.1 to 1)";
+    assert!(
+        output.status.code() == Some(65) && errors.contains(words),
+        "{errors}"
+    );
     let (code, _, errors) = model.predict(&["--crop-pct", "1.1", &white], b"");
     assert_eq!(
         (code, errors.contains("from 0.1 to 1")),

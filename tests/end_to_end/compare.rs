@@ -277,19 +277,18 @@ fn tuning_leaves_the_run_of_the_best_arm_and_says_why() {
         (&tuning["comparison"]["images"], &tuning["comparison"]["folds"]),
         (&30.into(), &5.into())
     );
-    let scores: Vec<f64> = tuning["candidates"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|candidate| candidate["score"]["mean"].as_f64().unwrap())
-        .collect();
-    let best = usize::from(scores[1] > scores[0]);
-    assert_eq!(tuning["chosen"], ["natural", "natural+prior"][best]);
-    assert_eq!(tuning["candidates"][best]["result"], "chosen");
-    let reason = tuning["reason"].as_str().unwrap();
+    // Ten birds do not tell them apart: the one with equal class frequencies is preferred.
+    let losses = [0, 1].map(|arm| tuning["candidates"][arm]["balanced_loss"].as_f64().unwrap());
+    assert_eq!(tuning["chosen"], "natural+prior", "{losses:?}");
+    assert_eq!(tuning["candidates"][1]["result"], "chosen");
+    let [reason, criterion] = ["reason", "criterion"].map(|key| tuning[key].as_str().unwrap());
     assert!(
-        reason.contains("highest balanced accuracy") && reason.contains("with cross-validation with 5 folds"),
+        reason.contains("class-balanced log loss") && reason.contains("with cross-validation with 5 folds"),
         "{reason}"
+    );
+    assert!(
+        criterion.contains("adjusted before other corrections before natural"),
+        "{criterion}"
     );
 
     // The final model was trained on the whole training split, in a folder like any other run's.
@@ -313,7 +312,7 @@ fn tuning_leaves_the_run_of_the_best_arm_and_says_why() {
         model["confusion_matrix"].clone()
     };
     let (run, model) = (out.join("natural-5"), out.join("model.onnx"));
-    let prior: &[&str] = if best == 1 { &["--prior", "uniform"] } else { &[] };
+    let prior = ["--prior", "uniform"];
     assert_eq!(
         errors(&[
             "--model",
@@ -321,13 +320,15 @@ fn tuning_leaves_the_run_of_the_best_arm_and_says_why() {
             "--dataset",
             config["dataset"].as_str().unwrap()
         ]),
-        errors(&[&[text(&run)], prior].concat())
+        errors(&[&[text(&run)], &prior[..]].concat())
     );
     let page = fs::read_to_string(out.join("tune.html")).unwrap();
     for words in [
         "What was tried",
         "Held-out images",
         "evaluated with --prior uniform",
+        "balanced log loss",
+        "Chosen by the lowest class-balanced log loss",
     ] {
         assert!(page.contains(words), "{words}: {page}");
     }
@@ -352,6 +353,25 @@ fn tuning_leaves_the_run_of_the_best_arm_and_says_why() {
         serde_json::json!([["birds", 2], ["flowers", 4]])
     );
     assert!(!out.join("oversample-5").exists());
+
+    // Nor is an arm chosen by a part of the folds: that one is trained which is known to be better.
+    let out = folder.path().join("short-folds");
+    let output = tune(
+        &server.address,
+        &out,
+        &["--arms", "natural,adjusted", "--minutes", "0.0001"],
+    );
+    assert!(output.status.success(), "{output:?}");
+    let tuning: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(tuning["chosen"], "adjusted");
+    assert!(
+        tuning["reason"]
+            .as_str()
+            .unwrap()
+            .contains("the only one that there was time to evaluate"),
+        "{tuning}"
+    );
+    assert!(!out.join("natural-5-fold-1").exists());
 }
 
 fn arguments_of_evaluate(server: &str) -> Vec<&str> {

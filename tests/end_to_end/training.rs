@@ -191,6 +191,7 @@ fn files_are_prepared_bit_for_bit_as_the_validation_stream_prepares_them() {
     let servers = Servers::open(&server.address, RetryPolicy::default()).expect("a connection");
     let samples = dataset(images.root()).samples;
     let preprocessing = Preprocessing {
+        crop_pct: None,
         image_size: SIZE,
         canonical_short_side: 37,
         mean: [0.485, 0.456, 0.406],

@@ -1,6 +1,7 @@
 //! Experiment files: several stages of training, in which each key is a flag of `client train` ([`toml_flags`]).
 //!
-//! Keys above the stages apply to all stages, keys of a stage to that stage only.
+//! Keys above the stages apply to all stages, keys of a stage to that stage only. Flags of the command line override the former and fill what the
+//! latter leave open.
 
 use std::{borrow::Cow, path::Path};
 
@@ -14,9 +15,10 @@ use super::{Arguments, Command, Train};
 /// Name of the built-in experiment whose stages `--stage` names without `--experiment`.
 pub const REFERENCE: &str = "reference";
 /// The built-in experiments by name.
-const BUILT_IN: [(&str, &str); 4] = [
+const BUILT_IN: [(&str, &str); 5] = [
     (REFERENCE, include_str!("reference.toml")),
     ("crt", include_str!("crt.toml")),
+    ("deferred", include_str!("deferred.toml")),
     ("lws", include_str!("lws.toml")),
     ("tau-norm", include_str!("tau-norm.toml")),
 ];
@@ -52,8 +54,18 @@ const MACHINE_FLAGS: [&str; 17] = [
 pub struct Stage {
     /// Name of the stage and of its folder.
     pub name: String,
-    /// Arguments of the stage.
+    /// Its arguments: the keys above the stages and its own.
     pub train: Box<Train>,
+    /// Its own keys, each as arguments. They define the stage: flags of the command line do not override them.
+    pub own: Vec<(String, Box<Train>)>,
+}
+
+impl Stage {
+    /// Its arguments with those of the command line, each overridden by those after it.
+    pub fn overridden<'a>(&'a self, typed: &'a Train) -> impl Iterator<Item = &'a Train> + Clone {
+        let own = self.own.iter().map(|(_, own)| &**own);
+        [&*self.train, typed].into_iter().chain(own)
+    }
 }
 
 /// Reads the stages of the file at `path`, or of the built-in experiment of that name.
@@ -126,6 +138,7 @@ fn stage(
         return Err(file.error(start, "a stage must be a table: write [[stage]]".to_owned()));
     };
     let mut name = format!("stage-{number}");
+    let mut own = vec![];
     for (key, value) in table {
         match (key.get_ref().as_ref(), value.get_ref()) {
             (NAME, DeValue::String(text)) if is_folder_name(text) => name = text.to_string(),
@@ -133,9 +146,31 @@ fn stage(
                 let reason = "name: expected a folder name without path separators".to_owned();
                 return Err(file.error(value.span().start, reason));
             }
-            _ => argv.extend(words(file, key, value)?),
+            _ => {
+                let words = words(file, key, value)?;
+                argv.extend(words.clone());
+                // Of a flag with two names, the same one.
+                let flag = words
+                    .first()
+                    .map_or("", |(word, _)| word)
+                    .trim_start_matches("--");
+                own.push((flag.split('=').next().unwrap_or_default().to_owned(), words));
+            }
         }
     }
+    let train = arguments(file, start, argv)?;
+    let own = own
+        .into_iter()
+        .map(|(key, words)| Ok((key, arguments(file, start, words)?)));
+    Ok(Stage {
+        name,
+        train,
+        own: own.collect::<Result<_, Error>>()?,
+    })
+}
+
+/// The arguments of `client train` that `argv` are, of a table that starts at `start`.
+fn arguments(file: &File<'_>, start: usize, argv: Words) -> Result<Box<Train>, Error> {
     let flags = file.flags(argv);
     let parsed = Arguments::try_parse_from(["client", "train"].into_iter().chain(flags.argv()));
     let parsed = parsed.map_err(|error| {
@@ -143,7 +178,7 @@ fn stage(
         located.unwrap_or_else(|| file.error(start, sentence(&error)))
     })?;
     match parsed.command {
-        Command::Train(train) => Ok(Stage { name, train }),
+        Command::Train(train) => Ok(train),
         other => unreachable!("the parsed command line is that of `train`, not {other:?}"),
     }
 }
@@ -260,6 +295,17 @@ mod tests {
             (Some(2), Some("1e-5..1e-2".to_owned()), frozen(false))
         );
         assert!(stages[1].train.find_lr);
+    }
+
+    #[test]
+    fn deferred_sampling_is_built_in() {
+        let stages = super::read(Path::new("deferred")).expect("deferred");
+        assert_eq!(stages.len(), 1);
+        let balance = stages[0].train.setup.images.balance.as_ref();
+        assert_eq!(
+            balance.map(ToString::to_string).as_deref(),
+            Some("natural>oversample@0.8")
+        );
     }
 
     /// Each ends with a head that is fitted to kept features of a body trained on natural batches.

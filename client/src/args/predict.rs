@@ -6,7 +6,7 @@ use clap::Args;
 use equibatch_cli::value::{at_least, within};
 
 use super::{Execution, PriorArgs};
-use crate::learn::{adjustments, predict::print::PrintFormat};
+use crate::learn::{adjustments, card::CROP_SHARES, predict::print::PrintFormat};
 
 /// `client predict`.
 #[derive(Debug, Args)]
@@ -42,9 +42,10 @@ pub struct Predict {
     #[arg(long)]
     pub tta: bool,
     /// Share of the short side that is used of the centre of each image, as timm's crop_pct, from 0.1 to 1: with 0.875, the centre 224 of 256
-    /// pixels. `client train` and `client evaluate` use all of it; many networks for ImageNet were trained for 0.875.
-    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = crop_pct)]
-    pub crop_pct: f64,
+    /// pixels. `client train` and `client evaluate` use all of it; many networks for ImageNet were trained for 0.875. [default: crop_pct of the
+    /// model's metadata `preprocessing`, or 1]
+    #[arg(long, value_name = "X", value_parser = crop_pct)]
+    pub crop_pct: Option<f64>,
     /// Images per inference batch, from 1 to 4096. Affects speed only.
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = within(1..=4096_u32))]
     pub batch_size: u32,
@@ -64,6 +65,9 @@ fn threshold(text: &str) -> Result<f64, String> {
 }
 
 fn crop_pct(text: &str) -> Result<f64, String> {
-    let share = text.parse().ok().filter(|share| (0.1..=1.0).contains(share));
-    share.ok_or_else(|| "expected a number from 0.1 to 1".to_owned())
+    let share = text.parse().ok().filter(|share| CROP_SHARES.contains(share));
+    share.ok_or_else(|| {
+        let (least, most) = CROP_SHARES.into_inner();
+        format!("expected a number from {least} to {most}")
+    })
 }

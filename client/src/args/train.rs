@@ -85,13 +85,14 @@ pub struct Train {
     #[arg(long, value_name = "N", default_value = "3", value_parser = non_zero)]
     pub prefetch: NonZeroUsize,
     /// Train the stages of a TOML file in sequence: one table `[[stage]]` each, whose keys are flags of this command. Keys above the
-    /// stages apply to all stages, and the command line overrides both. Built in are `reference` (4 epochs with a frozen body, then 2 epochs of
-    /// all layers) and, for rare classes, a body trained on natural batches and then: `crt`, a new head on balanced batches; `lws`, trained
-    /// scales of the head's classes; `tau-norm`, weights divided by a power of their norm. Each stage has a subfolder of --out.
+    /// stages apply to all stages. The command line overrides those and fills what a stage leaves open; a flag that contradicts a key which all stages
+    /// have is refused. Built in are `reference` (4 epochs with a frozen body, then 2 epochs of all layers) and, for rare classes, `deferred`, natural
+    /// batches and then balanced ones, or a body trained on natural batches and then: `crt`, a new head on balanced batches; `lws`, trained scales of
+    /// the head's classes; `tau-norm`, weights divided by a power of their norm. Each stage has a subfolder of --out.
     #[arg(long, value_name = "FILE|NAME", conflicts_with = "resume")]
     pub experiment: Option<PathBuf>,
-    /// Train only the stage with this name or number, from 1, as a single run; --load starts it from another run. Without --experiment, a
-    /// stage of `reference`.
+    /// Train only the stage with this name or number, from 1, as a single run, whose settings the command line overrides; --load starts it from another
+    /// run. Without --experiment, a stage of `reference`.
     #[arg(long, value_name = "NAME|N", conflicts_with = "resume")]
     pub stage: Option<String>,
     /// Folder for the results. Default: a new folder below runs/.

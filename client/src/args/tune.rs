@@ -14,17 +14,18 @@ pub struct Tune {
     /// in the same --out are used again.
     #[arg(long, value_name = "MINUTES", default_value_t = 30.0, value_parser = minutes)]
     pub minutes: f64,
-    /// Arms to choose from, comma-separated, as for `client compare`. [default: natural, natural+prior, oversample, weighted and adjusted; with
-    /// pretrained weights all but weighted, each with +frozen and with +fine-tuned]
+    /// Arms to choose from, comma-separated, as for `client compare`. [default: adjusted, natural+prior, oversample, weighted and natural; with
+    /// pretrained weights all but weighted, each with +probe and with +fine-tuned]
     #[arg(long, value_name = "ARM,...", value_delimiter = ',')]
     pub arms: Vec<String>,
     /// An arm of your own, by flags of `client train`, as for `client compare`. May be repeated. Added to --arms, unless that names it.
     #[arg(long, value_name = "NAME=FLAGS")]
     pub arm: Vec<OwnArm>,
-    /// Validation metric to choose by, as for --save-best.
-    #[arg(long, value_name = "METRIC", default_value_t = Metric::BalancedAccuracy)]
-    pub eval_metric: Metric,
-    /// Cross-validation with five folds of the training and validation images.
+    /// Validation metric to choose by, as for --save-best; of equals, the lowest class-balanced log loss. [default: the lowest class-balanced log loss at
+    /// each model's best temperature; of arms that it does not tell apart, adjusted before other corrections before natural]
+    #[arg(long, value_name = "METRIC")]
+    pub eval_metric: Option<Metric>,
+    /// Cross-validation with five folds of the training and validation images: arm by arm, so that each is evaluated on all images or not at all.
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = Folds::Auto)]
     pub folds: Folds,
     /// Print the choice as JSON instead of tables.

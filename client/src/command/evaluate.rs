@@ -169,6 +169,11 @@ fn evaluate_model(
     let images = Some((servers, dataset));
     adjust::adjust(&args.adjust, (name, &mut predictor), images, args.batch_size)?;
     let card = predictor.card().clone();
+    if let Some(share) = card.preprocessing.crop_pct.filter(|share| *share < 1.0) {
+        tracing::warn!(
+            "{name}: its metadata have crop_pct {share}, but an evaluation uses the whole short side of each image"
+        );
+    }
     let subject = EvalSpec {
         dataset,
         split: args.split,

@@ -73,6 +73,10 @@ pub(super) fn run(args: &Export) -> Result<Exit> {
     writeln!(out, "input: {}", exported.input)?;
     if !exported.adjustments.is_empty() {
         writeln!(out, "adjusted: {}", exported.adjustments.described().join("; "))?;
+        let shares = exported
+            .class_shares
+            .filter(|_| exported.adjustments.prior.is_some());
+        shares.iter().try_for_each(|shares| writeln!(out, "{shares}"))?;
     }
     Ok(Exit::Done)
 }

@@ -37,7 +37,8 @@ pub(super) fn run(args: &Predict) -> Result<Exit> {
     if let Some(prior) = &args.prior.prior {
         predictor.adjust(prior, args.prior.tau)?;
     }
-    predictor.crop(args.crop_pct);
+    let of_model = predictor.card().preprocessing.crop_pct;
+    predictor.crop(args.crop_pct.or(of_model).unwrap_or(1.0));
     if args.tta {
         predictor = predictor.with_views()?;
     }
@@ -54,6 +55,11 @@ pub(super) fn run(args: &Predict) -> Result<Exit> {
             "the model is adjusted: {}",
             adjustments.described().join("; ")
         ));
+        let card = predictor.card();
+        let shares = card.class_shares.described(&card.classes);
+        if let Some(shares) = shares.filter(|_| adjustments.prior.is_some()) {
+            Output::Stderr.print_line(&shares);
+        }
     }
     let classes = predictor.card().classes.clone();
     let widest = sources.iter().map(|source| source.name.chars().count()).max();

@@ -65,6 +65,7 @@ pub(super) fn prepare(
         .map(|class| class.images(Split::Train.name()));
     let scale = architecture::cosine_scale(&config.head).unwrap_or(1.0);
     config.loss.resolve(&images.clone().collect::<Vec<_>>(), scale);
+    config.loss.resolve_draws(&stream);
     check_mixing(&config)?;
     config.class_shares = ClassShares::of(
         images.collect(),

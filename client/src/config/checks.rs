@@ -7,10 +7,13 @@ use equibatch_training::{
     runtime::Device,
 };
 
-use super::usage_error::UsageError;
-use crate::learn::{
-    architecture::cosine_scale,
-    run::{Frozen, HeadFit, RunConfig},
+use super::{settings::apply_args, usage_error::UsageError};
+use crate::{
+    args::{Train, experiment::Stage},
+    learn::{
+        architecture::cosine_scale,
+        run::{Frozen, HeadFit, RunConfig},
+    },
 };
 
 /// Checks that the device supports the precision.
@@ -74,6 +77,49 @@ pub fn check_loss_and_optimizer(config: &RunConfig) -> Result<(), UsageError> {
     let conflict = config.optimizer.conflict(config.epochs);
     let conflict = conflict.or_else(|| config.loss.conflict(config.epochs, has_cosines));
     conflict.map_or(Ok(()), |reason| Err(UsageError(reason)))
+}
+
+/// Checks that the stages of an experiment leave open what flags beside it set: each flag takes effect in at least one of them.
+///
+/// # Errors
+///
+/// [`UsageError`] that names the key and a stage that sets another value, if all stages have the key.
+pub fn check_typed(stages: &[Stage], typed: &Train) -> Result<(), UsageError> {
+    let has = |stage: &Stage, key: &str| stage.own.iter().any(|(own, _)| own == key);
+    for stage in stages {
+        for (key, own) in &stage.own {
+            if stages.iter().all(|stage| has(stage, key)) && contradicts(key, own, typed) {
+                return Err(UsageError(format!(
+                    "--{key} contradicts the stage `{}` of the experiment, whose own key `{key}` defines it, and no stage leaves it open: leave out \
+                     the flag, train one stage with --stage, or change a copy of the experiment file",
+                    stage.name
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the key of a stage and the flags set different values of the same setting: it matters which are applied last.
+fn contradicts(key: &str, own: &Train, typed: &Train) -> bool {
+    let mut typed = typed.clone();
+    // These change the defaults of other settings, which the stage may give.
+    if key != "optimizer" {
+        typed.setup.optimizer.optimizer = None;
+    }
+    if key != "model" {
+        typed.setup.network.model = None;
+    }
+    let applied = |order: [&Train; 2]| {
+        // Not the default, which depends on other flags.
+        let mut config = RunConfig {
+            epochs: 0,
+            ..RunConfig::default()
+        };
+        order.into_iter().for_each(|train| apply_args(train, &mut config));
+        config
+    };
+    applied([own, &typed]) != applied([&typed, own])
 }
 
 /// The first folder of `runs/NAME`, `runs/NAME-2`, ... that does not exist.

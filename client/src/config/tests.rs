@@ -1,7 +1,9 @@
+use std::path::Path;
+
 use clap::Parser as _;
 
 use super::*;
-use crate::args::{Arguments, Command, Train};
+use crate::args::{Arguments, Command, Train, experiment};
 use crate::learn::run::{Frozen, RunConfig};
 use equibatch_stream::Balance;
 use equibatch_training::{program::Precision, runtime::Device};
@@ -79,6 +81,42 @@ fn heads_on_features_take_four_epochs_unless_others_are_given() {
             apply_args(&train(words), &mut config);
         }
         assert_eq!(config.epochs, epochs, "{given:?}");
+    }
+}
+
+#[test]
+fn flags_beside_an_experiment_fill_what_a_stage_leaves_open() {
+    let check = |experiment: &str, flags: &[&str]| {
+        let stages = experiment::read(Path::new(experiment)).expect(experiment);
+        check_typed(&stages, &train(flags)).map_err(|error| error.to_string())
+    };
+    for (experiment, flags, key, stage) in [
+        ("crt", &["--balance", "natural"][..], "--balance", "head"),
+        ("crt", &["--balance", "oversample"], "--balance", "body"),
+        (
+            "crt",
+            &["--balance", "natural>oversample@0.8"],
+            "--balance",
+            "body",
+        ),
+        ("lws", &["--freeze=all"], "--freeze", "body"),
+        ("lws", &["--unfreeze"], "--freeze", "head"),
+        ("reference", &["--epochs", "1"], "--epochs", "stage-1"),
+        ("deferred", &["--balance", "progressive"], "--balance", "deferred"),
+    ] {
+        let error = check(experiment, flags).expect_err(experiment);
+        assert!(
+            error.contains(key) && error.contains(&format!("stage `{stage}`")),
+            "{error}"
+        );
+    }
+    for (experiment, flags) in [
+        // Each fills a stage, or says what all do.
+        ("crt", &["--epochs", "10", "--max-lr", "..1e-3"][..]),
+        ("tau-norm", &["--epochs", "5", "--balance", "natural"]),
+        ("reference", &["--optimizer", "sgd", "--balance", "natural"]),
+    ] {
+        assert_eq!(check(experiment, flags), Ok(()), "{experiment} {flags:?}");
     }
 }
 

@@ -1,5 +1,7 @@
 //! Model metadata: class names, and how images must be preprocessed.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -18,13 +20,18 @@ pub(super) const ADJUSTMENTS: &str = "adjustments";
 
 /// The model's metadata is insufficient to run it on images.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot use {model}: its metadata has no usable `{key}`; was it written by `client train`?")]
+#[error("cannot use {model}: its metadata has no usable `{key}`{reason}; was it written by `client train`?")]
 pub struct Error {
     /// The model, as named in the error.
     pub model: String,
     /// The missing or malformed metadata key.
     pub key: &'static str,
+    /// What is wrong, in brackets; empty if the key is missing or malformed.
+    pub reason: String,
 }
+
+/// Accepted shares of the short side: see [`Preprocessing::crop_pct`].
+pub const CROP_SHARES: RangeInclusive<f64> = 0.1..=1.0;
 
 /// The metadata of a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +60,10 @@ pub struct Preprocessing {
     pub mean: [f32; 3],
     /// Standard deviation per channel in [0, 1] units: red, green, blue.
     pub std: [f32; 3],
+    /// Share of the short side that [`Predictor::crop`](super::predict::Predictor::crop) uses, within [`CROP_SHARES`], if it is not all: of a
+    /// network that another program trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crop_pct: Option<f64>,
 }
 
 impl Preprocessing {
@@ -64,6 +75,7 @@ impl Preprocessing {
             canonical_short_side: config.canonical_short_side,
             mean: config.mean,
             std: config.std,
+            crop_pct: None,
         }
     }
 
@@ -162,11 +174,25 @@ impl ModelCard {
                 .ok_or_else(|| Error {
                     model: model.to_owned(),
                     key,
+                    reason: String::new(),
                 })
         }
+        let classes = value(model, classifier, CLASSES)?;
+        let preprocessing: Preprocessing = value(model, classifier, PREPROCESSING)?;
+        if let Some(share) = preprocessing
+            .crop_pct
+            .filter(|share| !CROP_SHARES.contains(share))
+        {
+            let (least, most) = CROP_SHARES.into_inner();
+            return Err(Error {
+                model: model.to_owned(),
+                key: PREPROCESSING,
+                reason: format!(" (crop_pct {share}: expected a number from {least} to {most})"),
+            });
+        }
         Ok(Self {
-            classes: value(model, classifier, CLASSES)?,
-            preprocessing: value(model, classifier, PREPROCESSING)?,
+            classes,
+            preprocessing,
             recipe: value::<RunConfig>(model, classifier, TRAINING)
                 .map(|config| config.recipe)
                 .unwrap_or_default(),

@@ -105,6 +105,8 @@ pub struct Exported {
     pub input: String,
     /// All adjustments of the model, with those of the model that was exported.
     pub adjustments: Adjustments,
+    /// [`ClassShares::described`](prior::ClassShares::described).
+    pub class_shares: Option<String>,
 }
 
 /// Rewrites the model file `from` according to `spec`, compares the outputs of both on the same images, and writes the new one to `to`.
@@ -196,6 +198,7 @@ pub fn export(
         deviation,
         input,
         adjustments,
+        class_shares: shares.described(&card.classes),
     })
 }
 

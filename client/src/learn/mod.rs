@@ -4,8 +4,8 @@
 //!
 //! - [`init`]: initial state of a run, [`class_means`] of a head; [`architecture`]: networks by name.
 //! - [`learner`]: a model in training, step by step; [`grad_scaler`]: loss scaling.
-//! - [`optimizer`]: optimizer and schedule; [`targets`], [`class_weights`]: loss targets; [`prior`]: class frequencies in training and in use;
-//!   [`adjustments`]: these, temperature and threshold of a trained model.
+//! - [`optimizer`]: optimizer and schedule; [`targets`], [`class_weights`], [`scheduled_draws`]: loss targets;
+//!   [`prior`]: class frequencies in training and in use; [`adjustments`]: these, temperature and threshold of a trained model.
 //! - [`finder`]: the learning-rate finder.
 //! - [`fit`]: the training loop.
 //! - [`evaluate`]: evaluation on a split; [`tta`]: test-time augmentation; [`predictions`]: saved logits; [`compare`]: comparison of runs.
@@ -45,6 +45,7 @@ pub mod report;
 mod resume_state;
 pub mod run;
 pub mod run_log;
+pub mod scheduled_draws;
 pub mod targets;
 pub mod tensorboard;
 pub mod text;

@@ -38,7 +38,7 @@ pub struct ClassShares {
 impl ClassShares {
     /// The shares of a run whose stream draws each class this often, with these class weights (empty: none) and this τ of
     /// [`Loss::logit_adjust`](super::targets::Loss). If the draws change by epoch, they are those of the last epoch, which the head was trained on
-    /// last.
+    /// last; the loss is adjusted to those of each epoch.
     #[must_use]
     pub fn of(images: Vec<u32>, draws: &[u64], weights: &[f32], tau: f32) -> Self {
         let weight = |class: usize| weights.get(class).map_or(1.0, |&weight| f64::from(weight));
@@ -53,6 +53,35 @@ impl ClassShares {
         }
     }
 
+    /// Both class frequencies: those of what the loss was computed of, and those that the probabilities assume. `None` if they are unknown; of more than
+    /// ten classes the range.
+    #[must_use]
+    pub fn described(&self, classes: &[String]) -> Option<String> {
+        let of = |shares: &[f64]| {
+            if classes.len() > NAMED {
+                let least = shares.iter().copied().fold(f64::MAX, f64::min);
+                let most = shares.iter().copied().fold(0.0, f64::max);
+                return format!("{least:.4} to {most:.4} of {} classes", classes.len());
+            }
+            let named = classes
+                .iter()
+                .zip(shares)
+                .map(|(class, share)| format!("{class} {share:.4}"));
+            named.collect::<Vec<String>>().join(", ")
+        };
+        let is_known = !classes.is_empty()
+            && [&self.trained, &self.assumed]
+                .iter()
+                .all(|of| of.len() == classes.len());
+        is_known.then(|| {
+            format!(
+                "class frequencies: trained on {}; adjusted to {}",
+                of(&self.trained),
+                of(&self.assumed)
+            )
+        })
+    }
+
     /// `τ ln s` for each class, for a loss that is adjusted by it; empty if τ is 0.
     #[must_use]
     pub fn loss_offsets(&self, tau: f32) -> Vec<f32> {
@@ -63,6 +92,9 @@ impl ClassShares {
         self.trained.iter().map(offset).collect()
     }
 }
+
+/// Most classes whose frequencies are listed.
+const NAMED: usize = 10;
 
 fn normalised(shares: impl Iterator<Item = f64>) -> Vec<f64> {
     let shares: Vec<f64> = shares.collect();
@@ -242,6 +274,24 @@ mod tests {
         for (found, expected) in assumed.iter().zip([0.1, 0.15, 0.75]) {
             assert!((found - expected).abs() < 1e-12, "{found} {expected}");
         }
+    }
+
+    #[test]
+    fn both_frequencies_are_described() {
+        let shares = ClassShares {
+            assumed: vec![0.25, 0.25, 0.5],
+            ..natural()
+        };
+        assert_eq!(
+            shares.described(&names()).as_deref(),
+            Some(
+                "class frequencies: trained on bird 0.1000, fish 0.1500, flower 0.7500; adjusted to bird 0.2500, fish 0.2500, flower 0.5000"
+            )
+        );
+        assert_eq!(ClassShares::default().described(&names()), None);
+        let many: Vec<String> = (0..20).map(|class| class.to_string()).collect();
+        let shares = ClassShares::of(vec![1; 20], &[1; 20], &[], 0.0).described(&many);
+        assert!(shares.expect("known").contains("0.0500 to 0.0500 of 20 classes"));
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::{borrow::Cow, f64::consts::FRAC_PI_2};
 
 use serde::{Deserialize, Serialize};
 
-use super::class_weights::ClassWeights;
-use equibatch_stream::Mixed;
+use super::{class_weights::ClassWeights, scheduled_draws::ScheduledDraws};
+use equibatch_stream::{Mixed, StreamDescription};
 
 /// Loss options.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -25,6 +25,9 @@ pub struct Loss {
     pub weights_from: u32,
     /// τ of the logit-adjusted loss (Menon et al., 2021); 0: not adjusted, 1: balanced softmax.
     pub logit_adjust: f32,
+    /// How often each class is drawn, if that changes by epoch and the loss is adjusted to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub draws: Option<ScheduledDraws>,
     /// γ of the focal loss (Lin et al., 2017); 0: cross entropy.
     pub focal: f32,
     /// Margin of the class with the fewest training images, as a difference of cosines (label-distribution-aware margins, Cao et al., 2019); 0:
@@ -35,6 +38,17 @@ pub struct Loss {
 }
 
 impl Loss {
+    /// Sets the draws of a stream that changes them, if the loss is adjusted to them.
+    pub fn resolve_draws(&mut self, stream: &StreamDescription) {
+        self.draws = ScheduledDraws::of(stream).filter(|_| self.logit_adjust > 0.0);
+    }
+
+    /// Whether [`Self::margins_of`] returns margins.
+    #[must_use]
+    pub fn has_margins(&self) -> bool {
+        !self.margins.is_empty() || self.draws.is_some()
+    }
+
     /// Sets what follows from the number of training images of each class: smoothing and margins. `scale` is the factor of a cosine head, by which
     /// margins of cosines become those of logits.
     ///
@@ -106,7 +120,8 @@ impl Loss {
         })
     }
 
-    /// The margins of a batch: that of its class at the label of each image, otherwise 0; `None` if the loss has no margins.
+    /// What is subtracted from the logits of a batch of this epoch of the stream, from 0: the margin of its class at the label of each image and
+    /// otherwise 0, or `−τ ln s` with the shares s of the epoch if they are scheduled; `None` if neither is.
     ///
     /// # Shapes
     ///
@@ -116,7 +131,12 @@ impl Loss {
     ///
     /// If a label is not below `K`.
     #[must_use]
-    pub fn label_margins(&self, labels: &[u32]) -> Option<Vec<f32>> {
+    pub fn margins_of(&self, labels: &[u32], epoch: u64) -> Option<Vec<f32>> {
+        if let Some(draws) = &self.draws {
+            let offsets = draws.loss_offsets(epoch, &self.weights, self.logit_adjust);
+            let row: Vec<f32> = offsets.iter().map(|offset| -offset).collect();
+            return Some(row.repeat(labels.len()));
+        }
         let classes = self.margins.len();
         let mut all = vec![0.0; labels.len() * classes];
         for (row, &label) in all.chunks_exact_mut(classes.max(1)).zip(labels) {
@@ -195,6 +215,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use equibatch_stream::DrawsChange;
 
     fn targets(loss: &Loss, labels: &[u32], mixed: Option<&[Mixed]>, classes: usize) -> Vec<f32> {
         let mut targets = vec![f32::NAN; labels.len() * classes];
@@ -287,8 +308,27 @@ mod tests {
             margins: vec![0.5, 2.0],
             ..Loss::default()
         };
-        assert_eq!(loss.label_margins(&[1, 0]), Some(vec![0.0, 2.0, 0.5, 0.0]));
-        assert_eq!(Loss::default().label_margins(&[1, 0]), None);
+        assert_eq!(loss.margins_of(&[1, 0], 0), Some(vec![0.0, 2.0, 0.5, 0.0]));
+        assert_eq!(Loss::default().margins_of(&[1, 0], 0), None);
+    }
+
+    #[test]
+    fn scheduled_shares_are_subtracted_from_each_row() {
+        let draws = ScheduledDraws {
+            draws_per_class: vec![4, 12],
+            change: DrawsChange {
+                draws_per_class: vec![8, 8],
+                first_epoch: 0,
+                last_epoch: 2,
+            },
+        };
+        let loss = Loss {
+            logit_adjust: 1.0,
+            draws: Some(draws),
+            ..Loss::default()
+        };
+        let row = [-(6.0_f32 / 16.0).ln(), -(10.0_f32 / 16.0).ln()];
+        assert_eq!(loss.margins_of(&[1, 0, 1], 1), Some(row.repeat(3)));
     }
 
     #[test]

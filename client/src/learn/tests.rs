@@ -18,9 +18,11 @@ use super::{
     learner::{Error, Learner},
     metrics::argmax,
     optimizer::{OptimizerConfig, OptimizerName, ScheduleName},
+    prior::ClassShares,
     run::{Frozen, RunConfig, sample as config},
+    scheduled_draws::ScheduledDraws,
 };
-use equibatch_stream::{Batch, Position};
+use equibatch_stream::{Batch, DrawsChange, Position};
 use equibatch_training::runtime::{Runtime, SessionOptions};
 
 const IMAGES: u32 = 16;
@@ -175,6 +177,39 @@ fn norms_and_biases_may_have_a_weight_decay_of_their_own() {
         }
     }
     assert!(plain.contains_key("momentum_buffer.bn1.weight"));
+}
+
+/// A step of a scheduled stream has the loss of a stream that has the shares of this epoch in all of them: natural in the first of three, balanced
+/// in the last.
+#[test]
+fn an_adjusted_loss_is_of_the_shares_of_its_epoch() {
+    let runtime = runtime();
+    let loss = |draws: [u64; 2], change: Option<DrawsChange>, focal: f32, epoch: u64| {
+        let mut config = small(3);
+        config.loss.focal = focal;
+        config.loss.logit_adjust = 1.0;
+        config.class_shares = ClassShares::of(vec![3, 9], &draws, &[], 1.0);
+        config.loss.draws = change.map(|change| ScheduledDraws {
+            draws_per_class: vec![3, 9],
+            change,
+        });
+        let mut learner = Learner::new(&runtime, &config, &options()).expect("a learner");
+        learner.step(&batch(epoch)).expect("a step").loss
+    };
+    let change = DrawsChange {
+        draws_per_class: vec![6, 6],
+        first_epoch: 0,
+        last_epoch: 2,
+    };
+    for focal in [0.0, 2.0] {
+        let found = [0, 1, 2].map(|epoch| loss([6, 6], Some(change.clone()), focal, epoch));
+        let expected =
+            [([3, 9], 0), ([4, 8], 1), ([6, 6], 2)].map(|(draws, epoch)| loss(draws, None, focal, epoch));
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+        }
+        assert!((found[0] - found[2]).abs() > 1e-3, "{found:?}");
+    }
 }
 
 /// A cosine head with margins and deferred weights: its logits are at most its scale, and margins make the loss larger.

@@ -7,7 +7,9 @@ use equibatch_cli::toml_flags::sentence;
 use crate::{
     args::{Arguments, Command, Train, experiment},
     command::{plan::RunPlan, prepare::ask_for_images},
-    config::{UsageError, apply_args, check_head, check_loss_and_optimizer, check_precision, conflicts},
+    config::{
+        UsageError, apply_args, check_head, check_loss_and_optimizer, check_precision, check_typed, conflicts,
+    },
     learn::{compare::Arm, run::RunConfig},
 };
 use equibatch_stream::Servers;
@@ -44,14 +46,15 @@ impl PlannedArm {
                 is_experiment: false,
             });
         };
-        let stages = experiment::read(path)
-            .with_context(|| format!("arm `{}`", arm.name))?
-            .into_iter();
-        let stages = stages.map(|stage| {
-            let mut plan = RunPlan::of_stage(&stage.name, &[base, &stage.train, &own]);
+        let of_arm = || format!("arm `{}`", arm.name);
+        let stages = experiment::read(path).with_context(of_arm)?;
+        check_typed(&stages, &own).with_context(of_arm)?;
+        let stages = stages.iter().map(|stage| {
+            let own: Vec<Train> = stage.overridden(&own).cloned().collect();
+            let arguments: Vec<&Train> = [base].into_iter().chain(&own).collect();
+            let mut plan = RunPlan::of_stage(&stage.name, &arguments);
             // Each run's checkpoint is in its folder; a file would be overwritten by the next run.
             plan.save = None;
-            let own = vec![*stage.train, (*own).clone()];
             Stage { own, plan }
         });
         Ok(Self {
@@ -189,6 +192,7 @@ fn images_for(images: u64, base: &RunConfig, (epochs, per_step): (u32, u32)) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::learn::compare::OwnArm;
 
     fn base() -> Train {
         match Arguments::try_parse_from(["client", "train", "--epochs", "4", "--max-lr", "1e-3"])
@@ -230,6 +234,21 @@ mod tests {
         let expected = expected.map(|(name, epochs, balance)| (name.to_owned(), epochs, balance.to_owned()));
         assert_eq!(plans.iter().map(of).collect::<Vec<_>>(), expected);
         assert_eq!(plans[1].save, None);
+    }
+
+    #[test]
+    fn what_is_added_to_an_experiment_fills_what_its_stages_leave_open() {
+        let error = format!("{:#}", read("crt+frozen").err().expect("a contradiction"));
+        assert!(
+            error.contains("arm `crt+frozen`") && error.contains("freeze") && error.contains("stage `body`"),
+            "{error}"
+        );
+        let own: OwnArm = "mine=--experiment tau-norm --epochs 7".parse().expect("an arm");
+        let arm = Arm::named("mine", &[own]).expect("an arm");
+        let plans = PlannedArm::read(&arm, &base()).expect("an arm").plans("pets", 3);
+        // The second stage sees the images once.
+        let epochs: Vec<u32> = plans.iter().map(|plan| plan.config.epochs).collect();
+        assert_eq!(epochs, [7, 1]);
     }
 
     #[test]

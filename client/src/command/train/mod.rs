@@ -11,8 +11,11 @@ use anyhow::Result;
 pub(super) use self::single_run::{RunSettings, Trainer};
 use super::{Exit, plan::RunPlan};
 use crate::{
-    args::{Train, experiment as file},
-    config::{UsageError, check_head, check_loss_and_optimizer, check_precision},
+    args::{
+        Train,
+        experiment::{self as file, Stage},
+    },
+    config::{UsageError, check_head, check_loss_and_optimizer, check_precision, check_typed},
     learn::progress::Output,
 };
 
@@ -24,13 +27,21 @@ pub(super) fn run(args: &Train) -> Result<Exit> {
         None if args.stage.is_some() => file::read(Path::new(file::REFERENCE))?,
         None => vec![],
     };
-    let mut plans: Vec<RunPlan> = stages
-        .iter()
-        .map(|stage| RunPlan::of_stage(&stage.name, &[&stage.train, args]))
-        .collect();
-    if let Some(wanted) = &args.stage {
-        plans = vec![chosen(plans, wanted)?];
-    }
+    let mut plans: Vec<RunPlan> = match &args.stage {
+        // Flags beside a single stage are meant for it.
+        Some(wanted) => {
+            let stage = chosen(&stages, wanted)?;
+            vec![RunPlan::of_stage(&stage.name, &[&stage.train, args])]
+        }
+        None => {
+            check_typed(&stages, args)?;
+            let plan = |stage: &Stage| {
+                let arguments: Vec<&Train> = stage.overridden(args).collect();
+                RunPlan::of_stage(&stage.name, &arguments)
+            };
+            stages.iter().map(plan).collect()
+        }
+    };
     if args.save.is_some() && plans.len() > 1 {
         let reason = "--save cannot be used with several stages: set `save` in a stage of the file instead";
         return Err(UsageError(reason.to_owned()).into());
@@ -55,13 +66,13 @@ pub(super) fn run(args: &Train) -> Result<Exit> {
 }
 
 /// The stage with the name `wanted`, or with that number, from 1.
-fn chosen(plans: Vec<RunPlan>, wanted: &str) -> Result<RunPlan, UsageError> {
-    let names: Vec<String> = plans.iter().map(|plan| plan.name.clone()).collect();
+fn chosen<'a>(stages: &'a [Stage], wanted: &str) -> Result<&'a Stage, UsageError> {
     let number = wanted.parse().ok();
     let found = (1_usize..)
-        .zip(plans)
-        .find(|(place, plan)| plan.name == wanted || Some(*place) == number);
-    found.map(|(_, plan)| plan).ok_or_else(|| {
+        .zip(stages)
+        .find(|(place, stage)| stage.name == wanted || Some(*place) == number);
+    found.map(|(_, stage)| stage).ok_or_else(|| {
+        let names: Vec<&str> = stages.iter().map(|stage| &*stage.name).collect();
         UsageError(format!(
             "--stage {wanted}: expected one of {}, or a number from 1",
             names.join(", ")

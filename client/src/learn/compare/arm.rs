@@ -84,6 +84,25 @@ impl Arm {
         Ok(arm)
     }
 
+    /// How far the arm is behind others in our measurements of rare classes on photographs (BENCHMARKS, "Real photographs"): 0 with an adjusted loss,
+    /// 1 with another correction of class frequencies, 2 without any. Only for arms that their own images do not tell apart.
+    #[must_use]
+    pub fn handicap(&self) -> u8 {
+        let is_given = |flag: &str| self.flags.iter().any(|own| own.split('=').next() == Some(flag));
+        let is_natural = self
+            .flags
+            .windows(2)
+            .any(|pair| *pair == ["--balance", "natural"])
+            || self.flags.iter().any(|own| own == "--balance=natural");
+        if is_given("--logit-adjust") {
+            0
+        } else if !is_natural || is_given("--class-weights") || self.prior.is_some() {
+            1
+        } else {
+            2
+        }
+    }
+
     /// Its flags as typed, and how its models are adjusted.
     #[must_use]
     pub fn described(&self) -> String {
@@ -220,6 +239,20 @@ mod tests {
         assert_eq!(natural.training, adjusted.training);
         assert_eq!((natural.prior, adjusted.prior), (None, Some(Prior::Uniform)));
         assert_eq!(natural.flags, adjusted.flags);
+    }
+
+    #[test]
+    fn arms_without_any_correction_come_last() {
+        for (text, handicap) in [
+            ("adjusted:0.5+probe", 0),
+            ("natural+probe+prior", 1),
+            ("oversample", 1),
+            ("weighted", 1),
+            ("crt", 1),
+            ("natural+fine-tuned", 2),
+        ] {
+            assert_eq!(arm(text).handicap(), handicap, "{text}");
+        }
     }
 
     #[test]

@@ -60,7 +60,7 @@ const T: [f64; 10] = [
 /// # Source
 ///
 /// Above the table, the expansion of Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.5.
-fn student_t(degrees: usize) -> f64 {
+pub(super) fn student_t(degrees: usize) -> f64 {
     if let Some(quantile) = T.get(degrees.saturating_sub(1)) {
         return *quantile;
     }

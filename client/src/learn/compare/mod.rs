@@ -5,10 +5,11 @@
 //! - [`Arm`]: a way of training; [`Comparison`]: the results of all.
 //! - [`Holdout`]: predictions for images that no training has used.
 //! - [`MeanStd`]: a metric over repeats; [`McNemar`]: a paired test of two models.
-//! - [`Tuning`]: the choice of an arm.
+//! - [`Tuning`]: the choice of an arm, by its [`BalancedLoss`].
 //! - [`table`], [`page`]: output as text and HTML.
 
 mod arm;
+mod balanced_loss;
 mod holdout;
 mod mcnemar;
 mod mean_std;
@@ -21,13 +22,14 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 pub use arm::{Arm, OwnArm, ParseArmError, file_name};
+pub use balanced_loss::BalancedLoss;
 pub use holdout::{ArmPredictions, Holdout, HoldoutImage, TopPrediction};
 pub use mcnemar::McNemar;
 pub use mean_std::MeanStd;
-pub use tuning::{Candidate, Tuning, ranked, score};
+pub use tuning::{Candidate, Ranking, Tuning, score};
 
 use super::{
-    metrics::{Criterion, MIN_FOR_PERCENT, MetricAccumulator, Metrics, RarestClasses},
+    metrics::{Criterion, Interval, MIN_FOR_PERCENT, MetricAccumulator, Metrics, RarestClasses},
     predictions::Predictions,
 };
 
@@ -88,8 +90,12 @@ pub struct ArmResult {
     pub runs: Vec<PathBuf>,
     /// Recall of the rarest classes, pooled.
     pub rarest_recall: MeanStd,
+    /// 95 % interval of that over the images; absent with several repeats, which share them.
+    pub rarest_recall_interval: Option<Interval>,
     /// Mean recall of all classes.
     pub balanced_accuracy: MeanStd,
+    /// As `rarest_recall_interval`.
+    pub balanced_accuracy_interval: Option<Interval>,
     /// Share of misclassified images.
     pub error_rate: MeanStd,
     /// Of two classes, the probability of the rarer one from which it must be predicted for the largest balanced accuracy on these images;
@@ -198,13 +204,19 @@ impl ArmResult {
             .map(|repeat| repeat.predictions.metrics(classes))
             .collect();
         let mean_std = |of: &dyn Fn(&Metrics) -> Option<f64>| MeanStd::of(metrics.iter().map(of));
+        let single = match &*metrics {
+            [metrics] => Some(metrics),
+            _ => None,
+        };
         Self {
             name: trained.arm.name.clone(),
             flags: trained.arm.described(),
             seeds: trained.repeats.iter().map(|repeat| repeat.seed).collect(),
             runs: trained.repeats.iter().map(|repeat| repeat.run.clone()).collect(),
             rarest_recall: mean_std(&|metrics| rarest.recall(metrics).value()),
+            rarest_recall_interval: single.and_then(|metrics| rarest.recall(metrics).interval()),
             balanced_accuracy: mean_std(&|metrics| metrics.balanced_accuracy),
+            balanced_accuracy_interval: single.and_then(Metrics::balanced_accuracy_interval),
             error_rate: mean_std(&|metrics| metrics.error_rate),
             threshold: MeanStd::of(trained.repeats.iter().map(|repeat| {
                 let label = *rarest.labels.first().filter(|_| classes.len() == 2)?;
@@ -324,6 +336,39 @@ mod tests {
         // As ensembles, the first arm ties on the first bird and predicts the first class; the second arm ties on the last flower.
         assert_eq!(counts(&test.ensemble), (1, 1));
         assert_eq!(counts(&test.ensemble_on_rarest), (0, 1));
+    }
+
+    /// Of a bird found of two, and three flowers of three.
+    #[test]
+    fn a_single_repeat_has_the_intervals_of_its_images() {
+        let mut arms = arms();
+        let several = Comparison::new(&arms, &classes(), &birds()).expect("the same images");
+        assert_eq!(several.arms[0].rarest_recall_interval, None);
+        for arm in &mut arms {
+            arm.repeats.remove(0);
+        }
+        let single = Comparison::new(&arms, &classes(), &birds()).expect("the same images");
+        let [recall, balanced] = {
+            let arm = &single.arms[0];
+            [arm.rarest_recall_interval, arm.balanced_accuracy_interval]
+                .map(|interval| interval.expect("one repeat"))
+        };
+        assert_eq!(recall.percent(), "9.5–90.5 %");
+        assert!(balanced.low < 0.75 && balanced.high > 0.75, "{balanced:?}");
+        let rows = table::rows(&single);
+        assert_eq!(
+            rows[0][2..],
+            [
+                "recall of birds (2)",
+                "95 % interval",
+                "balanced accuracy",
+                "95 % interval",
+                "error rate"
+            ]
+        );
+        assert_eq!(rows[1][2..5], ["1 of 2", "9.5–90.5 %", "75.0 %"]);
+        assert_eq!(rows[1][5], balanced.percent());
+        assert!(table::too_few(&single).expect("few").contains("birds (2)"));
     }
 
     #[test]

@@ -112,7 +112,11 @@ pub fn chart(comparison: &Comparison) -> Result<Figure, canvas::Error> {
 fn metrics(comparison: &Comparison) -> Markup {
     let rows = rows(comparison);
     let header: Vec<&str> = rows[0].iter().map(String::as_str).collect();
-    let mut table = Table::new("Mean ± standard deviation over the repeats.", &header);
+    let caption = match comparison.arms.first().map_or(0, |arm| arm.seeds.len()) {
+        0..=1 => "Of one repeat, with 95 % intervals over its images (Wilson).",
+        _ => "Mean ± standard deviation over the repeats.",
+    };
+    let mut table = Table::new(caption, &header);
     rows[1..].iter().for_each(|row| table.row(row.clone()));
     table.markup()
 }

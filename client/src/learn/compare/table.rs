@@ -9,6 +9,9 @@ use crate::learn::metrics::{MIN_FOR_PERCENT, shortened};
 use crate::learn::report::table::{confusion, percent};
 use crate::learn::text::counted;
 
+/// Title of the columns of intervals.
+const INTERVAL: &str = "95 % interval";
+
 /// Mean and standard deviation of every arm, the confusion matrices over all repeats, and McNemar's tests.
 #[must_use]
 pub fn text(comparison: &Comparison) -> String {
@@ -82,31 +85,40 @@ pub fn too_few(comparison: &Comparison) -> Option<String> {
     ))
 }
 
-/// Cells of the first table.
+/// Cells of the first table. Intervals are over the repeats if there are three or more, and over the images of a single one.
 pub(super) fn rows(comparison: &Comparison) -> Vec<Vec<String>> {
     let rarest = format!("recall of {} ({})", comparison.rarest, comparison.rarest_images);
-    let has_interval = |arm: &ArmResult| arm.balanced_accuracy.interval.is_some();
-    let has_intervals = comparison.arms.iter().any(has_interval);
-    let mut header = vec!["", "repeats", &rarest, "balanced accuracy", "error rate"];
-    if has_intervals {
-        header.insert(4, "95 % interval");
-    }
-    let mut rows = vec![header.into_iter().map(str::to_owned).collect()];
-    rows.extend(comparison.arms.iter().map(|arm| {
-        let mut mean_stds = vec![
-            recall(&arm.rarest_recall, comparison.rarest_images),
-            mean_std(&arm.balanced_accuracy),
-            mean_std(&arm.error_rate),
-        ];
-        if has_intervals {
-            mean_stds.insert(2, interval(&arm.balanced_accuracy));
-        }
-        [arm.name.clone(), arm.seeds.len().to_string()]
-            .into_iter()
-            .chain(mean_stds)
-            .collect()
-    }));
-    rows
+    let row = |arm: &ArmResult| {
+        let of_recall = arm.rarest_recall_interval.map(|interval| interval.percent());
+        let of_balanced = arm.balanced_accuracy_interval.map(|interval| interval.percent());
+        [
+            Some(arm.name.clone()),
+            Some(arm.seeds.len().to_string()),
+            Some(recall(&arm.rarest_recall, comparison.rarest_images)),
+            of_recall,
+            Some(mean_std(&arm.balanced_accuracy)),
+            of_balanced.or_else(|| interval(&arm.balanced_accuracy)),
+            Some(mean_std(&arm.error_rate)),
+        ]
+    };
+    let header = [
+        "",
+        "repeats",
+        &rarest,
+        INTERVAL,
+        "balanced accuracy",
+        INTERVAL,
+        "error rate",
+    ];
+    let header = header.map(|title| Some(title.to_owned()));
+    let rows: Vec<[Option<String>; 7]> = comparison.arms.iter().map(row).collect();
+    let is_shown = |column: usize| rows.iter().any(|row| row[column].is_some());
+    let shown = |row: &[Option<String>; 7]| {
+        let cells = row.iter().enumerate().filter(|(column, _)| is_shown(*column));
+        let cells = cells.map(|(_, cell)| cell.clone().unwrap_or_else(|| "-".to_owned()));
+        cells.collect::<Vec<String>>()
+    };
+    [header].iter().chain(&rows).map(shown).collect()
 }
 
 /// The tests of a pair of arms, with their row labels.
@@ -152,11 +164,13 @@ pub(super) fn mean_std(mean_std: &MeanStd) -> String {
 }
 
 /// The interval of the mean, `62.5–80.1 %`; the limits of the metric are those of the interval, too.
-fn interval(mean_std: &MeanStd) -> String {
-    mean_std.interval.map_or_else(
-        || "-".to_owned(),
-        |(low, high)| format!("{:.1}–{:.1} %", low.max(0.0) * 100.0, high.min(1.0) * 100.0),
-    )
+fn interval(mean_std: &MeanStd) -> Option<String> {
+    let (low, high) = mean_std.interval?;
+    Some(format!(
+        "{:.1}–{:.1} %",
+        low.max(0.0) * 100.0,
+        high.min(1.0) * 100.0
+    ))
 }
 
 /// Mean and deviation of a recall; of fewer than ten images as a count, `3.5 of 4 ± 0.7`, because a percentage would suggest more
@@ -195,7 +209,7 @@ mod tests {
         assert_eq!(shown(&[0.5, 0.75], 4), "2.5 of 4 ± 0.7");
         assert_eq!(shown(&[0.5, 0.75], 40), "62.5 % ± 17.7");
         let shown = interval(&MeanStd::of([0.9, 0.95, 1.0].map(Some)));
-        assert_eq!(shown, "82.6–100.0 %");
+        assert_eq!(shown.as_deref(), Some("82.6–100.0 %"));
         assert_eq!(
             [0.5, 0.0391, 0.000_012].map(probability),
             ["0.500", "0.039", "1e-5"]

@@ -28,6 +28,8 @@ const FEATURES: &str = "features";
 pub struct FeatureBatch {
     /// Little-endian elements, `f32[N, …]`.
     pub features: Vec<u8>,
+    /// Epoch of the images in the stream, from 0.
+    pub epoch: u64,
     /// One per image.
     pub labels: Vec<u32>,
     /// One per image, the image mixed into it; `None` if images are not mixed.
@@ -156,6 +158,7 @@ impl HeadLearner {
         let hyper = self.optimizer.hyperparameters(t, momentum);
         let samples = Samples {
             input: (FEATURES, &batch.features),
+            epoch: batch.epoch,
             labels: &batch.labels,
             mixed: batch.mixed.as_deref(),
             next: None,

@@ -12,13 +12,15 @@ use equibatch_training::trainer::{StepInputs, Stepper};
 pub(super) const IMAGES: &str = "images";
 /// Name of the targets.
 pub(super) const TARGETS: &str = "targets";
-/// Name of the margins, if the loss has some.
+/// Name of what is subtracted from the logits, if the loss has such margins.
 pub(super) const MARGINS: &str = "margins";
 
 /// Samples of a step.
 pub(super) struct Samples<'a> {
     /// Name of the input, and its little-endian elements.
     pub(super) input: (&'static str, &'a [u8]),
+    /// Their epoch in the stream, from 0.
+    pub(super) epoch: u64,
     /// Their labels.
     pub(super) labels: &'a [u32],
     /// The mixed parts of the labels.
@@ -32,6 +34,7 @@ impl<'a> Samples<'a> {
     pub(super) fn images((batch, next): (&'a Batch, Option<&'a Batch>)) -> Self {
         Self {
             input: (IMAGES, &batch.tensor),
+            epoch: batch.epoch,
             labels: &batch.labels,
             mixed: batch.mixed.as_deref(),
             next: next.map(|next| &next.tensor),
@@ -53,7 +56,7 @@ pub(super) fn of<'a>(
     let loss = config.loss.in_epoch(steps / config.steps_per_epoch.max(1) + 1);
     loss.targets(samples.labels, samples.mixed, &mut targets);
     let bytes = |numbers: Vec<f32>| numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-    let margins = loss.label_margins(samples.labels);
+    let margins = loss.margins_of(samples.labels, samples.epoch);
     let margins = margins.map(|margins| (MARGINS, Cow::Owned(bytes(margins))));
     let required = [
         (samples.input.0, Cow::Borrowed(samples.input.1)),

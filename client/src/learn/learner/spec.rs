@@ -53,11 +53,11 @@ pub(super) fn of(config: &RunConfig, options: &SessionOptions) -> Result<TrainSp
 /// The loss. Class weights and smoothing are part of its targets.
 fn loss(config: &RunConfig) -> Loss {
     let options = &config.loss;
-    if options.margins.is_empty() {
-        let offsets = config.class_shares.loss_offsets(options.logit_adjust);
-        return Loss::adjusted_cross_entropy("logits", TARGETS, options.focal, offsets);
+    if options.has_margins() {
+        return Loss::margin_cross_entropy("logits", TARGETS, options.focal, MARGINS);
     }
-    Loss::margin_cross_entropy("logits", TARGETS, MARGINS)
+    let offsets = config.class_shares.loss_offsets(options.logit_adjust);
+    Loss::adjusted_cross_entropy("logits", TARGETS, options.focal, offsets)
 }
 
 /// Adds the frozen parameters. A regular expression must match at least one, and not all.

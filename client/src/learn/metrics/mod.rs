@@ -47,5 +47,5 @@ pub use shots::{ShotGroup, Shots};
 pub use smoothed::SmoothedLoss;
 pub(in crate::learn) use smoothed::weight;
 pub use summary::{ClassMetrics, Metrics};
-pub use temperature::{TEMPERATURES, fit_temperature};
+pub use temperature::{TEMPERATURES, fit_balanced_temperature, fit_temperature};
 pub use threshold::{Criterion, ScoredImage, Threshold, log_odds};

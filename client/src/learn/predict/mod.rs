@@ -92,7 +92,8 @@ impl Predictor {
         })
     }
 
-    /// Uses the centre of each image: this share of its short side, above 0. The other views of test-time augmentation do not change.
+    /// Uses the centre of each image: this share of its short side, within [`CROP_SHARES`](super::card::CROP_SHARES). The other views of test-time
+    /// augmentation do not change.
     pub fn crop(&mut self, share: f64) {
         self.draws[0].zoom = (share < 1.0).then_some(Zoom {
             scale: 1.0 / share,

@@ -51,6 +51,7 @@ fn steps_on_features_are_those_on_images() {
                     .iter()
                     .flat_map(|number| number.to_le_bytes())
                     .collect(),
+                epoch: batch.epoch,
                 labels: batch.labels.clone(),
                 mixed: None,
             };

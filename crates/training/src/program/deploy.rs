@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::builder::info;
 use super::{Error, Images, Program, Signature};
 use crate::graph::export::{self, DynamicBatch, ExportOptions};
-use crate::graph::{Graph, Tensor, TensorType, fuse_bn, lower};
+use crate::graph::{Graph, Tensor, TensorType, Value, fuse_bn, lower};
 use crate::nn::{self, Builder, Mode, OnnxModel};
 
 /// Options of an exported inference model.
@@ -17,7 +17,8 @@ pub struct DeploySpec<'a> {
     pub fuse_bn: bool,
     /// Element type and layout of its input.
     pub images: Images,
-    /// Added to the logits, one per class; empty: nothing.
+    /// Added to the logits, one per class; empty: nothing. If the network ends in a linear layer, they and `scale` become part of its weight and
+    /// bias, otherwise nodes.
     pub offsets: &'a [f32],
     /// Factor of the result, the inverse of a temperature; 1: none.
     pub scale: f32,
@@ -77,8 +78,7 @@ fn build_graph(
     let mut builder = Builder::new(&mut graph, Mode::Inference);
     let logits = network.build(&mut builder, normal, spec.classes)?;
     let state = network.state(&builder, 0);
-    let logits = nn::add_offsets(&mut graph, logits, spec.offsets)?;
-    let logits = nn::scale(&mut graph, logits, spec.scale)?;
+    let (mut graph, state, logits) = adjusted(graph, state, logits, spec)?;
     let probabilities = graph.softmax(logits)?;
     for (name, value) in [("logits", logits), ("probabilities", probabilities)] {
         graph.output(name, value)?;
@@ -87,4 +87,25 @@ fn build_graph(
         return Ok(fuse_bn::fuse_bn(&graph, &state)?);
     }
     Ok((graph, state))
+}
+
+/// The graph with adjusted logits.
+fn adjusted(
+    mut graph: Graph,
+    state: BTreeMap<String, Tensor>,
+    logits: Value,
+    spec: &DeploySpec<'_>,
+) -> Result<(Graph, BTreeMap<String, Tensor>, Value), Error> {
+    if spec.offsets.is_empty() && spec.scale == 1.0 {
+        return Ok((graph, state, logits));
+    }
+    let scale = f64::from(spec.scale);
+    let offset = |class| spec.offsets.get(class).map_or(0.0, |&offset| f64::from(offset));
+    let shift = (0..spec.classes).map(|class| offset(class) * scale).collect();
+    if let Some(folded) = fuse_bn::fold_output(&graph, &state, logits, (scale, shift))? {
+        return Ok(folded);
+    }
+    let logits = nn::add_offsets(&mut graph, logits, spec.offsets)?;
+    let logits = nn::scale(&mut graph, logits, spec.scale)?;
+    Ok((graph, state, logits))
 }

@@ -149,14 +149,14 @@ impl Loss {
         })
     }
 
-    /// Cross-entropy of the output `logits: f32[N, K]` less the input `margins: f32[N, K]` with the input `targets: f32[N, K]`. Margins are 0 except at
-    /// the label of each row: with cosines of scale s as logits and margins s·C/n^¼ there, where n is the label's number of training images, this is
-    /// the label-distribution-aware margin loss.
+    /// [`Self::soft_cross_entropy`] of the logits less the input `margins: f32[N, K]`. With cosines of scale s as logits and margins that are 0 except
+    /// s·C/n^¼ at the label of each row, where n is the label's number of training images, this is the label-distribution-aware margin loss.
+    /// With `−τ ln s` in each row it is [`Self::adjusted_cross_entropy`] for shares that change from step to step.
     ///
     /// # Source
     /// Cao et al., Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss, NeurIPS 2019.
     #[must_use]
-    pub fn margin_cross_entropy(logits: &str, targets: &str, margins: &str) -> Self {
+    pub fn margin_cross_entropy(logits: &str, targets: &str, focal: f32, margins: &str) -> Self {
         let [logits, targets, margins] = [logits, targets, margins].map(str::to_owned);
         Self::named("margin cross-entropy", move |loss| {
             let [logits, targets] = loss.pair(&logits, &targets)?;
@@ -164,7 +164,7 @@ impl Loss {
             let margins = loss.input(&margins, tensor_type)?;
             loss.add(|g| {
                 let reduced = g.sub(logits, margins)?;
-                g.cross_entropy(reduced, targets)
+                nn::loss(g, reduced, targets, focal)
             })
         })
     }

@@ -192,3 +192,110 @@ fn programs_of_an_imported_network_are_unchanged() {
         ]
     );
 }
+
+/// A network of pooled channels `x: f32[1, 3]` and what `tail` makes of them, exported and imported.
+fn pooled_network(
+    parameters: &[(&str, &[usize])],
+    tail: impl FnOnce(&mut Graph, Value, &[Value]) -> Value,
+) -> OnnxModel {
+    let mut g = Graph::new();
+    let mut state = BTreeMap::new();
+    let images = g.input("x", TensorType::f32([1, 3, 8, 8])).expect("a new name");
+    let x = g.global_average_pool(images).expect("it fits");
+    let x = g.flatten(x).expect("it fits");
+    let parameters = parameters.iter().map(|(name, shape)| {
+        let shape = Shape::from(*shape);
+        let data = (1..=shape.elements()).map(|number| number as f32).collect();
+        let value = g.parameter(name, shape.clone()).expect("a new name");
+        state.insert((*name).to_owned(), Tensor { shape, data });
+        value
+    });
+    let parameters: Vec<Value> = parameters.collect();
+    let logits = tail(&mut g, x, &parameters);
+    g.output("logits", logits).expect("a new name");
+    let options = ExportOptions {
+        fixed: Some(&state),
+        ..ExportOptions::default()
+    };
+    let file = export(&g, &options).expect("standard operators");
+    let model = import::read(&file, &|_| unreachable!("one file")).expect("a valid file");
+    OnnxModel::new(model).expect("a classifier")
+}
+
+fn deployed(network: &OnnxModel, offsets: &[f32], scale: f32) -> import::Model {
+    let spec = DeploySpec {
+        classes: 2,
+        image_size: 8,
+        fuse_bn: false,
+        images: Images::F32,
+        offsets,
+        scale,
+        opset: OPSET,
+        metadata: &[],
+    };
+    let file = deploy(network, &spec).expect("a valid network").model;
+    import::read(&file, &|_| unreachable!("one file")).expect("a valid file")
+}
+
+#[test]
+fn offsets_and_scale_of_the_logits_become_parameters_of_a_linear_last_layer() {
+    let gemm = Gemm {
+        transpose_b: true,
+        ..Gemm::default()
+    };
+    let of_weight: (&str, &[usize]) = ("head.weight", &[3, 2]);
+    let networks = [
+        pooled_network(&[("head.weight", &[2, 3]), ("head.bias", &[2])], |g, x, of| {
+            g.gemm(x, of[0], Some(of[1]), gemm).expect("it fits")
+        }),
+        pooled_network(&[("head.weight", &[2, 3])], |g, x, of| {
+            g.gemm(x, of[0], None, gemm).expect("it fits")
+        }),
+        pooled_network(&[of_weight, ("head.bias", &[1, 2])], |g, x, of| {
+            let product = g.matmul(x, of[0]).expect("it fits");
+            g.add(of[1], product).expect("it fits")
+        }),
+    ];
+    for (network, bias) in networks.iter().zip([[1.0, 2.0], [0.0, 0.0], [1.0, 2.0]]) {
+        let [plain, adjusted] = [deployed(network, &[], 1.0), deployed(network, &[0.25, -3.0], 0.5)];
+        let operators = |model: &import::Model| {
+            let operators = model.nodes.iter().map(|node| node.operator.clone());
+            operators.collect::<Vec<_>>()
+        };
+        assert_eq!(operators(&plain), operators(&adjusted));
+        let of = |elements: usize| {
+            let mut tensors = adjusted.initializers.values();
+            let tensor = tensors.find(|tensor| tensor.shape.elements() == elements);
+            tensor.expect("a parameter").floats().expect("floats").to_vec()
+        };
+        assert_eq!(of(6), [0.5, 1.0, 1.5, 2.0, 2.5, 3.0]);
+        assert_eq!(of(2), [(bias[0] + 0.25) * 0.5, (bias[1] - 3.0) * 0.5]);
+    }
+}
+
+/// The bias is not changed where it has another use, or another node follows.
+#[test]
+fn offsets_are_nodes_without_a_linear_last_layer_of_its_own() {
+    let gemm = Gemm {
+        transpose_b: true,
+        ..Gemm::default()
+    };
+    let parameters: [(&str, &[usize]); 2] = [("head.weight", &[2, 3]), ("head.bias", &[2])];
+    let shared = pooled_network(&parameters, |g, x, of| {
+        let first = g.gemm(x, of[0], Some(of[1]), gemm).expect("it fits");
+        let first = g.relu(first).expect("it fits");
+        let wide = g.matmul(first, of[0]).expect("it fits");
+        g.gemm(wide, of[0], Some(of[1]), gemm).expect("it fits")
+    });
+    let clipped = pooled_network(&parameters, |g, x, of| {
+        let logits = g.gemm(x, of[0], Some(of[1]), gemm).expect("it fits");
+        g.relu(logits).expect("it fits")
+    });
+    for network in [shared, clipped] {
+        let [plain, adjusted] = [
+            deployed(&network, &[], 1.0),
+            deployed(&network, &[0.25, -3.0], 0.5),
+        ];
+        assert_eq!(adjusted.nodes.len(), plain.nodes.len() + 2);
+    }
+}

@@ -241,6 +241,7 @@ fn kept(body: &mut Function, batch: &Batch) -> Result<FeatureBatch, Error> {
     let features = features.into_iter().flatten();
     Ok(FeatureBatch {
         features: features.flat_map(f32::to_le_bytes).collect(),
+        epoch: batch.epoch,
         labels: batch.labels.clone(),
         mixed: batch.mixed.clone(),
     })

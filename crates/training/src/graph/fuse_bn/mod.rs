@@ -2,10 +2,13 @@
 //!
 //! `γ·(x − μ)/√(σ² + ε) + β` is `a·x + s` per channel. After a convolution or linear layer it scales and shifts the layer's output; before a
 //! linear layer, its input. Both change only the layer's weight and bias, which are computed in double precision and rounded once. Other
-//! batch norms, such as one between an addition and a ReLU, are kept.
+//! batch norms, such as one between an addition and a ReLU, are kept. What adjusts logits is such an `a·x + s`, too: see [`fold_output`].
+
+mod output;
 
 use std::collections::BTreeMap;
 
+pub use self::output::fold_output;
 use super::op::{BatchNormalization, Gemm};
 use super::{Error, Graph, Node, NodeId, Op, Origin, Shape, Tensor, Value};
 
@@ -22,16 +25,15 @@ pub fn fuse_bn(
 ) -> Result<(Graph, BTreeMap<String, Tensor>), Error> {
     let (mut graph, mut state) = (graph.clone(), state.clone());
     while let Some(merge) = Merge::find(&graph, &state) {
-        graph = merge.apply(&graph, &mut state)?;
+        graph = merge.apply(&graph, &mut state)?.0;
     }
     Ok((graph, state))
 }
 
-/// A batch norm and the layer it is merged into.
+/// What is merged into a layer.
 struct Merge {
-    norm: Value,
-    /// Input of the norm.
-    operand: Value,
+    /// The batch norm that is left out, and its input; `None` if there is no node for what is merged.
+    norm: Option<[Value; 2]>,
     layer: NodeId,
     weight: String,
     bias: Option<String>,
@@ -86,8 +88,7 @@ impl Merge {
             };
             let (layer, weight, bias, side) = after.or_else(before)?;
             Some(Self {
-                norm,
-                operand,
+                norm: Some([norm, operand]),
                 layer,
                 weight,
                 bias,
@@ -97,8 +98,12 @@ impl Merge {
         })
     }
 
-    /// The graph without the norm; `state` is updated to match.
-    fn apply(&self, graph: &Graph, state: &mut BTreeMap<String, Tensor>) -> Result<Graph, Error> {
+    /// The graph without the norm, and each value of `graph` there; `state` is updated to match.
+    fn apply(
+        &self,
+        graph: &Graph,
+        state: &mut BTreeMap<String, Tensor>,
+    ) -> Result<(Graph, Vec<Value>), Error> {
         let channels = match self.side {
             Side::After { .. } => self.scale_shift.scale.len(),
             Side::Before { axis } => state[&self.weight].shape[1 - axis],
@@ -118,8 +123,11 @@ impl Merge {
                 Origin::Constant(data) => {
                     mapped.push(merged.constant(tensor_type.shape.clone(), data.clone())?);
                 }
-                Origin::Node(..) if value == self.norm => mapped.push(mapped[self.operand.index()]),
                 Origin::Node(id, 0) => {
+                    if let Some([_, operand]) = self.norm.filter(|[norm, _]| *norm == value) {
+                        mapped.push(mapped[operand.index()]);
+                        continue;
+                    }
                     let node = graph.node(*id);
                     let mut inputs: Vec<Value> =
                         node.inputs.iter().map(|input| mapped[input.index()]).collect();
@@ -134,7 +142,7 @@ impl Merge {
         for (name, value) in graph.outputs() {
             merged.output(name, mapped[value.index()])?;
         }
-        Ok(merged)
+        Ok((merged, mapped))
     }
 
     #[expect(
@@ -158,10 +166,11 @@ impl Merge {
                 }
             }
         }
-        let old = state
-            .remove(bias)
-            .map_or_else(|| vec![0.0; channels], |bias| bias.data);
-        let new = old.iter().enumerate().map(|(channel, &old)| {
+        let old = state.remove(bias).unwrap_or_else(|| Tensor {
+            shape: Shape::from([channels]),
+            data: vec![0.0; channels],
+        });
+        let new = old.data.iter().enumerate().map(|(channel, &old)| {
             let old = f64::from(old);
             let new = match self.side {
                 Side::After { .. } => old * self.scale_shift.scale[channel] + self.scale_shift.shift[channel],
@@ -169,7 +178,7 @@ impl Merge {
             };
             new as f32
         });
-        let (shape, data) = (Shape::from([channels]), new.collect());
+        let (shape, data) = (old.shape.clone(), new.collect());
         state.insert(bias.to_owned(), Tensor { shape, data });
     }
 }
@@ -195,12 +204,7 @@ fn kept(
     layer: &Node,
     state: &BTreeMap<String, Tensor>,
 ) -> Option<(String, Option<String>)> {
-    let named = |value: Value| match graph.origin(value) {
-        Origin::Parameter(name) if readers.only(value).is_some() && state.contains_key(name) => {
-            Some(name.clone())
-        }
-        _ => None,
-    };
+    let named = |value| parameter(graph, readers, value, state);
     let weight = named(layer.inputs[1])?;
     match layer.inputs.get(2) {
         None => Some((weight, None)),
@@ -209,6 +213,21 @@ fn kept(
             Some((weight, Some(named(bias)?)))
         }
         Some(_) => None,
+    }
+}
+
+/// The name of a parameter that has one use and a known value.
+fn parameter(
+    graph: &Graph,
+    readers: &Readers,
+    value: Value,
+    state: &BTreeMap<String, Tensor>,
+) -> Option<String> {
+    match graph.origin(value) {
+        Origin::Parameter(name) if readers.only(value).is_some() && state.contains_key(name) => {
+            Some(name.clone())
+        }
+        _ => None,
     }
 }
 
