@@ -1,6 +1,6 @@
 """The native half of the package: private; use what `equibatch` exports."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, final
 
 __version__: str
@@ -109,7 +109,7 @@ class Stream:
             int,
             int,
             tuple[int, int],
-            Tensor,
+            Tensor | tuple[Any, str, list[int]],
             Tensor,
             Tensor,
             list[tuple[int, int]],
@@ -125,11 +125,21 @@ class Source:
     @staticmethod
     def open_folder(folder: str, name: str, processes: int) -> Source: ...
     @staticmethod
+    def open_shared(
+        folder: str, name: str, *, socket: str, may_serve: bool, engines: int, processes: int
+    ) -> Source | None: ...
+    @staticmethod
     def open_servers(addresses: str, token: str | None) -> Source: ...
     @property
     def is_usable(self) -> bool: ...
+    @property
+    def is_shared(self) -> bool: ...
+    @property
+    def decoded(self) -> int | None: ...
     def describe(self, dataset: str, beta: float) -> Description: ...
-    def stream(self, request: Request, prefetch: int, timeout: float | None) -> Stream: ...
+    def stream(
+        self, request: Request, prefetch: int, timeout: float | None, allocate: Callable[[int], tuple[Any, Any]] | None = None
+    ) -> Stream: ...
 
 @final
 class SamplerPlan:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from html import escape
 from operator import index
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
-from ._native import Description, Request, Source, Stream, StreamDescription
+from ._native import Description, Request, Source, Stream, StreamDescription, Tensor
 from .batch import Batch, Replacement, pytorch
 from .display import Grid, grid, has_matplotlib
 from .distributed import Ranks, detect
-from .errors import ProtocolError, RequestError
-from .source import Where, open_source, parse
+from .errors import ProtocolError, RequestError, UnreachableError
+from .source import Where, forget, open_source, parse
 
 _VERSION = 1
 
@@ -21,6 +21,11 @@ _EPOCHS_AHEAD = 100
 
 _DTYPES = {"uint8": "u8", "float16": "f16", "float32": "f32"}
 _LAYOUTS = ("nchw", "nhwc")
+
+_T = TypeVar("_T")
+
+# When the rank with the engine ends: depending on what it was doing.
+_LOST = (UnreachableError, ProtocolError)
 
 
 class QuarantinedFile(NamedTuple):
@@ -48,6 +53,7 @@ class _Open(NamedTuple):
     """A stream of one rank that has reached a position, and ends before epoch number `ends`."""
 
     stream: Stream
+    source: Source
     ranks: Ranks
     at: _Position
     ends: int
@@ -63,8 +69,8 @@ class Loader:
     the state was taken.
 
     Args:
-        where: ``"host:50051"``, a list of those, ``"unix:PATH"``, or a folder of class folders, which is then read in this process. The token for
-            servers that demand one is taken from the environment variable ``EQUIBATCH_TOKEN``.
+        where: ``"host:50051"``, a list of those, ``"unix:PATH"``, or a folder of class folders, which is then read in this process, or in
+            one of the ranks on this machine for all of them. The token for servers that demand one is taken from the environment variable ``EQUIBATCH_TOKEN``.
         dataset: Its name at the server; not needed if the server has only one.
         split: ``"train"``, ``"valid"`` or ``"test"``.
         batch_size: Images per batch of this rank; 64 by default.
@@ -225,6 +231,17 @@ class Loader:
         self._source = open_source(self._where, self._dataset)
         return self._source
 
+    def _ask(self, question: Callable[[Source], _T]) -> _T:
+        """The answer of the engine or the servers; if the engine is that of a rank that has ended, of the one that takes its place."""
+        source = self._opened()
+        try:
+            return question(source)
+        except _LOST:
+            if not source.is_shared:
+                raise
+        forget(source)
+        return question(self._opened())
+
     def _open(self, at: _Position, stride: tuple[int, int] = (0, 1)) -> _Open:
         """A stream from `at` on: the one that has reached it, if there is one."""
         kept, self._stream = self._stream, None
@@ -233,9 +250,10 @@ class Loader:
             return kept
         # Closed before another is opened, which may be one too many.
         del kept
-        stream = self._opened().stream(self._request(at, stride), self._prefetch, self._timeout)
+        request, allocate = self._request(at, stride), self._allocate()
+        source, stream = self._ask(lambda source: (source, source.stream(request, self._prefetch, self._timeout, allocate)))
         self._described = (ranks, stream.description)
-        return _Open(stream, ranks, at, self._ends(at, stride))
+        return _Open(stream, source, ranks, at, self._ends(at, stride))
 
     def _begin(self) -> _Position:
         """Where the next iteration begins."""
@@ -285,25 +303,43 @@ class Loader:
         )
         return transferred
 
+    def _allocate(self) -> Callable[[int], tuple[Any, Any]] | None:
+        """Where images are received, if they are to be PyTorch's."""
+        if not self._pin_memory and self._device is None:
+            return None
+        allocator: Callable[[int], tuple[Any, Any]] = pytorch().allocator(device=self._device, pin_memory=self._pin_memory)
+        return allocator
+
     def _normalization(self) -> tuple[list[float], list[float]]:
         """Mean and standard deviation per channel."""
         return self._description.mean, self._description.std
 
     def _receive(self, at: _Position, stride: tuple[int, int] = (0, 1)) -> Iterator[Batch]:
         """The batches of an epoch from `at` on: all of them, or every ``of``-th with ``stride=(index, of)``."""
-        stream, ranks, _, ends = self._open(at, stride)
+        stream, source, ranks, _, ends = self._open(at, stride)
         epoch, seed = at.epoch, self._spec["seed"]
         description, following = stream.description, at
+        lost: _Position | None = None
         while following.epoch == epoch:
-            fields = stream.next(self._timeout)
+            try:
+                fields = stream.next(self._timeout)
+            except _LOST:
+                if not source.is_shared or lost == following:
+                    raise
+                # The rank whose engine it was has ended. Of another one, the batches are the same.
+                lost = following
+                forget(source)
+                del stream
+                stream, source, ranks, _, ends = self._open(following, stride)
+                continue
             if fields is None:
                 if stride[1] > 1:
                     return
                 raise ProtocolError(f"the stream ended before epoch {epoch} did")
-            found, step, next_, images, labels, sample_ids, replacements, mixed_labels, mixed_weights = fields
+            found, step, next_, received, labels, sample_ids, replacements, mixed_labels, mixed_weights = fields
             following = _Position(*next_)
             yield Batch(
-                images=images,
+                images=pytorch().in_slot(*received) if isinstance(received, tuple) else received,
                 labels=labels,
                 sample_ids=sample_ids,
                 epoch=found,
@@ -320,12 +356,12 @@ class Loader:
                 mixed_labels=mixed_labels,
                 mixed_weights=mixed_weights,
             )
-            del fields, images, labels, sample_ids, mixed_labels, mixed_weights
+            del fields, received, labels, sample_ids, mixed_labels, mixed_weights
         if stride[1] == 1:
             ended = stream.end_epoch(epoch)
             self._bottleneck = Bottleneck(*ended) if ended else None
             if following.epoch < ends:
-                self._stream = _Open(stream, ranks, following, ends)
+                self._stream = _Open(stream, source, ranks, following, ends)
 
     def _yielded(self, iteration: object, batch: Batch) -> None:
         # An iteration that another, a state or an epoch has replaced says nothing about what comes next.
@@ -438,6 +474,8 @@ class Loader:
         # Not an iteration, so that nothing is continued differently.
         received = self._receive(self._begin())
         batch = next(received)
+        if not isinstance(batch.images, Tensor):
+            batch.images = batch.images.numpy()
         mean, std = self._normalization()
         return grid(batch, count, self.classes, mean, std)
 
@@ -455,7 +493,7 @@ class Loader:
     def _describe(self, beta: float = 0.999) -> Description:
         if not 0 <= beta < 1:
             raise RequestError(f"beta is {beta}: it must be at least 0 and less than 1")
-        return self._opened().describe(self._dataset, beta)
+        return self._ask(lambda source: source.describe(self._dataset, beta))
 
     @property
     def classes(self) -> list[str]:
@@ -492,15 +530,17 @@ class _Iteration(Iterator[Batch]):
 
     def __init__(self, loader: Loader) -> None:
         self._loader = loader
+        # Known to the loader, which the iteration keeps: not itself, so that an engine ends with its last loader.
+        self._mark = object()
         self._received: Iterator[Batch] | None = None
 
     def __next__(self) -> Batch:
         if self._received is None:
             # It begins with its first batch: frameworks set the epoch, or load a state, after `iter`.
             self._received = self._loader._epoch()
-            self._loader._iteration = self
+            self._loader._iteration = self._mark
         batch = next(self._received)
-        self._loader._yielded(self, batch)
+        self._loader._yielded(self._mark, batch)
         return batch
 
 

@@ -1,11 +1,16 @@
 """Where batches come from, opened once in each process."""
 
+import hashlib
+import json
 import os
 import re
+import sys
+import time
 from collections.abc import Sequence
+from typing import Any
 from weakref import WeakValueDictionary
 
-from ._native import Source
+from ._native import Source, __version__
 from .errors import RequestError
 
 Where = str | os.PathLike[str] | Sequence[str]
@@ -49,12 +54,67 @@ def open_source(where: Where, dataset: str) -> Source:
     key = ("folder", place, dataset) if is_folder else ("servers", place, token or "")
     source = _open.get(key)
     if source is None or not source.is_usable:
-        source = Source.open_folder(place, dataset, _processes()) if is_folder else Source.open_servers(place, token)
+        source = _open_folder(place, dataset) if is_folder else Source.open_servers(place, token)
         _open[key] = source
     return source
+
+
+def forget(source: Source) -> None:
+    """Opens another one the next time, because the process whose engine it was has ended."""
+    for key, opened in list(_open.items()):
+        if opened is source:
+            del _open[key]
+
+
+def _open_folder(folder: str, dataset: str) -> Source:
+    processes = _processes()
+    socket = _socket(folder, dataset)
+    if socket is None:
+        return Source.open_folder(folder, dataset, processes)
+    may_serve = not _is_worker()
+    while True:
+        source = Source.open_shared(
+            folder, dataset, socket=socket, may_serve=may_serve, engines=_engines(processes), processes=processes
+        )
+        if source is not None:
+            return source
+        # Another process scans the folder. The system says if it has ended meanwhile.
+        time.sleep(0.05)
 
 
 def _processes() -> int:
     """Ranks on this machine, which share its processors and memory; torchrun counts them."""
     given = os.environ.get("LOCAL_WORLD_SIZE", "1")
     return max(1, int(given)) if given.isdecimal() else 1
+
+
+# What torchrun tells every rank of a run, and only those. Other launchers set some of it.
+_RUN = ("TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT", "MASTER_ADDR", "MASTER_PORT")
+
+
+def _socket(folder: str, dataset: str) -> str | None:
+    """Name of the socket over which the ranks of a run on this machine, and on the same processors, share an engine. `None` if there is one
+    rank, or if it cannot be told from those of other runs."""
+    environment = os.environ
+    several = _processes() > 1 or ("LOCAL_RANK" in environment and "LOCAL_WORLD_SIZE" not in environment)
+    if not several or not ("TORCHELASTIC_RUN_ID" in environment or "MASTER_PORT" in environment):
+        return None
+    run = [environment.get(name) for name in _RUN]
+    of = [__version__, os.geteuid(), run, sorted(os.sched_getaffinity(0)), folder, dataset]
+    return "equibatch-" + hashlib.sha256(json.dumps(of).encode()).hexdigest()
+
+
+def _engines(processes: int) -> int:
+    """Engines of a run on this machine: several if its ranks are bound to processors, as those of their launcher are not."""
+    bound = len(os.sched_getaffinity(0))
+    try:
+        unbound = len(os.sched_getaffinity(os.getppid()))
+    except OSError:
+        return 1
+    return max(1, min(processes, unbound // bound))
+
+
+def _is_worker() -> bool:
+    """Whether this is a worker of a PyTorch `DataLoader`, which may end with an epoch."""
+    data: Any = sys.modules.get("torch.utils.data")
+    return data is not None and data.get_worker_info() is not None

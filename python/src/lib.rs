@@ -2,7 +2,8 @@
 //!
 //! # Layout
 //!
-//! - `source`: an engine in this process, or servers; `request`: what is asked of them; `stream`: the batches.
+//! - `source`: an engine in this process, or servers; `sharing`: an engine for several processes; `request`: what is asked of them; `stream`: the batches.
+//! - `slots`: memory of the caller into which batches are received.
 //! - `tensor`, `dlpack`: arrays for NumPy, PyTorch and JAX, without a copy.
 //! - `sampler`: the plan over labels, for `equibatch.torch.BalancedBatchSampler`.
 //! - `wait`: waiting without the interpreter's lock; `process`: what a forked child must not touch; `error`: exceptions by kind.
@@ -12,6 +13,8 @@ mod error;
 mod process;
 mod request;
 mod sampler;
+mod sharing;
+mod slots;
 mod source;
 mod stream;
 mod tensor;

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     num::{NonZeroU32, NonZeroUsize},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -11,18 +11,26 @@ use equibatch_engine::{
     Dataset, Engine, EngineConfig, ScanOptions, Split,
     dataset::{effective_number, inverse_frequency},
     memory::available,
+    pipeline::{Limits, Requester},
 };
+use equibatch_server_service::{ClientId, socket::PrivateSocket};
 use equibatch_stream::{Credentials, DatasetDescription, Resolver, RetryPolicy, Servers, Token};
 use equibatch_transport::stream_spec::stream_spec;
 use pyo3::prelude::*;
+use rustix::process::geteuid;
 
 use super::{
     error::{Error, Kind},
     process::OfProcess,
     request::{Form, Request},
+    sharing::{Found, MAX_STREAMS, Serving, join},
+    slots::Slots,
     stream::{Batches, Stream},
     wait::{on_thread, wait_for},
 };
+
+/// Slots that a stream has in addition to those of batches received ahead: one at the caller, and those that are being written.
+const SLOTS_BESIDE: usize = 3;
 
 /// An engine in this process, or servers. Not usable in a forked child.
 #[pyclass(frozen, weakref, module = "equibatch._native")]
@@ -35,8 +43,18 @@ pub(crate) struct Source(OfProcess<Origin>);
     reason = "one for each loader, never in a collection"
 )]
 enum Origin {
-    Folder(Engine),
+    Folder(Folder),
     Servers(Arc<Servers>),
+    /// The engine of another process of this machine.
+    Shared(Arc<Servers>),
+}
+
+/// An engine of this process.
+#[derive(Clone, Debug)]
+pub(crate) struct Folder {
+    pub(crate) engine: Engine,
+    /// For other processes.
+    serving: Option<Arc<Serving>>,
 }
 
 /// What a source says about a dataset.
@@ -53,26 +71,73 @@ pub(crate) struct Description {
     quarantined: Vec<(String, String)>,
 }
 
-/// The configuration of an engine beside a trainer, in one of `processes` processes of this machine that have one: together they take all
-/// processors and half of the memory.
-fn config(processes: NonZeroU32) -> EngineConfig {
+/// The configuration of an engine beside a trainer, one of as many that divide the processors of this process, and half of the memory.
+fn config((threads, memory): (NonZeroU32, NonZeroU32)) -> EngineConfig {
     let default = EngineConfig::default();
-    let threads = default.threads.get() / processes.get() as usize;
-    let memory_bytes = (available() / 2 / u64::from(processes.get())).max(1 << 30);
+    let threads = default.threads.get() / threads.get() as usize;
+    let memory_bytes = (available() / 2 / u64::from(memory.get())).max(1 << 30);
     EngineConfig {
         threads: NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN),
         memory_bytes,
         cache_bytes: memory_bytes
             .saturating_sub(3 << 30)
             .clamp(memory_bytes / 4, memory_bytes / 2),
+        limits: Limits {
+            open_streams: MAX_STREAMS,
+            ..default.limits
+        },
         ..default
     }
 }
 
-fn open_folder(folder: &PathBuf, name: &str, processes: NonZeroU32) -> Result<Engine, Error> {
+fn open_folder(folder: &Path, name: &str, among: (NonZeroU32, NonZeroU32)) -> Result<Engine, Error> {
     let dataset = Dataset::scan(name, folder, &ScanOptions::default())?;
-    let config = config(processes);
-    Ok(Engine::new(config, vec![dataset])?)
+    Ok(Engine::new(config(among), vec![dataset])?)
+}
+
+/// Who has an engine, and who uses that of another process.
+struct Sharing {
+    /// The socket over which processes share an engine.
+    socket: String,
+    /// Whether this process may have the engine of the others.
+    may_serve: bool,
+    /// Engines that divide the memory, each shared by processes that run on the same processors.
+    engines: NonZeroU32,
+    /// Processes that divide processors and memory if each has an engine of its own.
+    processes: NonZeroU32,
+}
+
+/// `None` while another process is opening the folder.
+fn open_shared(folder: &Path, name: &str, sharing: &Sharing) -> Result<Option<Origin>, Error> {
+    let alone = |among| {
+        open_folder(folder, name, among).map(|engine| Folder {
+            engine,
+            serving: None,
+        })
+    };
+    let own = (sharing.processes, sharing.processes);
+    let origin = match PrivateSocket::bind(&sharing.socket) {
+        Ok(Some(socket)) if sharing.may_serve => {
+            let mut folder = alone((NonZeroU32::MIN, sharing.engines))?;
+            folder.serving = Some(Arc::new(Serving::start(folder.engine.clone(), socket)?));
+            Origin::Folder(folder)
+        }
+        Ok(None) => match join(&sharing.socket)? {
+            Found::Engine(servers) => Origin::Shared((*servers).into()),
+            Found::NotReady => return Ok(None),
+            Found::Unusable => Origin::Folder(alone(own)?),
+        },
+        // No others are kept waiting by the name.
+        Ok(Some(socket)) => {
+            drop(socket);
+            Origin::Folder(alone(own)?)
+        }
+        Err(error) => {
+            tracing::debug!(%error, "no engine can be shared here");
+            Origin::Folder(alone(own)?)
+        }
+    };
+    Ok(Some(origin))
 }
 
 fn describe(engine: &Engine, beta: f64) -> Result<Description, Error> {
@@ -125,9 +190,35 @@ impl Source {
     /// Scans the class folders of `folder`, and starts an engine for them in this process, one of `processes` of this machine that do so.
     #[staticmethod]
     fn open_folder(py: Python<'_>, folder: PathBuf, name: String, processes: NonZeroU32) -> PyResult<Self> {
-        let opened = on_thread(py, move || open_folder(&folder, &name, processes))?;
+        let opened = on_thread(py, move || open_folder(&folder, &name, (processes, processes)))?;
         let engine = opened.map_err(|error| error.raise(py))?;
-        Ok(Self(OfProcess::new(Origin::Folder(engine))))
+        let serving = None;
+        Ok(Self(OfProcess::new(Origin::Folder(Folder { engine, serving }))))
+    }
+
+    /// As `open_folder`, with one engine for all processes of this user that give the same `socket`, a name: that of the first of them that
+    /// `may_serve`, as one of `engines` that divide the memory. Without such a process, or with a socket that is of no use, an engine of its own,
+    /// as one of `processes`. `None` while another process is opening the folder.
+    #[staticmethod]
+    #[pyo3(signature = (folder, name, *, socket, may_serve, engines, processes))]
+    fn open_shared(
+        py: Python<'_>,
+        folder: PathBuf,
+        name: String,
+        socket: String,
+        may_serve: bool,
+        engines: NonZeroU32,
+        processes: NonZeroU32,
+    ) -> PyResult<Option<Self>> {
+        let sharing = Sharing {
+            socket,
+            may_serve,
+            engines,
+            processes,
+        };
+        let opened = on_thread(py, move || open_shared(&folder, &name, &sharing))?;
+        let origin = opened.map_err(|error| error.raise(py))?;
+        Ok(origin.map(|origin| Self(OfProcess::new(origin))))
     }
 
     /// Connects to servers, whose addresses are separated by commas.
@@ -158,11 +249,29 @@ impl Source {
         self.0.get().is_some()
     }
 
+    /// Whether the engine is that of another process of this machine.
+    #[getter]
+    fn is_shared(&self) -> bool {
+        matches!(self.0.get(), Some(Origin::Shared(_)))
+    }
+
+    /// Images that the engine of this process has decoded for batches that were delivered; `None` if it has no engine.
+    #[getter]
+    fn decoded(&self) -> Option<u64> {
+        match self.0.get()? {
+            Origin::Folder(folder) => {
+                let served = folder.engine.datasets().into_iter();
+                Some(served.map(|served| served.metrics().read().sums.decodes).sum())
+            }
+            Origin::Servers(_) | Origin::Shared(_) => None,
+        }
+    }
+
     /// Describes a dataset, with loss weights by the effective number of images for `beta`.
     fn describe(&self, py: Python<'_>, dataset: String, beta: f64) -> PyResult<Description> {
         let described = match self.origin(py)? {
-            Origin::Folder(engine) => describe(&engine, beta),
-            Origin::Servers(servers) => on_thread(py, move || {
+            Origin::Folder(folder) => describe(&folder.engine, beta),
+            Origin::Servers(servers) | Origin::Shared(servers) => on_thread(py, move || {
                 let described = servers.describe_with(&dataset, Some(beta));
                 Ok(described?.into())
             })?,
@@ -170,32 +279,43 @@ impl Source {
         described.map_err(|error| error.raise(py))
     }
 
-    /// Opens a stream, which receives up to `prefetch` batches ahead from servers; waits for these for at most `timeout` seconds.
-    #[pyo3(signature = (request, prefetch, timeout))]
+    /// Opens a stream, which receives up to `prefetch` batches ahead from servers; waits for these for at most `timeout` seconds. With `allocate`,
+    /// images are received into memory that it returns: given a number of bytes, an object, and an exporter of its writable memory.
+    #[pyo3(signature = (request, prefetch, timeout, allocate = None))]
     fn stream(
         &self,
         py: Python<'_>,
         request: &Request,
         prefetch: usize,
         timeout: Option<f64>,
+        allocate: Option<Py<PyAny>>,
     ) -> PyResult<Stream> {
         let (form, request) = (Form::of(&request.0), request.0.clone());
+        let slots =
+            allocate.map(|allocate| Slots::new(request.tensor_bytes(), prefetch + SLOTS_BESIDE, allocate));
+        let pool = slots.as_ref().map(Slots::pool);
         let opened = match self.origin(py)? {
-            Origin::Folder(engine) => on_thread(py, move || {
+            Origin::Folder(folder) => on_thread(py, move || {
+                let engine = &folder.engine;
                 // The engine has one dataset, and a server's name for it need not be known here.
                 let served = engine.dataset("")?;
                 let spec = stream_spec(request.to_wire(), served.dataset())?;
-                let stream = engine.stream(spec)?;
-                Ok(Batches::in_process(engine, stream))
+                // The same client as the others, of which each has the same share of the processors.
+                let name = ClientId::User(geteuid().as_raw()).key();
+                let limits = engine.limits();
+                let stream = engine.stream_into(Requester { name: &name, limits }, spec, pool)?;
+                Ok(Batches::in_process(folder, stream))
             })?,
-            Origin::Servers(servers) => {
-                let opening = servers.stream_async(&request, prefetch);
+            Origin::Servers(servers) | Origin::Shared(servers) => {
+                let opening = servers.stream_into(&request, prefetch, pool);
                 let opened = wait_for(py, timeout, "no stream", opening)?;
                 opened.map(Batches::Servers).map_err(Error::from)
             }
         };
         let batches = opened.map_err(|error| error.raise(py))?;
-        Ok(Stream::new(batches, form))
+        // Not before the request is known to be valid, and its batches to be of a reasonable size.
+        slots.iter().try_for_each(|slots| slots.supply(py))?;
+        Ok(Stream::new(batches, form, slots))
     }
 }
 

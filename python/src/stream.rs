@@ -7,10 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use equibatch_engine::{
-    Engine,
-    pipeline::{self, ClientReport},
-};
+use equibatch_engine::pipeline::{self, ClientReport};
 use equibatch_stream as stream;
 use pyo3::prelude::*;
 use tokio::sync::Mutex;
@@ -19,6 +16,8 @@ use super::{
     error::{Error, Kind},
     process::OfProcess,
     request::Form,
+    slots::Slots,
+    source::Folder,
     tensor::Tensor,
     wait::wait_for,
 };
@@ -29,6 +28,7 @@ use super::{
 pub(crate) struct Stream {
     batches: OfProcess<Mutex<Batches>>,
     form: Form,
+    slots: Option<Slots>,
     description: StreamDescription,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct Stream {
 )]
 pub(crate) enum Batches {
     InProcess {
-        engine: Engine,
+        folder: Folder,
         stream: pipeline::BatchStream,
         timer: Timer,
     },
@@ -118,10 +118,10 @@ impl From<stream::Batch> for Received {
 }
 
 impl Batches {
-    pub(crate) fn in_process(engine: Engine, stream: pipeline::BatchStream) -> Self {
+    pub(crate) fn in_process(folder: Folder, stream: pipeline::BatchStream) -> Self {
         let timer = Timer::default();
         Self::InProcess {
-            engine,
+            folder,
             stream,
             timer,
         }
@@ -147,12 +147,12 @@ impl Batches {
     async fn end_epoch(&mut self, epoch: u64) -> Option<(String, f64)> {
         match self {
             Self::InProcess {
-                engine,
+                folder,
                 stream,
                 timer,
             } => {
                 let (id, report) = (stream.description().id, timer.take(Instant::now()));
-                let (bottleneck, share) = engine.report((id, ""), epoch, &report)?.bottleneck();
+                let (bottleneck, share) = folder.engine.report((id, ""), epoch, &report)?.bottleneck();
                 Some((bottleneck.to_string(), share))
             }
             Self::Servers(stream) => {
@@ -228,7 +228,7 @@ type Fields = (
     u64,
     u64,
     (u64, u64),
-    Tensor,
+    Images,
     Tensor,
     Tensor,
     Vec<(u32, u32)>,
@@ -236,10 +236,19 @@ type Fields = (
     Option<Tensor>,
 );
 
+/// The images of a batch.
+#[derive(IntoPyObject)]
+enum Images {
+    Array(Tensor),
+    /// An object that was allocated for them, their element type and shape.
+    InSlot(Py<PyAny>, &'static str, [usize; 4]),
+}
+
 impl Stream {
-    pub(crate) fn new(batches: Batches, form: Form) -> Self {
+    pub(crate) fn new(batches: Batches, form: Form, slots: Option<Slots>) -> Self {
         Self {
             form,
+            slots,
             description: batches.description(),
             batches: OfProcess::new(Mutex::new(batches)),
         }
@@ -252,14 +261,24 @@ impl Stream {
             .ok_or_else(|| Kind::Fork.error(py, words.to_owned()))
     }
 
-    fn fields(&self, received: Received) -> Fields {
-        let shape = self.form.shape(received.labels.len());
+    fn fields(&self, py: Python<'_>, received: Received) -> Fields {
+        let (dtype, shape) = (self.form.dtype(), self.form.shape(received.labels.len()));
+        let address = received.tensor.as_ptr().addr();
+        let slot = self.slots.as_ref().and_then(|slots| slots.delivered(py, address));
+        let images = match slot {
+            Some(object) => {
+                // From here on, the memory is that of the object only.
+                drop(received.tensor);
+                Images::InSlot(object, dtype.name(), shape)
+            }
+            None => Images::Array(Tensor::new(received.tensor, dtype, &shape)),
+        };
         let (mixed_labels, mixed_weights) = received.mixed.unzip();
         (
             received.epoch,
             received.step,
             received.next,
-            Tensor::new(received.tensor, self.form.dtype(), &shape),
+            images,
             Tensor::integers(received.labels.into_iter()),
             Tensor::integers(received.samples.into_iter()),
             received.replacements,
@@ -285,6 +304,7 @@ impl Stream {
     /// Waits for the next batch, for at most `timeout` seconds; `None` after the last one.
     fn next(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Fields>> {
         let batches = self.batches(py)?;
+        self.slots.iter().try_for_each(|slots| slots.supply(py))?;
         let next = async {
             let mut batches = batches.lock().await;
             poll_fn(|context| batches.poll_next(context)).await
@@ -292,7 +312,7 @@ impl Stream {
         let received = wait_for(py, timeout, "no batch", next)?
             .transpose()
             .map_err(|error| error.raise(py))?;
-        Ok(received.map(|received| self.fields(received)))
+        Ok(received.map(|received| self.fields(py, received)))
     }
 
     /// Ends an epoch of which all batches were used: what it waited for most, and the share of the time.

@@ -35,7 +35,7 @@ impl Dtype {
     }
 
     /// Name in NumPy.
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::F32 => "float32",
             Self::F16 => "float16",

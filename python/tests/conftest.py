@@ -2,8 +2,10 @@
 
 import os
 import re
+import shutil
 import struct
 import subprocess
+import sys
 import zlib
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,3 +89,25 @@ def socket(folder, tmp_path_factory):
     path = tmp_path_factory.mktemp("socket") / "s"
     with serving(folder, listen=f"unix:{path}") as server:
         yield server
+
+
+OPEN = "import equibatch, sys; loader = equibatch.Loader(sys.argv[1]); loader.classes; print('open', flush=True); sys.stdin.read()"
+
+
+@pytest.fixture
+def ranks(monkeypatch):
+    """This process is one of two ranks of a run."""
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", f"test-{os.getpid()}")
+
+
+@pytest.fixture
+def shared(folder, ranks, tmp_path):
+    """A folder whose engine is that of another rank."""
+    copy = tmp_path / folder.name
+    shutil.copytree(folder, copy)
+    command = [sys.executable, "-c", OPEN, copy]
+    with subprocess.Popen(command, cwd=ROOT / "python", stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "open\n"
+        yield copy
+        other.kill()

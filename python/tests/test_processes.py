@@ -15,10 +15,10 @@ import pytest
 from equibatch.errors import ForkError
 from test_loader import contents
 
-@pytest.fixture(params=["folder", "server", "socket"])
+@pytest.fixture(params=["folder", "server", "socket", "shared"])
 def where(request):
     value = request.getfixturevalue(request.param)
-    return value if request.param == "folder" else value.address
+    return value.address if request.param in ("server", "socket") else value
 
 
 def loader_of(where, **arguments):

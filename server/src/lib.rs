@@ -34,12 +34,12 @@ pub mod bench;
 pub mod command;
 pub mod config;
 pub mod descriptors;
-pub mod service;
 pub mod telemetry;
 
 use std::{future::Future, io, pin::pin, sync::Arc};
 
 use equibatch_engine::pipeline::{Engine, Files};
+pub use equibatch_server_service as service;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;

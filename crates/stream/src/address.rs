@@ -15,12 +15,12 @@ pub(super) enum Address {
         /// Whether to use TLS.
         tls: bool,
     },
-    /// Path of a Unix socket on this machine.
+    /// Path of a Unix socket on this machine; an abstract one has a name after a NUL character.
     Unix(String),
 }
 
 impl Address {
-    /// Parses `HOST:PORT`, optionally with `http://` or `https://`, or `unix:PATH`.
+    /// Parses `HOST:PORT`, optionally with `http://` or `https://`, `unix:PATH`, or `unix-abstract:NAME`.
     pub(super) fn parse(text: &str) -> Result<Self, Error> {
         let refused = |reason: &str| Error::Address {
             address: text.to_owned(),
@@ -33,6 +33,12 @@ impl Address {
                 ));
             }
             return Ok(Self::Unix(path.to_owned()));
+        }
+        if let Some(name) = text.strip_prefix("unix-abstract:") {
+            if name.is_empty() {
+                return Err(refused("expected unix-abstract:NAME"));
+            }
+            return Ok(Self::Unix(format!("\0{name}")));
         }
         let (scheme, bare) = text.split_once("://").unwrap_or(("http", text));
         let bare = bare.trim_end_matches('/');
@@ -98,7 +104,10 @@ impl std::fmt::Display for Address {
                 let scheme = if *tls { "https://" } else { "" };
                 write!(f, "{scheme}{host}:{port}")
             }
-            Self::Unix(path) => write!(f, "unix:{path}"),
+            Self::Unix(path) => match path.strip_prefix('\0') {
+                Some(name) => write!(f, "unix-abstract:{name}"),
+                None => write!(f, "unix:{path}"),
+            },
         }
     }
 }
@@ -116,6 +125,7 @@ mod tests {
             "https://example.org:443",
             "unix:/run/e.sock",
             "unix:e.sock",
+            "unix-abstract:e",
         ] {
             assert_eq!(Address::parse(text).expect("an address").to_string(), text);
         }
@@ -131,6 +141,7 @@ mod tests {
             "",
             "unix:",
             "unix:/",
+            "unix-abstract:",
         ] {
             Address::parse(text).expect_err(text);
         }

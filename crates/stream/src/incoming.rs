@@ -1,5 +1,8 @@
 //! One stream from one server.
 
+use std::sync::Arc;
+
+use equibatch_engine::memory::Pool;
 use equibatch_proto::v1::{self, stream_batches_response::Message};
 use equibatch_transport::{BatchReceiver, FdReceiver, SharedBatchReceiver, SizeLimits};
 use tonic::{Code, Status};
@@ -53,10 +56,11 @@ impl Incoming {
         address: &str,
         connection: Connection,
         request: &BatchRequest,
+        slots: Option<Arc<Pool>>,
     ) -> Result<(StreamDescription, Self), Error> {
         let refused = |status: Status| Error::from_status(address, &status);
         let opened = BatchReceiver::open(connection, &request.to_wire(), sizes(request)).await;
-        let mut receiver = opened.map_err(refused)?;
+        let mut receiver = opened.map_err(refused)?.into_slots(slots);
         let first = receiver.message().await.map_err(refused)?;
         Self::begin(address, Receiver::Sent(receiver), first, request)
     }
@@ -67,12 +71,13 @@ impl Incoming {
         address: &str,
         connection: (Connection, FdReceiver),
         request: &BatchRequest,
-        held: u32,
+        (held, slots): (u32, Option<Arc<Pool>>),
     ) -> Result<Option<(StreamDescription, Self)>, Error> {
         let opened = async {
             let (connection, fd_receiver) = connection;
             let request = (request.to_wire(), sizes(request));
-            let mut receiver = SharedBatchReceiver::open(connection, fd_receiver, request, held).await?;
+            let opened = SharedBatchReceiver::open(connection, fd_receiver, request, held).await?;
+            let mut receiver = opened.into_slots(slots);
             let first = receiver.message().await?;
             Ok::<_, Status>((receiver, first))
         };
@@ -136,8 +141,16 @@ impl Incoming {
     pub(super) fn transport(&self) -> Transport {
         match &self.receiver {
             Receiver::Lent(_) => Transport::SharedMemory,
-            Receiver::Sent(_) if self.address.starts_with("unix:") => Transport::Socket,
-            Receiver::Sent(_) => Transport::Network,
+            Receiver::Sent(_) => {
+                let is_socket = ["unix:", "unix-abstract:"]
+                    .iter()
+                    .any(|kind| self.address.starts_with(kind));
+                if is_socket {
+                    Transport::Socket
+                } else {
+                    Transport::Network
+                }
+            }
         }
     }
 

@@ -44,8 +44,11 @@ impl Spread {
         let well = servers.iter().enumerate();
         for (server_stream, &server) in well.filter(|&(_, &server)| self.server_pool.is_healthy(server)) {
             let request = self.part(server_stream, streams, self.request.start.clone());
-            let (target, held) = (self.server_pool.server(server), self.held(streams));
-            opening.spawn(async move { (server_stream, server, target.incoming(&request, held).await) });
+            let (target, destination) = (self.server_pool.server(server), self.destination(streams));
+            opening.spawn(async move {
+                let opened = target.incoming(&request, &destination).await;
+                (server_stream, server, opened)
+            });
         }
         let mut sources: Vec<Option<Source>> = (0..streams).map(|_| None).collect();
         let mut agreed: Option<(usize, StreamDescription)> = None;

@@ -154,7 +154,8 @@ impl BatchRequest {
     }
 
     /// Bytes of a full batch's tensor.
-    pub(super) fn tensor_bytes(&self) -> usize {
+    #[must_use]
+    pub fn tensor_bytes(&self) -> usize {
         self.images_per_batch() as usize * self.image_bytes()
     }
 

@@ -28,6 +28,7 @@ use super::{
     files::Files,
     hex::hexadecimal,
     incoming::Incoming,
+    spread::Destination,
     status::{root, unreachable},
     step_timings::StepTimings,
     trace::TraceId,
@@ -68,6 +69,8 @@ impl Server {
         };
         let uri = match address {
             Address::Tcp { tls: false, .. } => format!("http://{text}"),
+            // Not used to connect.
+            Address::Unix(path) if path.starts_with('\0') => "http://localhost".to_owned(),
             Address::Tcp { tls: true, .. } | Address::Unix(_) => text.clone(),
         };
         let mut endpoint = Endpoint::from_shared(uri).map_err(|error| refused(&error))?;
@@ -132,9 +135,13 @@ impl Server {
 
     async fn reach(&self, endpoint: &Endpoint) -> Result<Channel, Error> {
         let started = Instant::now();
-        let connected = match self.sockets.as_slice() {
-            [] => endpoint.connect().await,
-            sockets => {
+        let connected = match (&self.socket, self.sockets.as_slice()) {
+            (Some(socket), _) => {
+                let connected = transport::connect(endpoint, socket.clone()).await;
+                connected.map(|(channel, _)| channel)
+            }
+            (None, []) => endpoint.connect().await,
+            (None, sockets) => {
                 let sockets: Arc<[SocketAddr]> = sockets.into();
                 let connect = move |_| first_to_connect(Arc::clone(&sockets));
                 endpoint.connect_with_connector(service_fn(connect)).await
@@ -240,18 +247,20 @@ impl Server {
         files.check(&found, &self.address)
     }
 
-    /// Opens a stream over a connection of its own. With `held`, over shared memory if available, for a caller that holds this many batches
-    /// at a time.
+    /// Opens a stream over a connection of its own; if `destination` permits it and it is available, over shared memory.
     pub(super) async fn incoming(
         &self,
         request: &BatchRequest,
-        held: Option<u32>,
+        destination: &Destination,
     ) -> Result<(StreamDescription, Incoming), Error> {
-        if let (Some(socket), Some(held)) = (&self.socket, held) {
+        let slots = || destination.slots.clone();
+        if let (Some(socket), Some(held)) = (&self.socket, destination.held) {
             let connected = transport::connect(&self.endpoint, socket.clone()).await;
             let (channel, fd_receiver) = connected.map_err(|error| unreachable(&self.address, &error))?;
             let connection = (self.authorized(channel), fd_receiver);
-            if let Some(opened) = Incoming::borrow(&self.address, connection, request, held).await? {
+            if let Some(opened) =
+                Incoming::borrow(&self.address, connection, request, (held, slots())).await?
+            {
                 return Ok(opened);
             }
         }
@@ -260,6 +269,6 @@ impl Server {
         let round_trip = Duration::from_micros(u64::from(round_trip));
         let endpoint = with_flow_control(self.endpoint.clone(), round_trip);
         let channel = self.reach(&endpoint).await?;
-        Incoming::open(&self.address, self.authorized(channel), request).await
+        Incoming::open(&self.address, self.authorized(channel), request, slots()).await
     }
 }

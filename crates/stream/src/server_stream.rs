@@ -9,7 +9,7 @@ use tokio::{
 
 use super::{
     Batch, BatchRequest, Error, StreamDescription, incoming::Incoming, position::Due,
-    server_pool::ServerPool, step_timings::BatchOrigin,
+    server_pool::ServerPool, spread::Destination, step_timings::BatchOrigin,
 };
 
 /// Timeout of opening a stream. The server plans the epochs before it answers.
@@ -27,8 +27,7 @@ pub(super) struct ServerStream {
     /// Index of the server that this share belongs to.
     pub(super) home: usize,
     pub(super) queue: mpsc::Sender<Delivery>,
-    /// Batches of this share that are held at a time, if shared memory may be used.
-    pub(super) held: Option<u32>,
+    pub(super) destination: Destination,
 }
 
 /// A batch and its origin, or the error that ends the stream.
@@ -166,7 +165,9 @@ impl ServerStream {
     async fn open(&self, server: usize) -> Result<Source, Error> {
         let opened = timeout(
             OPEN_TIMEOUT,
-            self.server_pool.server(server).incoming(&self.request, self.held),
+            self.server_pool
+                .server(server)
+                .incoming(&self.request, &self.destination),
         )
         .await;
         let (description, incoming) = opened.map_err(|_| Error::Unreachable {

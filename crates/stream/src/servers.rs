@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use equibatch_engine::memory::Pool;
 use tokio::{task::JoinSet, time};
 
 use super::{
@@ -197,7 +198,7 @@ impl Servers {
     /// [`Error::Refused`] if a server refuses the request, with the invalid field; [`Error::Differs`] if two servers serve different files;
     /// [`Error::Unreachable`] if none can be reached.
     pub fn stream(&self, request: &BatchRequest, prefetch: usize) -> Result<BatchStream, Error> {
-        let spread = self.spread(request, prefetch);
+        let spread = self.spread(request, prefetch, None);
         let opened = self.threads.block_on(spread.open())?;
         Ok(self.started(spread, opened))
     }
@@ -208,13 +209,27 @@ impl Servers {
     ///
     /// Those of [`Servers::stream`].
     pub async fn stream_async(&self, request: &BatchRequest, prefetch: usize) -> Result<BatchStream, Error> {
-        let spread = self.spread(request, prefetch);
+        self.stream_into(request, prefetch, None).await
+    }
+
+    /// As [`Servers::stream_async`]; tensors are received into `slots`, of which each has room for a full batch, while one is free.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Servers::stream`].
+    pub async fn stream_into(
+        &self,
+        request: &BatchRequest,
+        prefetch: usize,
+        slots: Option<Arc<Pool>>,
+    ) -> Result<BatchStream, Error> {
+        let spread = self.spread(request, prefetch, slots);
         let opening = async move { spread.open().await.map(|opened| (spread, opened)) };
         let (spread, opened) = self.threads.run(opening).await?;
         Ok(self.started(spread, opened))
     }
 
-    fn spread(&self, request: &BatchRequest, prefetch: usize) -> Spread {
+    fn spread(&self, request: &BatchRequest, prefetch: usize, slots: Option<Arc<Pool>>) -> Spread {
         Spread {
             server_pool: Arc::clone(&self.server_pool),
             request: BatchRequest {
@@ -223,6 +238,7 @@ impl Servers {
             },
             prefetch,
             shares_memory: self.shares_memory,
+            slots,
         }
     }
 

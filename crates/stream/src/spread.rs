@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use equibatch_engine::memory::Pool;
 use tokio::{sync::mpsc, task::AbortHandle};
 
 use super::{
@@ -19,6 +20,17 @@ pub(super) struct Spread {
     /// Batches to prefetch, at least one from each server.
     pub(super) prefetch: usize,
     pub(super) shares_memory: bool,
+    /// Memory of the caller for tensors.
+    pub(super) slots: Option<Arc<Pool>>,
+}
+
+/// Where the batches of one server go.
+#[derive(Clone, Debug)]
+pub(super) struct Destination {
+    /// Batches that are held at a time, if shared memory may be used.
+    pub(super) held: Option<u32>,
+    /// Memory of the caller for tensors.
+    pub(super) slots: Option<Arc<Pool>>,
 }
 
 /// One stream for each server: batch number `n` over all epochs comes from queue `n % queues`. Dropping them aborts their tasks.
@@ -36,10 +48,13 @@ impl Spread {
         self.prefetch.div_ceil(streams).max(1)
     }
 
-    /// Batches that one of `streams` holds at a time, if shared memory may be used: the queue, one being received, and one at the caller.
-    pub(super) fn held(&self, streams: usize) -> Option<u32> {
+    /// Where the batches of one of `streams` go. It holds the queue, one that is being received, and one at the caller.
+    pub(super) fn destination(&self, streams: usize) -> Destination {
         let held = || u32::try_from(self.room(streams) + 2).unwrap_or(u32::MAX);
-        self.shares_memory.then(held)
+        Destination {
+            held: self.shares_memory.then(held),
+            slots: self.slots.clone(),
+        }
     }
 
     /// The request for server `index` of `servers`, from `start` on: of the requested batches every `servers`-th.
@@ -75,7 +90,7 @@ impl Spread {
                 description: Arc::clone(description),
                 home,
                 queue,
-                held: self.held(streams),
+                destination: self.destination(streams),
             };
             (delivered, threads.spawn(server_stream.run(source)))
         };

@@ -45,6 +45,8 @@ pub struct BatchReceiver {
     body: Option<Body>,
     sizes: SizeLimits,
     buffers: Arc<Pool>,
+    /// Used first, while one is free.
+    slots: Option<Arc<Pool>>,
     /// Received bytes that are not yet consumed.
     chunk: Bytes,
     state: ReceiveState,
@@ -98,11 +100,18 @@ impl BatchReceiver {
         Ok(Self::from_body(call(&mut service, request).await?, sizes))
     }
 
+    /// Receives tensors into `slots`, of which each has room for a full batch, while one is free.
+    #[must_use]
+    pub fn into_slots(self, slots: Option<Arc<Pool>>) -> Self {
+        Self { slots, ..self }
+    }
+
     fn from_body(body: Body, sizes: SizeLimits) -> Self {
         Self {
             body: Some(body),
             sizes,
             buffers: Pool::new(sizes.tensor),
+            slots: None,
             chunk: Bytes::new(),
             state: ReceiveState::default(),
         }
@@ -191,7 +200,7 @@ impl BatchReceiver {
         match find(bytes, length) {
             TensorSearch::Tensor { fields, key, first } if length - first <= self.sizes.tensor => {
                 let batch = Batch::decode(&bytes[fields..key]).map_err(|error| malformed(&error))?;
-                let mut buffer = self.buffers.take().expect("the pool has no bound");
+                let mut buffer = slot_or_buffer(self.slots.as_ref(), &self.buffers);
                 let filled = bytes.len() - first;
                 buffer[..filled].copy_from_slice(&bytes[first..]);
                 let length = length - first;
@@ -282,6 +291,12 @@ impl BatchReceiver {
             _ => Err(Status::internal("the stream ended within a message")),
         }
     }
+}
+
+/// A free slot, or else a buffer.
+pub(super) fn slot_or_buffer(slots: Option<&Arc<Pool>>, buffers: &Arc<Pool>) -> PooledBuffer {
+    let slot = slots.and_then(Pool::take);
+    slot.unwrap_or_else(|| buffers.take().expect("the pool has no bound"))
 }
 
 fn malformed(error: &prost::DecodeError) -> Status {

@@ -3,8 +3,8 @@
 use std::{
     io::{self, IoSlice, IoSliceMut},
     mem::MaybeUninit,
-    os::fd::OwnedFd,
-    path::PathBuf,
+    os::{fd::OwnedFd, unix::ffi::OsStrExt as _},
+    path::{Path, PathBuf},
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
@@ -36,11 +36,12 @@ impl FdReceiver {
     }
 }
 
-/// Connects to the Unix socket at `path`.
+/// Connects to the Unix socket at `path`; if that begins with a NUL character, to an abstract socket, which has a name and no file. An abstract
+/// socket has no permissions, so its server must be a process of this user.
 ///
 /// # Errors
 ///
-/// If the socket cannot be connected.
+/// If the socket cannot be connected, or is an abstract one of another user.
 pub async fn connect(endpoint: &Endpoint, path: PathBuf) -> Result<(Channel, FdReceiver), Error> {
     let fd_receiver = FdReceiver::default();
     let connector = {
@@ -48,7 +49,8 @@ pub async fn connect(endpoint: &Endpoint, path: PathBuf) -> Result<(Channel, FdR
         tower::service_fn(move |_: Uri| {
             let (path, fd_receiver) = (path.clone(), fd_receiver.clone());
             async move {
-                let stream = UnixStream::connect(path).await?;
+                let stream = UnixStream::connect(&path).await?;
+                check_user(&path, &stream)?;
                 io::Result::Ok(TokioIo::new(Socket {
                     stream,
                     fd_receiver: Some(fd_receiver),
@@ -58,6 +60,15 @@ pub async fn connect(endpoint: &Endpoint, path: PathBuf) -> Result<(Channel, FdR
     };
     let channel = endpoint.connect_with_connector(connector).await?;
     Ok((channel, fd_receiver))
+}
+
+fn check_user(path: &Path, stream: &UnixStream) -> io::Result<()> {
+    let is_abstract = path.as_os_str().as_bytes().starts_with(b"\0");
+    if is_abstract && stream.peer_cred()?.uid() != rustix::process::geteuid().as_raw() {
+        let reason = "the abstract socket belongs to another user";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
+    }
+    Ok(())
 }
 
 /// A connection that puts the first file descriptor into an [`FdReceiver`].

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming, body::Body, client::GrpcService};
 
-use super::{FdReceiver, SizeLimits};
+use super::{FdReceiver, SizeLimits, batch_receiver::slot_or_buffer};
 use equibatch_engine::memory::{Pool, SharedMapping};
 
 /// Maximum of batches in a server's shared memory. The channel of releases has room for all of them.
@@ -31,6 +31,8 @@ pub struct SharedBatchReceiver {
     /// Mapped when the description arrives.
     region: Option<SharedRegion>,
     copies: Arc<Pool>,
+    /// Used for copies, while one is free.
+    slots: Option<Arc<Pool>>,
     sizes: SizeLimits,
 }
 
@@ -77,8 +79,15 @@ impl SharedBatchReceiver {
             releases,
             region: None,
             copies: Pool::new(sizes.tensor),
+            slots: None,
             sizes,
         })
+    }
+
+    /// Copies tensors into `slots`, of which each has room for a full batch, while one is free.
+    #[must_use]
+    pub fn into_slots(self, slots: Option<Arc<Pool>>) -> Self {
+        Self { slots, ..self }
     }
 
     /// Receives the next message; `None` after the last one. Nothing follows an error. Cancel safe.
@@ -122,10 +131,11 @@ impl SharedBatchReceiver {
             range,
             releases: self.releases.clone(),
         };
-        batch.tensor = if lent + 1 < region.memory.batches as usize {
+        let has_slot = self.slots.as_ref().is_some_and(|slots| slots.has_room());
+        batch.tensor = if !has_slot && lent + 1 < region.memory.batches as usize {
             Bytes::from_owner(lease)
         } else {
-            let mut copy = self.copies.take().expect("the pool has no bound");
+            let mut copy = slot_or_buffer(self.slots.as_ref(), &self.copies);
             copy[..lease.range.len()].copy_from_slice(lease.as_ref());
             copy.freeze(lease.range.len())
         };

@@ -2,6 +2,6 @@
 
 from .dataset import EquibatchDataset
 from .sampler import BalancedBatchSampler
-from .tensors import as_tensor, normalized, pin_memory, to, transfer
+from .tensors import allocator, as_tensor, in_slot, normalized, pin_memory, to, transfer
 
-__all__ = ["BalancedBatchSampler", "EquibatchDataset", "as_tensor", "normalized", "pin_memory", "to", "transfer"]
+__all__ = ["BalancedBatchSampler", "EquibatchDataset", "allocator", "as_tensor", "in_slot", "normalized", "pin_memory", "to", "transfer"]

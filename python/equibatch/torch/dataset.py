@@ -24,8 +24,8 @@ class EquibatchDataset(IterableDataset[Batch]):
     The loader alone needs no `DataLoader`: its batches are made in other threads, or by a server. In a `DataLoader` each of ``W`` workers asks for every ``W``-th
     batch, and `DataLoader` returns them in the order of the loader. The batches have tensors in memory of their own.
 
-    One iteration of the `DataLoader` is one epoch, and the next one is the next epoch. Of a folder, each worker has an engine and a cache of its own: a server
-    decodes each image once for all of them.
+    One iteration of the `DataLoader` is one epoch, and the next one is the next epoch. Of a folder, each worker has an engine and a cache of its own, unless
+    ranks share one: a server decodes each image once for all of them.
     """
 
     def __init__(self, loader: Loader) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -27,6 +28,24 @@ def as_tensor(array: Tensor | torch.Tensor, *, pin_memory: bool = False) -> torc
     address, _ = array.__array_interface__["data"]
     ctypes.memmove(copy.data_ptr(), address, array.nbytes)
     return copy
+
+
+def allocator(*, device: Any, pin_memory: bool) -> Callable[[int], tuple[torch.Tensor, Any]]:
+    """Allocates memory into which images are received, for `in_slot`: pinned if they go to a GPU. Each is used for one batch; PyTorch keeps pinned memory,
+    and gives it again once its copy to the GPU has ended."""
+    pinned = pin_memory or (device is not None and torch.device(device).type == "cuda")
+
+    def allocate(nbytes: int) -> tuple[torch.Tensor, Any]:
+        memory = torch.empty(nbytes, dtype=torch.uint8, pin_memory=pinned)
+        return memory, memoryview((ctypes.c_uint8 * nbytes).from_address(memory.data_ptr())).cast("B")
+
+    return allocate
+
+
+def in_slot(memory: torch.Tensor, dtype: str, shape: list[int]) -> torch.Tensor:
+    """The images of a batch that was received into ``memory``."""
+    elements = memory.view(getattr(torch, dtype))
+    return elements[: math.prod(shape)].view(shape)
 
 
 def _with_each(batch: Batch, convert: Callable[[Any], torch.Tensor]) -> Batch:

@@ -4,56 +4,72 @@ import multiprocessing
 import os
 import tempfile
 import traceback
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch.distributed
 
 DEADLINE_SECONDS = 120
 
+CONTEXT = multiprocessing.get_context("fork")
+
 
 def run_ranks(world_size, function, *arguments):
     """What `function(*arguments)` returns on each rank, in their order."""
-    context = multiprocessing.get_context("fork")
-    with tempfile.TemporaryDirectory() as folder:
-        pipes = [context.Pipe(duplex=False) for _ in range(world_size)]
-        processes = [
-            context.Process(target=_rank, args=(rank, world_size, folder, pipe, function, arguments))
-            for rank, (_, pipe) in enumerate(pipes)
-        ]
-        for process in processes:
-            process.start()
-        for _, pipe in pipes:
-            pipe.close()
-        try:
-            return [_result(rank, receiver, process) for rank, ((receiver, _), process) in enumerate(zip(pipes, processes, strict=True))]
-        finally:
-            for process in processes:
-                process.kill()
-                process.join()
+    with started_ranks(world_size, _until_all_are_done, function, *arguments) as ranks:
+        return [rank.result() for rank in ranks]
 
 
-def _result(rank, receiver, process):
-    assert receiver.poll(DEADLINE_SECONDS), f"rank {rank} has not finished"
-    try:
-        result, error = receiver.recv()
-    except EOFError:
-        process.join()
-        raise AssertionError(f"rank {rank} died with {process.exitcode}") from None
-    assert error is None, f"rank {rank}:\n{error}"
+def _until_all_are_done(function, *arguments):
+    result = function(*arguments)
+    torch.distributed.barrier()
     return result
 
 
-def _rank(rank, world_size, folder, pipe, function, arguments):
+@contextmanager
+def started_ranks(world_size, function, *arguments):
+    """The ranks, which run `function(*arguments)`, and are killed at the end."""
+    with tempfile.TemporaryDirectory() as folder:
+        ranks = [Rank(rank, world_size, folder, function, arguments) for rank in range(world_size)]
+        try:
+            yield ranks
+        finally:
+            for rank in ranks:
+                rank.process.kill()
+                rank.process.join()
+
+
+class Rank:
+    """A process."""
+
+    def __init__(self, rank, world_size, folder, function, arguments):
+        self.rank = rank
+        self._receiver, sender = CONTEXT.Pipe(duplex=False)
+        self.process = CONTEXT.Process(target=_rank, args=(rank, world_size, folder, sender, function, arguments))
+        self.process.start()
+        sender.close()
+
+    def result(self):
+        """What the function returned."""
+        assert self._receiver.poll(DEADLINE_SECONDS), f"rank {self.rank} has not finished"
+        try:
+            result, error = self._receiver.recv()
+        except EOFError:
+            self.process.join()
+            raise AssertionError(f"rank {self.rank} died with {self.process.exitcode}") from None
+        assert error is None, f"rank {self.rank}:\n{error}"
+        return result
+
+
+def _rank(rank, world_size, folder, sender, function, arguments):
     try:
         # As `torchrun` starts it.
         ranks = {"RANK": rank, "LOCAL_RANK": rank, "GROUP_RANK": 0, "WORLD_SIZE": world_size, "LOCAL_WORLD_SIZE": world_size}
         os.environ |= {name: str(value) for name, value in ranks.items()}
-        os.environ |= {"TORCHELASTIC_RUN_ID": "test", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+        os.environ |= {"TORCHELASTIC_RUN_ID": folder, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
         torch.distributed.init_process_group("gloo", init_method=f"file://{Path(folder) / 'store'}", rank=rank, world_size=world_size)
-        result = function(*arguments)
-        torch.distributed.barrier()
-        pipe.send((result, None))
+        sender.send((function(*arguments), None))
     except BaseException:
-        pipe.send((None, traceback.format_exc()))
+        sender.send((None, traceback.format_exc()))
     finally:
-        pipe.close()
+        sender.close()

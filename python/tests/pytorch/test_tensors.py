@@ -62,3 +62,33 @@ def test_an_empty_batch_is_an_empty_tensor(folder):
     batches = [batch.to("cpu") for batch in equibatch.Loader(folder, split="valid", image_size=16, **ranks)]
     assert [tuple(batch.images.shape) for batch in batches] == [(1, 3, 16, 16), (0, 3, 16, 16)]
     assert batches[1].labels.tolist() == []
+
+
+def test_images_are_received_into_pinned_memory(folder, monkeypatch):
+    """No GPU is needed: memory is only said to be pinned."""
+    expected = [torch.from_numpy(numpy.array(batch.images)) for batch in loader(folder)]
+    pinned, empty = [], torch.empty
+
+    def pin(*size, pin_memory=False, **options):
+        tensor = empty(*size, **options)
+        if pin_memory:
+            pinned.append(tensor.data_ptr())
+        return tensor
+
+    monkeypatch.setattr(torch, "empty", pin)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
+    batches = list(loader(folder, pin_memory=True))
+    assert len(batches) == len(expected)
+    for batch, images in zip(batches, expected, strict=True):
+        assert torch.equal(batch.images, images)
+        assert {batch.images.data_ptr(), batch.labels.data_ptr()} <= set(pinned)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float16", "float32"])
+def test_tensors_on_a_device_are_written_to_without_harm(folder, dtype):
+    expected = [torch.from_numpy(numpy.array(batch.images)) for batch in loader(folder, dtype=dtype, drop_last=False)]
+    batches = loader(folder, dtype=dtype, drop_last=False, pin_memory=False, device="cpu")
+    for batch, images in zip(batches, expected, strict=True):
+        if dtype != "uint8":
+            assert torch.equal(batch.images, images)
+        batch.images.zero_()

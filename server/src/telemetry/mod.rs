@@ -2,13 +2,11 @@
 //!
 //! # Layout
 //!
-//! - `spans`: request spans and their trace context.
 //! - `otlp`: trace export; `no_otlp` in its place in a build without that feature.
 //! - `writer`: non-blocking log output.
 
 #[cfg_attr(not(feature = "otlp"), path = "no_otlp.rs")]
 mod otlp;
-mod spans;
 mod writer;
 
 use std::{io, time::Duration};
@@ -20,12 +18,8 @@ use tracing_subscriber::{
     registry, reload,
 };
 
+pub use self::{otlp::Error as TracesError, writer::dropped_lines};
 use self::{otlp::Traces, writer::Lines};
-pub use self::{
-    otlp::{Error as TracesError, attribute},
-    spans::request,
-    writer::dropped_lines,
-};
 use crate::args::LogFormat;
 use equibatch_cli::terminal;
 

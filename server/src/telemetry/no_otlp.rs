@@ -1,9 +1,6 @@
 //! In place of `otlp` in a build without that feature.
 
-use tracing::Span;
 use tracing_subscriber::layer::Identity;
-
-use super::spans::TraceParent;
 
 /// The build cannot export traces.
 #[derive(Debug, thiserror::Error)]
@@ -27,9 +24,3 @@ impl Traces {
         match *self {}
     }
 }
-
-/// Does nothing.
-pub(super) fn set_parent(_: &Span, _: &TraceParent) {}
-
-/// Does nothing.
-pub fn attribute<V>(_: &Span, _: &'static str, _: V) {}

@@ -2,20 +2,12 @@
 
 use std::time::Duration;
 
-use opentelemetry::{
-    Context, Value,
-    trace::{
-        SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState, TracerProvider as _,
-    },
-};
+use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _, WithTonicConfig as _};
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 use tonic::transport::ClientTlsConfig;
-use tracing::{Level, Span, Subscriber};
-use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+use tracing::{Level, Subscriber};
 use tracing_subscriber::{Layer, filter::Targets, registry::LookupSpan};
-
-use super::spans::TraceParent;
 
 /// The service name in traces.
 const NAME: &str = "equibatch-server";
@@ -56,7 +48,7 @@ impl Traces {
         Ok(Self(provider.build()))
     }
 
-    /// Records the spans of this crate, independently of the log filter.
+    /// Records the spans of this crate and of the service, whose name begins with that of this one, independently of the log filter.
     pub(super) fn layer<S>(&self) -> impl Layer<S> + use<S>
     where
         S: Subscriber + for<'span> LookupSpan<'span>,
@@ -73,22 +65,4 @@ impl Traces {
             tracing::warn!(error = %error, "the last traces could not be exported");
         }
     }
-}
-
-/// Makes `span` a child of the remote span `parent`.
-pub(super) fn set_parent(span: &Span, parent: &TraceParent) {
-    let parent = SpanContext::new(
-        TraceId::from(parent.trace_id),
-        SpanId::from(parent.span_id),
-        TraceFlags::new(parent.flags),
-        true,
-        TraceState::default(),
-    );
-    // Fails only if traces are not exported.
-    let _no_layer = span.set_parent(Context::new().with_remote_span_context(parent));
-}
-
-/// Sets an attribute of `span` that is exported, but not logged.
-pub fn attribute(span: &Span, key: &'static str, value: impl Into<Value>) {
-    span.set_attribute(key, value);
 }

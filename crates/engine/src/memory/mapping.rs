@@ -1,20 +1,33 @@
-//! Writable memory mappings.
+//! Writable memory: mappings of this process, and memory of a caller.
 
-use std::{alloc, io, os::fd::OwnedFd, ptr::NonNull};
+use std::{alloc, any::Any, fmt, io, os::fd::OwnedFd, ptr::NonNull};
 
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
-/// A writable mapping of this process; unmapped when dropped. Its bytes are accessed through [`Chunk`](super::Chunk)s only.
+/// Writable memory, unmapped or given back when dropped. Its bytes are accessed through [`Chunk`](super::Chunk)s only.
 #[derive(Debug)]
 pub(super) struct Mapping {
     start: NonNull<u8>,
     bytes: usize,
+    /// Of memory that is not mapped by this value.
+    owner: Option<Owner>,
 }
 
-// SAFETY: a mapping belongs to the process, not to a thread, and `Mapping` itself reads and writes none of its bytes.
+/// Keeps memory valid until it is dropped.
+struct Owner {
+    _kept: Box<dyn Any + Send + Sync>,
+}
+
+impl fmt::Debug for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Owner")
+    }
+}
+
+// SAFETY: a mapping belongs to the process, not to a thread, `Mapping` itself reads and writes none of its bytes, and an owner is `Send`.
 #[allow(unsafe_code, reason = "see above")]
 unsafe impl Send for Mapping {}
-// SAFETY: as above; a shared reference changes nothing.
+// SAFETY: as above; a shared reference changes nothing, and an owner is `Sync`.
 #[allow(unsafe_code, reason = "see above")]
 unsafe impl Sync for Mapping {}
 
@@ -41,7 +54,11 @@ impl Mapping {
         };
         match mapped.ok().and_then(|start| NonNull::new(start.cast())) {
             Some(start) => {
-                let mapping = Self { start, bytes };
+                let mapping = Self {
+                    start,
+                    bytes,
+                    owner: None,
+                };
                 mapping.prefer_huge_pages();
                 mapping
             }
@@ -49,6 +66,20 @@ impl Mapping {
                 Ok(layout) => alloc::handle_alloc_error(layout),
                 Err(_) => unreachable!("a buffer is smaller than the address space"),
             },
+        }
+    }
+
+    /// `bytes` bytes at `start`, which `owner` keeps valid.
+    ///
+    /// # Safety
+    ///
+    /// Until `owner` is dropped, the bytes are initialised, may be read and written by any thread, and nothing else reads or writes them.
+    #[allow(unsafe_code, reason = "takes over a pointer")]
+    pub(super) unsafe fn owned(start: NonNull<u8>, bytes: usize, owner: Box<dyn Any + Send + Sync>) -> Self {
+        Self {
+            start,
+            bytes,
+            owner: Some(Owner { _kept: owner }),
         }
     }
 
@@ -83,7 +114,11 @@ impl Mapping {
             )
         }?;
         let start = NonNull::new(mapped.cast()).ok_or_else(|| io::Error::other("mapped at address 0"))?;
-        let mapping = Self { start, bytes };
+        let mapping = Self {
+            start,
+            bytes,
+            owner: None,
+        };
         let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::FUTURE_WRITE | SealFlags::SEAL;
         fcntl_add_seals(&file, seals)?;
         Ok((mapping, file))
@@ -118,7 +153,7 @@ impl Mapping {
     #[cfg(not(target_os = "linux"))]
     fn prefer_huge_pages(&self) {}
 
-    /// The first byte, at a page boundary.
+    /// The first byte; of a mapping, at a page boundary.
     pub(super) fn start(&self) -> NonNull<u8> {
         self.start
     }
@@ -131,6 +166,9 @@ impl Mapping {
 impl Drop for Mapping {
     #[allow(unsafe_code, reason = "unmaps memory")]
     fn drop(&mut self) {
+        if self.owner.is_some() {
+            return;
+        }
         // SAFETY: the mapping is owned by this value and has this size; every `Chunk` that points into it holds an `Arc` of it.
         let unmapped = unsafe { munmap(self.start.as_ptr().cast(), mapped_bytes(self.bytes)) };
         debug_assert!(unmapped.is_ok(), "{unmapped:?}");

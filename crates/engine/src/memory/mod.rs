@@ -5,8 +5,9 @@
 //! - [`Pool`]: [buffers](PooledBuffer) of one size that return to it when the last reference to their bytes is dropped.
 //! - [`Chunk`]: a part of a buffer that one writer owns.
 //! - [`Budget`]: bytes that batches and decoders share; [`Parts`]: how the memory is divided; [`available()`]: how much there is.
+//! - [`Slot`]: memory of a caller, for a pool of such.
 //! - [`SharedMapping`]: the read-only mapping of a shared pool in another process.
-//! - `mapping`: the memory mappings behind all of that; with the other two the only unsafe code here.
+//! - `mapping`: the memory mappings behind all of that; with `chunk`, `slot` and `shared_mapping` the only unsafe code here.
 //!
 //! # Sharing
 //!
@@ -21,6 +22,7 @@ mod mapping;
 mod parts;
 mod pool;
 mod shared_mapping;
+mod slot;
 
 pub use self::{
     available::available,
@@ -29,6 +31,7 @@ pub use self::{
     parts::Parts,
     pool::{BufferTail, Pool, PooledBuffer, Shared},
     shared_mapping::SharedMapping,
+    slot::Slot,
 };
 
 /// Alignment of the first byte of a buffer: a cache line, and the widest vector register.

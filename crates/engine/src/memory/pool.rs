@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Chunk, mapping::Mapping};
+use super::{Chunk, Slot, mapping::Mapping};
 
 /// A pool of buffers of one size, which return to it when the last reference to their bytes is dropped.
 ///
@@ -81,6 +81,47 @@ impl Pool {
             free: Mutex::new(free),
         });
         Ok(Shared { pool, file, stride })
+    }
+
+    /// A pool of slots for buffers of `bytes` bytes, which has none until they are [supplied](Pool::supply). A slot is used once: it is given back
+    /// to its owner when the last reference to its bytes is dropped.
+    #[must_use]
+    pub fn of_slots(bytes: usize) -> Arc<Self> {
+        Arc::new(Self {
+            bytes,
+            is_bounded: true,
+            kept: 0,
+            made: AtomicUsize::new(0),
+            free: Mutex::default(),
+        })
+    }
+
+    /// Adds a slot.
+    ///
+    /// # Panics
+    ///
+    /// If it is smaller than a buffer.
+    pub fn supply(&self, slot: Slot) {
+        assert!(
+            slot.bytes() >= self.bytes,
+            "{} of {} bytes",
+            slot.bytes(),
+            self.bytes
+        );
+        self.made.fetch_add(1, Ordering::Relaxed);
+        self.lock().push(slot.0);
+    }
+
+    /// Bytes of a buffer.
+    #[must_use]
+    pub fn buffer_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Number of buffers, free or in use.
+    #[must_use]
+    pub fn buffers(&self) -> usize {
+        self.made.load(Ordering::Relaxed)
     }
 
     /// Whether [`Pool::take`] would return a buffer now.
@@ -294,6 +335,27 @@ mod tests {
         let buffers: Vec<PooledBuffer> = (0..5).map(|_| pool.take().expect("no bound")).collect();
         drop(buffers);
         assert_eq!(pool.lock().len(), 2);
+    }
+
+    #[test]
+    #[allow(unsafe_code, reason = "memory of a caller")]
+    fn a_slot_is_written_once_and_given_back() {
+        let pool = Pool::of_slots(100);
+        assert!(!pool.has_room() && pool.take().is_none());
+        let mut memory = vec![1_u8; 120].into_boxed_slice();
+        let (start, owner) = (std::ptr::NonNull::from(&mut memory[0]), Arc::new(()));
+        // SAFETY: `memory` lives longer than the pool's use of it, and nothing else refers to it meanwhile.
+        pool.supply(unsafe { Slot::new(start, 120, Arc::clone(&owner)) });
+        let mut buffer = pool.take().expect("a slot");
+        assert_eq!((pool.buffers(), pool.has_room()), (1, false));
+        buffer[..100].fill(7);
+        let bytes = buffer.freeze(100);
+        assert_eq!(bytes.as_ptr(), start.as_ptr().cast_const());
+        assert_eq!(Arc::strong_count(&owner), 2);
+        drop(bytes);
+        assert_eq!((Arc::strong_count(&owner), pool.buffers()), (1, 0));
+        assert!(pool.take().is_none(), "used once");
+        assert_eq!((memory[99], memory[100]), (7, 1));
     }
 
     #[test]

@@ -1,12 +1,12 @@
 use super::builder::ProgramBuilder;
 use super::{Error, Images, ModelSpec, Program, Role};
 use crate::graph::export::{self, ExportOptions};
-use crate::graph::{Op, Value, fuse, lower};
+use crate::graph::lower::{self, Kernels};
+use crate::graph::{Op, Value, fuse};
 use crate::nn::{Builder, Mode};
 
 /// Compiles a model for inference on `batch` samples, with parameters and running statistics as state that does not change: a runner binds those of
-/// a training step, and always computes with their current values. `None` if `is_fused` and convolutions remain that no fused operator computes:
-/// ONNX Runtime computes these much faster if their weights are initializers, as those of [`inference`](super::inference()) are.
+/// a training step, and always computes with their current values. `None` if ONNX Runtime's CPU provider is to compute convolutions: it is much faster if their weights are initializers, as those of [`inference`](super::inference()) are.
 ///
 /// # Shapes
 /// Of classifiers `images: f32[batch, 3, S, S] → logits: f32[batch, classes]`; of other networks those of the file.
@@ -16,7 +16,7 @@ use crate::nn::{Builder, Mode};
 ///
 /// # Errors
 /// [`Error::Spec`] if the model is invalid.
-pub fn evaluation(model: &ModelSpec, batch: usize, is_fused: bool) -> Result<Option<Program>, Error> {
+pub fn evaluation(model: &ModelSpec, batch: usize, kernels: Kernels) -> Result<Option<Program>, Error> {
     model.check()?;
     let mut program = ProgramBuilder::default();
     let inputs = model.inputs(batch, Images::F32)?.into_iter();
@@ -34,13 +34,13 @@ pub fn evaluation(model: &ModelSpec, batch: usize, is_fused: bool) -> Result<Opt
     for statistic in statistics {
         program.state(&statistic.name, Role::Statistic, statistic.value, None)?;
     }
-    let graph = if is_fused {
+    let graph = if kernels == Kernels::CpuFused {
         fuse::fuse(&program.graph)?
     } else {
         program.graph
     };
     let is_conv = |op: &Op| matches!(op, Op::Conv(_));
-    if is_fused && graph.nodes().iter().any(|node| is_conv(&node.op)) {
+    if kernels != Kernels::Cuda && graph.nodes().iter().any(|node| is_conv(&node.op)) {
         return Ok(None);
     }
     let options = ExportOptions {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{Error, Evaluator};
 use crate::{
     program::{self, LearningRate, ModelSpec, Role, Signature, StatePair, TrainSpec, dropout},
-    runtime::{Device, DeviceState, OperatorTime, Runtime, SessionOptions, StepRunner, Tensor},
+    runtime::{DeviceState, OperatorTime, Runtime, SessionOptions, StepRunner, Tensor},
 };
 
 /// Inputs of a step, for the whole batch.
@@ -211,11 +211,8 @@ impl Stepper {
         (model, batch): (&ModelSpec, usize),
         options: &SessionOptions,
     ) -> Result<Option<Evaluator>, Error> {
-        let is_fused = options.operators.are_fused(options.device).unwrap_or(false);
-        if options.device == Device::Cpu && !is_fused {
-            return Ok(None);
-        }
-        let Some(mut program) = program::evaluation(model, batch, is_fused)? else {
+        let kernels = options.operators.kernels(options.device).unwrap_or_default();
+        let Some(mut program) = program::evaluation(model, batch, kernels)? else {
             return Ok(None);
         };
         for pair in &mut program.signature.state {

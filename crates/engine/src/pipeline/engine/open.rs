@@ -69,19 +69,35 @@ impl Engine {
     ///
     /// If the request is invalid for the dataset or exceeds a limit, or there is no memory for a batch.
     pub fn stream_for(&self, client: Requester<'_>, spec: StreamSpec) -> Result<BatchStream, Error> {
+        self.stream_into(client, spec, None)
+    }
+
+    /// As [`Engine::stream_for`]; with `slots`, batches are written to these, and none is begun while no slot is free.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Engine::stream_for`].
+    pub fn stream_into(
+        &self,
+        client: Requester<'_>,
+        spec: StreamSpec,
+        slots: Option<Arc<Pool>>,
+    ) -> Result<BatchStream, Error> {
         let planned = self.plan(spec, client.limits)?;
         let permit = StreamPermit::take(&self.open_streams, self.config.limits.open_streams)?;
         let spec = &planned.description.spec;
         let client = self.clients.named(client.name, self.workers.now());
         let wanted = self.fitting(spec).min(self.config.stream_batches.get());
         let (window, memory) = self.reserve(&client, spec, wanted)?;
-        let buffers = Pool::keeping(window, spec.batch_bytes());
-        let shared_stream = self.coalescer.group(planned.key(), window);
+        // Batches in slots are not for others.
+        let shared_stream = slots
+            .is_none()
+            .then(|| self.coalescer.group(planned.key(), window));
         let stream_buffers = StreamBuffers {
-            buffers,
+            buffers: slots.unwrap_or_else(|| Pool::keeping(window, spec.batch_bytes())),
             window,
             memory,
-            shared_stream: Some(shared_stream),
+            shared_stream,
         };
         Ok(self.start(client, planned, permit, stream_buffers))
     }
