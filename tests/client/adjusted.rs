@@ -32,7 +32,7 @@ struct Model {
 
 impl Model {
     fn new() -> Self {
-        let shares = ClassShares::of(vec![20, 180], &[20, 180], &[], 0.0);
+        let shares = ClassShares::of(vec![20, 180], &[20.0, 180.0], &[], 0.0);
         let config = RunConfig {
             classes: ["birds", "flowers"].map(str::to_owned).to_vec(),
             arch: "resnet18@4".to_owned(),

@@ -14,6 +14,7 @@ mod fuzz;
 mod kept_features;
 mod killed;
 mod loss_options;
+mod mixing;
 mod network;
 mod onnx_networks;
 mod operator;

@@ -17,7 +17,7 @@ use equibatch_harness::{
     process::ServerProcess,
     receive::{receive, small},
 };
-use equibatch_proto::v1::{ElementType, StreamBatchesRequest};
+use equibatch_proto::v1::{Balance, ElementType, Recipe, StreamBatchesRequest, balance};
 use equibatch_server_tests::memory::{MemoryServer, config, dataset, engine_with};
 
 /// A source of files that counts the reads of each.
@@ -32,7 +32,13 @@ impl Source for Counted {
 }
 
 /// Streams three epochs with these cache sizes for images and for files. Returns the batches' digests, the reads of each file, and the server.
-async fn streamed(
+async fn streamed(images: &ImageFolder, budgets: (u64, u64)) -> (Vec<String>, Vec<usize>, MemoryServer) {
+    streamed_as(small("train", 3), images, budgets).await
+}
+
+/// [`streamed`] with another request.
+async fn streamed_as(
+    request: StreamBatchesRequest,
     images: &ImageFolder,
     (decoded, encoded): (u64, u64),
 ) -> (Vec<String>, Vec<usize>, MemoryServer) {
@@ -40,9 +46,7 @@ async fn streamed(
     let mut settings = config(2, decoded);
     settings.encoded_cache_bytes = encoded;
     let server = MemoryServer::start(engine_with(images.root(), settings, source.clone()));
-    let received = receive(&mut server.client().await, small("train", 3))
-        .await
-        .unwrap();
+    let received = receive(&mut server.client().await, request).await.unwrap();
     let reads = source.0.lock().unwrap().values().copied().collect();
     (received.digests(), reads, server)
 }
@@ -74,6 +78,38 @@ async fn files_are_read_once_if_they_fit_into_the_cache_and_batches_are_the_same
         } else {
             assert!(often > 0, "{budgets:?}: {reads:?}");
         }
+    }
+}
+
+/// The balance draws no flowers, but natural images are of all classes.
+#[tokio::test]
+async fn natural_images_that_others_are_mixed_into_are_cached() {
+    let images = pictures();
+    let weights = balance::Weights {
+        weights: [("birds".to_owned(), 1.0)].into(),
+    };
+    let request = |recipe: &str| StreamBatchesRequest {
+        balance: Some(Balance {
+            policy: Some(balance::Policy::Weights(weights.clone())),
+        }),
+        images_per_epoch: Some(60),
+        recipe: Some(Recipe {
+            text: recipe.to_owned(),
+            ..Recipe::default()
+        }),
+        ..small("train", 3)
+    };
+    let recipe = "cutmix(p=0.5,from=natural)";
+    let (reference, _, _server) = streamed_as(request(recipe), &images, (0, 0)).await;
+    for budgets in [(1 << 26, 0), (1 << 26, 1 << 20), (0, 1 << 20)] {
+        let (digests, reads, server) = streamed_as(request(recipe), &images, budgets).await;
+        assert_eq!(digests, reference, "{budgets:?}");
+        let (kept, files) = (server.engine.cache().stats(), server.engine.encoded().stats());
+        assert_eq!(
+            kept.images + files.images,
+            reads.len() as u64,
+            "{budgets:?}: {reads:?}"
+        );
     }
 }
 

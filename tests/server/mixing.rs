@@ -12,6 +12,8 @@ use equibatch_server_tests::memory::{MemoryServer, config, engine};
 use serde_json::Value;
 use tonic::Code;
 
+mod from_natural;
+
 fn pictures() -> ImageFolder {
     ImageFolder::new(&[("birds", 5), ("flowers", 17), ("trees", 9)])
 }
@@ -169,6 +171,10 @@ async fn every_element_type_and_layout_is_mixed() {
         ("mixup", ElementType::U8, 2.0),
         ("cutmix", ElementType::F16, 0.002),
         ("cutmix", ElementType::U8, 1.0),
+        ("mixup(2,from=natural)", ElementType::F16, 0.004),
+        ("mixup(2,from=natural)", ElementType::U8, 2.0),
+        ("cutmix(from=natural)", ElementType::F16, 0.002),
+        ("cutmix(from=natural)", ElementType::U8, 1.0),
     ] {
         let mut reference = request(recipe, 6);
         reference.layout = Layout::Nhwc.into();
@@ -205,7 +211,11 @@ async fn shards_of_any_number_together_are_the_mixed_batch() {
     let images = pictures();
     let one = server(&images, 1);
     let other = server(&images, 3);
-    for recipe in ["fastai mixup cutmix", "flip mixup(p=0.5) augment=repeats"] {
+    for recipe in [
+        "fastai mixup cutmix",
+        "flip mixup(p=0.5) augment=repeats",
+        "fastai mixup(from=natural) cutmix(p=0.7,from=natural)",
+    ] {
         let whole = stream(&one, &request(recipe, 7)).await;
         let bytes = whole.batches[0].tensor.len() / 7;
         for world in [1, 2, 3, 7] {
@@ -288,7 +298,7 @@ async fn first_uses_that_are_not_augmented_are_not_mixed() {
 async fn mixing_is_rejected_for_the_validation_split() {
     let images = pictures();
     let server = server(&images, 1);
-    for recipe in ["mixup", "cutmix"] {
+    for recipe in ["mixup", "cutmix", "cutmix(from=natural)"] {
         let mut asked = request(recipe, 6);
         asked.split = "valid".to_owned();
         let status = receive(&mut server.client().await, asked).await.unwrap_err();

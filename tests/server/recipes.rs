@@ -196,7 +196,9 @@ fn the_recipe_command_prints_recipes_and_parts() {
     assert_eq!(String::from_utf8(again.stdout).unwrap(), printed);
     let everything = String::from_utf8(process::server(&["recipe"]).stdout).unwrap();
     assert!(
-        everything.contains("fastai") && everything.contains("p_lighting"),
+        everything.contains("fastai")
+            && everything.contains("p_lighting")
+            && everything.contains("from=balance, balance or natural"),
         "{everything}"
     );
     let refused = process::server(&["recipe", "rotate(200)"]);

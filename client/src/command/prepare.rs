@@ -70,7 +70,7 @@ pub(super) fn prepare(
     config.class_shares = ClassShares::of(
         images.collect(),
         // Those of the last epoch, if a schedule changes them.
-        &stream.draws_in_epoch(u64::MAX),
+        &stream.label_weights_in_epoch(u64::MAX),
         &config.loss.weights,
         config.loss.logit_adjust,
     );

@@ -36,15 +36,16 @@ pub struct ClassShares {
 }
 
 impl ClassShares {
-    /// The shares of a run whose stream draws each class this often, with these class weights (empty: none) and this τ of
-    /// [`Loss::logit_adjust`](super::targets::Loss). If the draws change by epoch, they are those of the last epoch, which the head was trained on
-    /// last; the loss is adjusted to those of each epoch.
+    /// The shares of a run whose stream has these sums of label weights by class (its draws, unless natural images are mixed with those of the
+    /// balance), with these class weights (empty: none) and this τ of [`Loss::logit_adjust`](super::targets::Loss). If they change by epoch, they
+    /// are those of the last epoch, which the head was trained on last; the loss is adjusted to those of each epoch.
     #[must_use]
-    pub fn of(images: Vec<u32>, draws: &[u64], weights: &[f32], tau: f32) -> Self {
+    pub fn of(images: Vec<u32>, label_weights: &[f64], weights: &[f32], tau: f32) -> Self {
         let weight = |class: usize| weights.get(class).map_or(1.0, |&weight| f64::from(weight));
-        // A class that is never drawn counts as drawn once, so that its logarithm is finite.
-        let drawn = draws.iter().enumerate();
-        let trained = normalised(drawn.map(|(class, &draws)| draws.max(1) as f64 * weight(class)));
+        // A class that is never shown counts as drawn once, so that its logarithm is finite.
+        let shown = |&label_weight: &f64| if label_weight > 0.0 { label_weight } else { 1.0 };
+        let shown = label_weights.iter().map(shown).enumerate();
+        let trained = normalised(shown.map(|(class, shown)| shown * weight(class)));
         let assumed = normalised(trained.iter().map(|share| share.powf(1.0 - f64::from(tau))));
         Self {
             images,
@@ -225,7 +226,7 @@ mod tests {
     }
 
     fn natural() -> ClassShares {
-        ClassShares::of(vec![20, 30, 150], &[20, 30, 150], &[], 0.0)
+        ClassShares::of(vec![20, 30, 150], &[20.0, 30.0, 150.0], &[], 0.0)
     }
 
     #[test]
@@ -248,14 +249,14 @@ mod tests {
 
     #[test]
     fn class_weights_and_balancing_are_part_of_the_shares() {
-        let shares = ClassShares::of(vec![1, 3], &[10, 30], &[3.0, 1.0], 0.0);
+        let shares = ClassShares::of(vec![1, 3], &[10.0, 30.0], &[3.0, 1.0], 0.0);
         assert_eq!(shares.trained, [0.5, 0.5]);
         assert_eq!(shares.loss_offsets(1.0), [0.5_f32.ln(); 2]);
     }
 
     #[test]
     fn an_adjusted_loss_assumes_equal_frequencies() {
-        let shares = ClassShares::of(vec![20, 180], &[20, 180], &[], 1.0);
+        let shares = ClassShares::of(vec![20, 180], &[20.0, 180.0], &[], 1.0);
         assert_eq!(shares.assumed, [0.5, 0.5]);
         let (offsets, _) = Prior::Uniform
             .offsets(&["a".to_owned(), "b".to_owned()], &shares, 1.0)
@@ -290,7 +291,7 @@ mod tests {
         );
         assert_eq!(ClassShares::default().described(&names()), None);
         let many: Vec<String> = (0..20).map(|class| class.to_string()).collect();
-        let shares = ClassShares::of(vec![1; 20], &[1; 20], &[], 0.0).described(&many);
+        let shares = ClassShares::of(vec![1; 20], &[1.0; 20], &[], 0.0).described(&many);
         assert!(shares.expect("known").contains("0.0500 to 0.0500 of 20 classes"));
     }
 

@@ -1,6 +1,6 @@
 //! Class shares that change by epoch, for a loss that is adjusted to them.
 
-use equibatch_stream::{DrawsChange, StreamDescription};
+use equibatch_stream::{Background, DrawsChange, StreamDescription};
 use serde::{Deserialize, Serialize};
 
 use super::prior::ClassShares;
@@ -13,6 +13,9 @@ pub struct ScheduledDraws {
     pub draws_per_class: Vec<u64>,
     /// What changes them.
     pub change: DrawsChange,
+    /// The natural images that these are mixed into, if the recipe mixes `from=natural`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub background: Option<Background>,
 }
 
 impl ScheduledDraws {
@@ -22,6 +25,7 @@ impl ScheduledDraws {
         Some(Self {
             draws_per_class: stream.draws_per_class.clone(),
             change: stream.draws_change.clone()?,
+            background: stream.background.clone(),
         })
     }
 
@@ -29,7 +33,8 @@ impl ScheduledDraws {
     #[must_use]
     pub fn loss_offsets(&self, epoch: u64, weights: &[f32], tau: f32) -> Vec<f32> {
         let draws = self.change.draws_in_epoch(&self.draws_per_class, epoch);
-        ClassShares::of(vec![], &draws, weights, tau).loss_offsets(tau)
+        let label_weights = Background::label_weights_of(self.background.as_ref(), &draws);
+        ClassShares::of(vec![], &label_weights, weights, tau).loss_offsets(tau)
     }
 }
 
@@ -37,7 +42,17 @@ impl ScheduledDraws {
 mod tests {
     use super::*;
 
-    fn check((first_epoch, last_epoch): (u32, u32), weights: &[f32], epoch: u64, shares: [f32; 2]) {
+    fn check(epochs: (u32, u32), weights: &[f32], epoch: u64, shares: [f32; 2]) {
+        check_mixed(None, epochs, weights, epoch, shares);
+    }
+
+    fn check_mixed(
+        background: Option<Background>,
+        (first_epoch, last_epoch): (u32, u32),
+        weights: &[f32],
+        epoch: u64,
+        shares: [f32; 2],
+    ) {
         let draws = ScheduledDraws {
             draws_per_class: vec![4, 12],
             change: DrawsChange {
@@ -45,6 +60,7 @@ mod tests {
                 first_epoch,
                 last_epoch,
             },
+            background,
         };
         for (found, share) in draws.loss_offsets(epoch, weights, 2.0).iter().zip(shares) {
             assert!(
@@ -82,5 +98,16 @@ mod tests {
     fn class_weights_count_as_draws() {
         check((3, 4), &[3.0, 1.0], 0, [0.5, 0.5]);
         check((3, 4), &[3.0, 1.0], 4, [0.75, 0.25]);
+    }
+
+    /// A quarter of the label weights is that of the balance.
+    #[test]
+    fn shares_of_natural_images_with_others_mixed_in_are_of_both() {
+        let background = Background {
+            draws_per_class: vec![4, 12],
+            mean_mixed_weight: 0.25,
+        };
+        check_mixed(Some(background.clone()), (3, 4), &[], 0, [0.25, 0.75]);
+        check_mixed(Some(background), (3, 4), &[], 4, [5.0 / 16.0, 11.0 / 16.0]);
     }
 }

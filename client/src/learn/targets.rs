@@ -321,6 +321,7 @@ mod tests {
                 first_epoch: 0,
                 last_epoch: 2,
             },
+            background: None,
         };
         let loss = Loss {
             logit_adjust: 1.0,

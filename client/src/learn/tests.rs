@@ -184,7 +184,7 @@ fn norms_and_biases_may_have_a_weight_decay_of_their_own() {
 #[test]
 fn an_adjusted_loss_is_of_the_shares_of_its_epoch() {
     let runtime = runtime();
-    let loss = |draws: [u64; 2], change: Option<DrawsChange>, focal: f32, epoch: u64| {
+    let loss = |draws: [f64; 2], change: Option<DrawsChange>, focal: f32, epoch: u64| {
         let mut config = small(3);
         config.loss.focal = focal;
         config.loss.logit_adjust = 1.0;
@@ -192,6 +192,7 @@ fn an_adjusted_loss_is_of_the_shares_of_its_epoch() {
         config.loss.draws = change.map(|change| ScheduledDraws {
             draws_per_class: vec![3, 9],
             change,
+            background: None,
         });
         let mut learner = Learner::new(&runtime, &config, &options()).expect("a learner");
         learner.step(&batch(epoch)).expect("a step").loss
@@ -202,9 +203,9 @@ fn an_adjusted_loss_is_of_the_shares_of_its_epoch() {
         last_epoch: 2,
     };
     for focal in [0.0, 2.0] {
-        let found = [0, 1, 2].map(|epoch| loss([6, 6], Some(change.clone()), focal, epoch));
-        let expected =
-            [([3, 9], 0), ([4, 8], 1), ([6, 6], 2)].map(|(draws, epoch)| loss(draws, None, focal, epoch));
+        let found = [0, 1, 2].map(|epoch| loss([6.0, 6.0], Some(change.clone()), focal, epoch));
+        let expected = [([3.0, 9.0], 0), ([4.0, 8.0], 1), ([6.0, 6.0], 2)]
+            .map(|(draws, epoch)| loss(draws, None, focal, epoch));
         for (found, expected) in found.iter().zip(expected) {
             assert!((found - expected).abs() < 1e-6, "{found} {expected}");
         }

@@ -38,7 +38,10 @@ impl Purpose {
     /// The parameters with which the two images of a pair are mixed.
     pub const PAIR_MIX: Self = Self(15);
 
-    /// A purpose of another crate. 1 to 15 are in use; 11 and 12 by the training client.
+    /// The seed of the plan of the images that others are mixed into.
+    pub const BACKGROUND: Self = Self(16);
+
+    /// A purpose of another crate. 1 to 16 are in use; 11 and 12 by the training client.
     #[must_use]
     pub const fn new(number: u64) -> Self {
         Self(number)

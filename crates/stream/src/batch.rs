@@ -25,6 +25,8 @@ pub struct StreamDescription {
     pub draws_per_class: Vec<u64>,
     /// How the draws change, if the balance is a schedule.
     pub draws_change: Option<DrawsChange>,
+    /// The natural images that those of `draws_per_class` are mixed into, if the recipe mixes `from=natural`.
+    pub background: Option<Background>,
     /// Epochs of the stream.
     pub epochs: u32,
     /// Per channel: red, green, blue.
@@ -47,6 +49,44 @@ pub struct DrawsChange {
     pub first_epoch: u32,
     /// After `first_epoch`.
     pub last_epoch: u32,
+}
+
+/// Natural images that others are mixed into: those of [`Batch::labels`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Background {
+    /// How often each class is drawn per epoch, in label order.
+    pub draws_per_class: Vec<u64>,
+    /// Mean weight of the images that are mixed in, in `0..=1`.
+    pub mean_mixed_weight: f64,
+}
+
+impl Background {
+    fn from_wire(background: v1::Background) -> Self {
+        Self {
+            draws_per_class: background.draws_per_class,
+            mean_mixed_weight: background.mean_mixed_weight,
+        }
+    }
+
+    /// The mean sum of the label weights of each class in an epoch, where images drawn `mixed_in` times per class are mixed into these.
+    #[must_use]
+    pub fn label_weights(&self, mixed_in: &[u64]) -> Vec<f64> {
+        let weight = self.mean_mixed_weight;
+        let draws = self.draws_per_class.iter().zip(mixed_in);
+        draws
+            .map(|(&natural, &mixed_in)| (1.0 - weight) * natural as f64 + weight * mixed_in as f64)
+            .collect()
+    }
+
+    /// [`Self::label_weights`], or the draws if there is no background.
+    #[must_use]
+    pub fn label_weights_of(background: Option<&Self>, draws: &[u64]) -> Vec<f64> {
+        match background {
+            None => draws.iter().map(|&draws| draws as f64).collect(),
+            Some(background) => background.label_weights(draws),
+        }
+    }
 }
 
 impl DrawsChange {
@@ -128,6 +168,7 @@ impl StreamDescription {
             images_per_epoch: description.images_per_epoch,
             draws_per_class: description.draws_per_class,
             draws_change: description.draws_change.map(DrawsChange::from_wire),
+            background: description.background.map(Background::from_wire),
             epochs: description.epochs,
             mean: normalization.mean.try_into().ok()?,
             std: normalization.std.try_into().ok()?,
@@ -143,6 +184,13 @@ impl StreamDescription {
             None => self.draws_per_class.clone(),
             Some(change) => change.draws_in_epoch(&self.draws_per_class, epoch),
         }
+    }
+
+    /// The sum of the label weights of each class in an epoch, in label order: its draws, or, if they are mixed into natural images, the mean over
+    /// the weights that batches can have.
+    #[must_use]
+    pub fn label_weights_in_epoch(&self, epoch: u64) -> Vec<f64> {
+        Background::label_weights_of(self.background.as_ref(), &self.draws_in_epoch(epoch))
     }
 
     /// What a server must serve to take part in this stream.

@@ -95,7 +95,7 @@ pub use equibatch_engine::{
 };
 
 pub use balance::Balance;
-pub use batch::{Batch, DrawsChange, Mixed, StreamDescription};
+pub use batch::{Background, Batch, DrawsChange, Mixed, StreamDescription};
 pub use batch_dtype::BatchDtype;
 pub use batches::BatchStream;
 pub use bottleneck::{Bottleneck, BottleneckReport};

@@ -146,11 +146,14 @@ fn text(explained: &Explained) -> String {
                 left + width
             ),
         };
+        let other = match mixture.partner {
+            Some(slot) => slot.to_string(),
+            None => mixture.path.clone(),
+        };
         line(
             "mixed with",
             format!(
-                "{} of {}, by {:.2} %: {part}",
-                mixture.partner,
+                "{other} of {}, by {:.2} %: {part}",
                 mixture.class,
                 100.0 * mixture.weight
             ),

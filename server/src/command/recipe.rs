@@ -39,9 +39,15 @@ fn listing() -> serde_json::Value {
             low,
             high,
             is_whole,
+            names,
             ..
         } = parameter;
-        json!({ "name": name, "default": default(parameter), "low": low, "high": high, "whole": is_whole })
+        let default = default(parameter);
+        if names.is_empty() {
+            json!({ "name": name, "default": default, "low": low, "high": high, "whole": is_whole })
+        } else {
+            json!({ "name": name, "default": default, "values": names })
+        }
     };
     let part = |part: &Part| {
         let parameters: Vec<_> = part.parameters.iter().map(parameter).collect();
@@ -52,9 +58,10 @@ fn listing() -> serde_json::Value {
     json!({ "presets": presets, "parts": parts })
 }
 
-/// The default of a parameter: a number, or the name of the option that gives it.
+/// The default of a parameter: a number, a name, or the name of the option that gives it.
 fn default(parameter: &Parameter) -> String {
     match parameter.default {
+        Fallback::Value(value) if !parameter.names.is_empty() => parameter.value_name(value).to_owned(),
         Fallback::Value(value) => value.to_string(),
         Fallback::Affine => "p_affine".to_owned(),
         Fallback::Lighting => "p_lighting".to_owned(),
@@ -77,9 +84,18 @@ fn everything(out: &mut impl Write) -> io::Result<()> {
     for part in PARTS {
         writeln!(out, "  {:<14} {}", part.name, part.about)?;
         for parameter in part.parameters {
-            let Parameter { name, low, high, .. } = parameter;
-            let default = default(parameter);
-            writeln!(out, "  {:<14}   {name}={default}, from {low} to {high}", "")?;
+            let Parameter {
+                name,
+                low,
+                high,
+                names,
+                ..
+            } = parameter;
+            let range = match names {
+                [] => format!("from {low} to {high}"),
+                names => names.join(" or "),
+            };
+            writeln!(out, "  {:<14}   {name}={}, {range}", "", default(parameter))?;
         }
     }
     writeln!(out, "\nOptions:")?;

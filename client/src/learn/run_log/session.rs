@@ -4,7 +4,7 @@ use equibatch_cli::files;
 use serde::{Deserialize, Serialize};
 
 use super::{append, lines};
-use equibatch_stream::{DatasetDescription, DrawsChange, StreamDescription};
+use equibatch_stream::{Background, DatasetDescription, DrawsChange, StreamDescription};
 
 /// An invocation of the program that trained a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,6 +58,9 @@ pub struct ClassSampling {
     /// How they change over the epochs of the run, from 0, if the balance is a schedule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<DrawsChange>,
+    /// The natural images that those are mixed into, if the recipe mixes `from=natural`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub background: Option<Background>,
     /// Total images of each split.
     pub splits: BTreeMap<String, u64>,
 }
@@ -77,6 +80,7 @@ impl ClassSampling {
             images: of("train"),
             draws: stream.draws_per_class.clone(),
             change: stream.draws_change.clone(),
+            background: stream.background.clone(),
             splits: dataset.splits.iter().map(split).collect(),
         }
     }

@@ -89,7 +89,7 @@ pub enum Error {
         /// The value given.
         value: String,
         /// The accepted values.
-        expected: &'static str,
+        expected: String,
     },
     /// A preset that is not the first word.
     #[error("recipe preset {name} must be the first word")]

@@ -46,9 +46,9 @@ pub struct Recipe {
     pub blur: Blur,
     /// Random erasing.
     pub erase: Erasing,
-    /// Mixup of pairs of images.
+    /// Mixup.
     pub mixup: Mixing,
-    /// Cutmix of pairs of images.
+    /// Cutmix.
     pub cutmix: Mixing,
 }
 
@@ -193,15 +193,46 @@ impl Recipe {
         }
     }
 
-    /// Whether pairs of images are mixed.
+    /// Whether images are mixed.
     #[must_use]
     pub fn mixes(&self) -> bool {
         self.mixup.p > 0.0 || self.cutmix.p > 0.0
+    }
+
+    /// Whether images of the balance are mixed into natural ones, instead of in pairs with each other.
+    #[must_use]
+    pub fn mixes_from_natural(&self) -> bool {
+        self.mixing_methods().any(|method| method.mixing().from_natural)
+    }
+
+    /// The probability that a batch is mixed.
+    #[must_use]
+    pub fn mixing_probability(&self) -> f64 {
+        self.mean_of_methods(|method| method.mixing().p.into())
+    }
+
+    /// The mean weight of the images of the balance that are mixed into natural ones, `size` by `size` pixels, from 0 to 1. 0 if none are.
+    #[must_use]
+    pub fn mean_weight_in_natural(&self, size: u32) -> f64 {
+        if self.mixes_from_natural() {
+            self.mean_of_methods(|method| method.mean_weight(size))
+        } else {
+            0.0
+        }
     }
 
     /// Draws whether a batch uses mixup or cutmix; `None` if the recipe has neither.
     #[must_use]
     pub fn batch_mix(&self, generator: &mut ChaCha8Rng) -> Option<BatchMix> {
         BatchMix::draw(self.mixup, self.cutmix, generator)
+    }
+
+    fn mixing_methods(&self) -> impl Iterator<Item = BatchMix> {
+        BatchMix::enabled(self.mixup, self.cutmix)
+    }
+
+    /// The mean over batches of what each method gives.
+    fn mean_of_methods(&self, of: impl Fn(BatchMix) -> f64) -> f64 {
+        self.mixing_methods().map(of).sum::<f64>() / self.mixing_methods().count().max(1) as f64
     }
 }

@@ -63,15 +63,23 @@ pub(super) fn register_demand(renderer: &SampleRenderer, description: &Descripti
     }
 }
 
-/// Draws per class and epoch, in the mean over the stream's epochs.
+/// Draws per class and epoch, in the mean over the stream's epochs; with a background, of both images of a mixture.
 fn draws_per_epoch(description: &Description) -> Vec<f64> {
-    let quotas = &description.quotas;
-    if quotas.change().is_none() {
-        return quotas.first().iter().map(|&draws| draws as f64).collect();
-    }
-    let epochs = description.spec.epochs;
-    let draws = quotas.before_epoch(epochs.into()).into_iter();
-    draws.map(|draws| draws as f64 / f64::from(epochs)).collect()
+    let (quotas, spec) = (&description.quotas, &description.spec);
+    let draws: Vec<f64> = if quotas.change().is_none() {
+        quotas.first().iter().map(|&draws| draws as f64).collect()
+    } else {
+        let draws = quotas.before_epoch(spec.epochs.into()).into_iter();
+        draws.map(|draws| draws as f64 / f64::from(spec.epochs)).collect()
+    };
+    let Some(background) = &description.background else {
+        return draws;
+    };
+    let mixed_in = draws.iter().map(|draws| draws * spec.recipe.mixing_probability());
+    let draws = background.draws_per_class.iter().zip(mixed_in);
+    draws
+        .map(|(&natural, mixed_in)| natural as f64 + mixed_in)
+        .collect()
 }
 
 /// A hash of everything that the demand depends on.

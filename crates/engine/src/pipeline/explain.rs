@@ -2,7 +2,7 @@
 
 use super::{
     Engine, Error,
-    mixing::{Portion, portion},
+    mixing::{Partner, Portion, portion},
     render::render,
     sample_renderer::PreparedSample,
     spec::{Shard, StreamSpec},
@@ -42,7 +42,7 @@ pub struct Explained {
     pub map: [[f64; 3]; 3],
     /// What values of 0, 1/8, ... 1 become by brightness and contrast: `sigmoid((logit(x) + logit(brightness)) contrast)`.
     pub curve: [f64; 9],
-    /// The other image of the batch that was mixed in.
+    /// The other image that was mixed in.
     pub mixture: Option<Mixture>,
     /// The pixels: `u8[S, S, 3]`, after mixing.
     #[cfg_attr(feature = "serde", serde(skip))]
@@ -53,8 +53,10 @@ pub struct Explained {
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Mixture {
-    /// Index of the other image in the batch, which has the same part of this one.
-    pub partner: usize,
+    /// Index of the other image in the batch, which has the same part of this one. `None` if it is mixed into a natural image, and in no batch.
+    pub partner: Option<usize>,
+    /// Its file, relative to the dataset's root.
+    pub path: String,
     /// Its class.
     pub class: String,
     /// Fraction of this image that it makes up: the weight of its class in this image's label.
@@ -76,7 +78,7 @@ impl Engine {
         if position.epoch >= u64::from(spec.epochs) {
             return Ok(vec![]);
         }
-        let Portion { slots, partners } = portion(spec, &planned.plan, position, Shard::WHOLE);
+        let Portion { slots, partners } = portion(spec, &planned.plans, position, Shard::WHOLE);
         let dataset = planned.description.served.dataset();
         let explain = |(place, slot): (usize, Slot)| -> Result<Explained, Error> {
             let prepared = planned.renderer.prepare(position.epoch, slot)?;
@@ -116,17 +118,36 @@ impl Engine {
             .map(explain)
             .collect::<Result<_, _>>()?;
         for (place, partner) in partners.into_iter().enumerate() {
-            let Some(partner) = partner else { continue };
-            if place < partner.place {
-                let (before, behind) = batch.split_at_mut(partner.place);
-                let (one, other) = (&mut before[place].pixels, &mut behind[0].pixels);
-                tensor::mix(partner.blend, &spec.tensor, one, other);
-            }
+            let Some(Partner {
+                place: other,
+                slot,
+                blend,
+            }) = partner
+            else {
+                continue;
+            };
+            let path = match other {
+                Some(other) => {
+                    if place < other {
+                        let (before, behind) = batch.split_at_mut(other);
+                        let (one, other) = (&mut before[place].pixels, &mut behind[0].pixels);
+                        tensor::mix(blend, &spec.tensor, one, other);
+                    }
+                    batch[other].path.clone()
+                }
+                None => {
+                    let mut mixed_in = explain((place, slot))?;
+                    let (one, other) = (&mut batch[place].pixels, &mut mixed_in.pixels);
+                    tensor::mix(blend, &spec.tensor, one, other);
+                    mixed_in.path
+                }
+            };
             batch[place].mixture = Some(Mixture {
-                partner: partner.place,
-                class: batch[partner.place].class.clone(),
-                weight: partner.blend.weight(spec.tensor.size),
-                blend: partner.blend,
+                partner: other,
+                path,
+                class: dataset.classes[slot.class as usize].clone(),
+                weight: blend.weight(spec.tensor.size),
+                blend,
             });
         }
         Ok(batch)

@@ -10,7 +10,8 @@ const FEW: usize = 16;
 /// Sums of label weights by class: a mixed image counts for both of its classes, by their weights.
 ///
 /// Without mixing these are counts. With mixing, the images of a global batch add up to exactly the same counts, since each image of a pair gives
-/// what it takes. For the part of one shard this holds in expectation.
+/// what it takes. For the part of one shard this holds in expectation. If images of the balance are mixed into natural ones with weight `w`, those of
+/// a batch, or of a shard's part, add up to `(1 - w)` natural and `w` balanced counts exactly.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Exposure {
     /// In label order.

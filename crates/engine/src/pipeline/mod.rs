@@ -49,7 +49,7 @@ mod workers;
 pub use self::{
     batch::{Batch, Mixed, Replacement},
     bottleneck::{Bottleneck, TimeBreakdown},
-    description::Description,
+    description::{Background, Description},
     engine::{
         Engine,
         open::{Requester, SharedMemory},

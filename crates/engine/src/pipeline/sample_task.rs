@@ -1,4 +1,4 @@
-//! The unit of work of a worker: one sample, or two that are mixed with each other.
+//! The unit of work of a worker: one sample, or two that are mixed.
 
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{checksum::crc32c, memory::Chunk, mix::Mix, sampling::Slot, tensor};
 
-/// A sample to render, or a pair of them.
+/// A sample to render, or two that are mixed.
 #[derive(Debug)]
 pub(super) struct SampleTask {
     pub(super) position: Position,
@@ -29,13 +29,13 @@ struct OutputSlot {
     chunk: Chunk,
 }
 
-/// The other image of a mixed pair.
+/// The image that is mixed in.
 #[derive(Debug)]
 enum MixInput {
     /// In this shard: rendered as part of the same task.
     SameShard(OutputSlot),
-    /// In another shard, which renders it as well: mixed in, then dropped.
-    OtherShard(Slot),
+    /// In another shard, which renders it as well, or in no batch: mixed in, then dropped.
+    NotInShard(Slot),
 }
 
 /// A rendered sample.
@@ -74,10 +74,11 @@ pub(super) fn sample_tasks(
         };
         let partner = portion.partners.get(index).copied().flatten();
         let mixture = partner.map(|Partner { place, slot, blend }| {
-            let here = shard.index(place).and_then(|index| slots_of_shard[index].take());
+            let here = place.and_then(|place| shard.index(place));
+            let here = here.and_then(|index| slots_of_shard[index].take());
             (
                 blend,
-                here.map_or(MixInput::OtherShard(slot), MixInput::SameShard),
+                here.map_or(MixInput::NotInShard(slot), MixInput::SameShard),
             )
         });
         sample_tasks.push(SampleTask {
@@ -108,7 +109,7 @@ pub(super) fn mixed(Portion { slots, partners }: &Portion, size: u32) -> Option<
 }
 
 impl SampleTask {
-    /// Renders the sample or the pair.
+    /// Renders the sample, or the two, and mixes them.
     pub(super) fn render(self, renderer: &SampleRenderer) -> Result<Vec<RenderedSample>, Error> {
         let Self {
             position,
@@ -125,7 +126,7 @@ impl SampleTask {
                 };
                 mix(blend, renderer, &mut one.chunk, &mut other.chunk);
             }
-            Some((blend, MixInput::OtherShard(slot))) => {
+            Some((blend, MixInput::NotInShard(slot))) => {
                 let mut other = vec![0; rendered[0].chunk.len()];
                 renderer.render_into(position, slot, &mut other)?;
                 mix(blend, renderer, &mut rendered[0].chunk, &mut other);

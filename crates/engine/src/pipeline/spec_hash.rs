@@ -223,6 +223,10 @@ mod tests {
             changed(|s| s.recipe = with("p_lighting=0.1")),
             changed(|s| s.recipe = with("crop(0.5,0.5,0.5,0.5)")),
             changed(|s| s.recipe = with("augment=repeats")),
+            changed(|s| s.recipe = with("mixup")),
+            changed(|s| s.recipe = with("mixup(from=natural)")),
+            changed(|s| s.recipe = with("cutmix")),
+            changed(|s| s.recipe = with("cutmix(from=natural)")),
             changed(|s| s.recipe = Recipe::none()),
             changed(|s| s.canonical = Canonical::Native),
             changed(|s| s.tensor.size = 225),
@@ -272,5 +276,7 @@ mod tests {
     #[test]
     fn the_encoding_is_stable() {
         assert_eq!(format!("{:?}", spec().hash()), "9493dae0d87381b73ef39f4ffeed8a3f");
+        let mixed = changed(|s| s.recipe = with("mixup cutmix"));
+        assert_eq!(format!("{:?}", mixed.hash()), "8b33665810e2b0b883b0d8556169b4e5");
     }
 }

@@ -18,7 +18,7 @@ use super::{
     clients::{Client, OfClient},
     coalescer::SharedStream,
     fair_queue::{Flow, Weighted},
-    mixing::portion,
+    mixing::{Plans, portion},
     pending_batch::{BatchMeta, PendingBatch},
     position::Position,
     sample_renderer::SampleRenderer,
@@ -27,13 +27,13 @@ use super::{
     task_state::TaskState,
     workers::{Claim, Schedulable, processor_time},
 };
-use crate::{memory::Pool, sampling::Plan};
+use crate::memory::Pool;
 
 /// What a [`StreamTask`] is made from.
 #[derive(Debug)]
 pub(super) struct StreamParts {
     pub(super) renderer: SampleRenderer,
-    pub(super) plan: Plan,
+    pub(super) plans: Plans,
     /// Maximum number of batches that are open or sent and still referred to.
     pub(super) window: usize,
     pub(super) sent: Arc<SentBatches>,
@@ -59,7 +59,7 @@ impl StreamTask {
     /// A stream of `client` that begins at `start`.
     pub(super) fn new(parts: StreamParts, client: Arc<Client<Self>>, start: Position) -> Self {
         let spec = &parts.renderer.spec;
-        let first = spec.stride.first_from(start, parts.plan.steps_per_epoch());
+        let first = spec.stride.first_from(start, parts.plans.steps_per_epoch());
         let next = (first.epoch < u64::from(spec.epochs)).then_some(first);
         Self {
             flow: Flow::new(spec.weight),
@@ -150,13 +150,13 @@ impl StreamTask {
         let spec = &self.parts.renderer.spec;
         let image_bytes = spec.tensor.image_bytes();
         let shard = spec.shard;
-        let portion = portion(spec, &self.parts.plan, position, shard);
+        let portion = portion(spec, &self.parts.plans, position, shard);
         let buffer = self.parts.buffers.take().expect("only this stream takes buffers");
         let (chunks, tail) = buffer.split(portion.slots.len(), image_bytes);
         let tasks = sample_task::sample_tasks(position, &portion, shard, chunks);
         let meta = BatchMeta {
             position,
-            next: position.next(self.parts.plan.steps_per_epoch()),
+            next: position.next(self.parts.plans.steps_per_epoch()),
             mixed: sample_task::mixed(&portion, spec.tensor.size),
             slots: portion.slots,
             image_bytes,
@@ -223,7 +223,7 @@ impl StreamTask {
         let position = state.next.take().expect("a batch may be opened");
         match self.open(state, position) {
             Ok(pending) => {
-                let (spec, steps) = (&self.parts.renderer.spec, self.parts.plan.steps_per_epoch());
+                let (spec, steps) = (&self.parts.renderer.spec, self.parts.plans.steps_per_epoch());
                 let following = spec.stride.first_from(position.next(steps), steps);
                 state.next = (following.epoch < u64::from(spec.epochs)).then_some(following);
                 state.open.push_back(pending);

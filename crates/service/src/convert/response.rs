@@ -2,7 +2,7 @@
 
 use equibatch_engine::{
     augment::Recipe,
-    pipeline::{Batch, Description, Replacement},
+    pipeline::{Background, Batch, Description, Replacement},
     sampling::QuotaChange,
     tensor::{ElementType, Layout},
 };
@@ -27,6 +27,7 @@ pub(crate) fn description(
         images_per_epoch: description.images_per_epoch,
         draws_per_class: description.quotas.first().to_vec(),
         draws_change: description.quotas.change().map(draws_change),
+        background: description.background.as_ref().map(background),
         shape: match spec.tensor.layout {
             Layout::Nchw => vec![images, 3, side, side],
             Layout::Nhwc => vec![images, side, side, 3],
@@ -58,6 +59,13 @@ fn draws_change(change: &QuotaChange) -> v1::DrawsChange {
         draws_per_class: change.to.clone(),
         first_epoch: change.first as u32,
         last_epoch: change.last as u32,
+    }
+}
+
+fn background(background: &Background) -> v1::Background {
+    v1::Background {
+        draws_per_class: background.draws_per_class.clone(),
+        mean_mixed_weight: background.mean_mixed_weight,
     }
 }
 

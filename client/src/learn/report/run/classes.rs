@@ -69,9 +69,10 @@ pub fn class_sampling(class_sampling: &ClassSampling) -> Result<Figure, canvas::
     Figure::chart("exposure", &caption, &words, &bars)
 }
 
-/// The training images of each class, and its draws; if these change, in up to `most` epochs, the first and the last of the change among them.
+/// The training images of each class, and its draws; if these change, in up to `most` epochs, the first and the last of the change among them. If
+/// they are mixed into natural images, the draws of these, too, and the label weights of each of the epochs.
 fn counts(class_sampling: &ClassSampling, most: u32) -> Vec<(String, Vec<u64>)> {
-    let draws = match &class_sampling.change {
+    let mut draws = match &class_sampling.change {
         None => vec![("draws per epoch".to_owned(), class_sampling.draws.clone())],
         Some(change) => {
             let length = change.last_epoch.saturating_sub(change.first_epoch);
@@ -84,18 +85,39 @@ fn counts(class_sampling: &ClassSampling, most: u32) -> Vec<(String, Vec<u64>)> 
             epochs.map(in_epoch).collect()
         }
     };
+    if let Some(background) = &class_sampling.background {
+        let label_weights = |(name, draws): &(String, Vec<u64>)| {
+            let weights = background.label_weights(draws).into_iter();
+            let name = name.replace("draws", "label weights");
+            (name, weights.map(|weight| weight.round() as u64).collect())
+        };
+        let label_weights: Vec<_> = draws.iter().map(label_weights).collect();
+        draws.push((
+            "natural draws per epoch".to_owned(),
+            background.draws_per_class.clone(),
+        ));
+        draws.extend(label_weights);
+    }
     let images = ("training images".to_owned(), class_sampling.images.clone());
     std::iter::once(images).chain(draws).collect()
 }
 
-/// A table of the draws of all classes by epoch; `None` if they are the same in all epochs.
+/// A table of the draws of all classes by epoch, and of both images of a mixture; `None` if they are the same in all epochs, and images are not mixed
+/// into natural ones.
 #[must_use]
 pub fn table_by_epoch(class_sampling: &ClassSampling) -> Option<Markup> {
-    class_sampling.change.as_ref()?;
+    let caption = match (&class_sampling.change, &class_sampling.background) {
+        (None, None) => return None,
+        (_, None) => "Draws of each class by epoch.".to_owned(),
+        (_, Some(background)) => format!(
+            "Draws of each class: images of the balance, mixed into natural ones with a mean weight of {:.1} %; and what their label weights add up to, in the mean.",
+            background.mean_mixed_weight * 100.0
+        ),
+    };
     let counts = counts(class_sampling, MOST_EPOCHS);
     let names = counts.iter().map(|(name, _)| name.as_str());
     let header: Vec<&str> = std::iter::once("class").chain(names).collect();
-    let mut table = Table::new("Draws of each class by epoch.", &header);
+    let mut table = Table::new(&caption, &header);
     for class in ordered(class_sampling) {
         let counts = counts.iter().map(|(_, counts)| counts[class].to_string());
         let name = class_sampling.classes[class].clone();

@@ -73,12 +73,12 @@ impl fmt::Display for Recipe {
             write!(f, "{separator}{}(", part.name)?;
             separator = "";
             for parameter in part.parameters {
-                write!(
-                    f,
-                    "{separator}{}={}",
-                    parameter.name,
-                    (parameter.get)(&normalized)
-                )?;
+                let value = (parameter.get)(&normalized);
+                match parameter.names {
+                    [] => write!(f, "{separator}{}={value}", parameter.name)?,
+                    _ if parameter.default == Fallback::Value(value) => continue,
+                    _ => write!(f, "{separator}{}={}", parameter.name, parameter.value_name(value))?,
+                }
                 separator = ",";
             }
             f.write_str(")")?;
@@ -112,7 +112,7 @@ impl RecipeOptions {
                         return Err(Error::Value {
                             field: name.to_owned(),
                             value: value.to_owned(),
-                            expected: "all or repeats",
+                            expected: "all or repeats".to_owned(),
                         });
                     }
                 };
@@ -175,7 +175,7 @@ fn part(name: &str, values: &[(Option<&str>, &str)]) -> Result<GivenPart, Error>
         };
         let parameter = &part.parameters[index];
         let field = format!("{}({})", part.name, parameter.name);
-        let value = number(&field, value)?;
+        let value = parameter.value(&field, value)?;
         parameter.check(part, value)?;
         if given[index].replace(value).is_some() {
             return Err(Error::Twice { name: field });
@@ -184,11 +184,38 @@ fn part(name: &str, values: &[(Option<&str>, &str)]) -> Result<GivenPart, Error>
     Ok((part, given))
 }
 
+impl Parameter {
+    /// The value that `text` names, or is.
+    fn value(&self, field: &str, text: &str) -> Result<f32, Error> {
+        if self.names.is_empty() {
+            return number(field, text);
+        }
+        let mut names = (0_u16..).zip(self.names);
+        let found = names.find(|(_, name)| **name == text);
+        found.map(|(value, _)| value.into()).ok_or_else(|| Error::Value {
+            field: field.to_owned(),
+            value: text.to_owned(),
+            expected: self.names.join(" or "),
+        })
+    }
+
+    /// The name of a value of a parameter whose values are names.
+    #[must_use]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a valid value is an index"
+    )]
+    pub fn value_name(&self, value: f32) -> &'static str {
+        self.names[value as usize]
+    }
+}
+
 fn number(field: &str, text: &str) -> Result<f32, Error> {
     text.parse().map_err(|_| Error::Value {
         field: field.to_owned(),
         value: text.to_owned(),
-        expected: "a number",
+        expected: "a number".to_owned(),
     })
 }
 

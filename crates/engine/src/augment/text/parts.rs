@@ -28,6 +28,8 @@ pub struct Parameter {
     pub high: f32,
     /// Whether the value must be an integer.
     pub is_whole: bool,
+    /// The names of the values 0, 1, ...; empty for a parameter whose values are numbers.
+    pub names: &'static [&'static str],
     pub(super) get: fn(&Recipe) -> f32,
     pub(super) set: fn(&mut Recipe, f32),
 }
@@ -43,10 +45,10 @@ pub enum Fallback {
     Lighting,
 }
 
-/// `description part: whether it is enabled => [parameter: range, default, fields of the recipe; ...];`
+/// `description part: whether it is enabled => [parameter: range, default, fields of the recipe; ...; parameter of another form];`
 macro_rules! parts {
     ($($about:literal $part:ident: $is_on:expr => [
-        $($parameter:ident $($whole:ident)?: $low:literal..$high:literal, $default:expr, $($($place:ident).+),+;)+
+        $($parameter:ident $($whole:ident)?: $low:literal..$high:literal, $default:expr, $($($place:ident).+),+;)+ $(+ $other:expr)?
     ];)+) => {
         &[$(Part {
             name: stringify!($part),
@@ -57,12 +59,13 @@ macro_rules! parts {
                 low: $low,
                 high: $high,
                 is_whole: parts!(@$($whole)?),
+                names: &[],
                 // Fields that one parameter sets have the same value.
                 get: |recipe| [$(recipe.$($place).+),+][0],
                 set: |recipe, value| {
                     $(recipe.$($place).+ = value;)+
                 },
-            }),+],
+            }),+ $(, $other)?],
             is_on: $is_on,
         }),+]
     };
@@ -71,6 +74,20 @@ macro_rules! parts {
 }
 
 use Fallback::{Affine, Lighting, Value};
+
+/// Where the image comes from that another one of the balance is mixed into.
+const fn from(get: fn(&Recipe) -> f32, set: fn(&mut Recipe, f32)) -> Parameter {
+    Parameter {
+        name: "from",
+        default: Value(0.0),
+        low: 0.0,
+        high: 1.0,
+        is_whole: true,
+        names: &["balance", "natural"],
+        get,
+        set,
+    }
+}
 
 /// All parts, in the order in which recipes are printed.
 pub const PARTS: &[Part] = parts! {
@@ -175,15 +192,25 @@ pub const PARTS: &[Part] = parts! {
         ratio: 1.0..10.0, Value(3.3), erase.ratio;
         holes whole: 1.0..16.0, Value(1.0), erase.holes;
     ];
-    "mixes pairs of images and their labels with weights from Beta(alpha, alpha); with cutmix too, each batch uses one of them"
+    "mixes pairs of images and their labels with weights from Beta(alpha, alpha); with cutmix too, each batch uses one of them; from=natural: mixes \
+     images of the balance into natural ones, with one weight from Beta(alpha, 1) for each batch (Balanced-MixUp)"
     mixup: |recipe| recipe.mixup.p > 0.0 => [
         alpha: 0.001..1000.0, Value(0.4), mixup.alpha;
         p: 0.0..1.0, Value(1.0), mixup.p;
+        + from(
+            |recipe| recipe.mixup.from_natural.into(),
+            |recipe, value| recipe.mixup.from_natural = value > 0.0,
+        )
     ];
-    "exchanges a rectangle between pairs of images, its area from Beta(alpha, alpha), and weights their labels by it"
+    "exchanges a rectangle between pairs of images, its area from Beta(alpha, alpha), and weights their labels by it; from=natural: pastes one of \
+     images of the balance into natural ones, the same for all of a batch (CMO)"
     cutmix: |recipe| recipe.cutmix.p > 0.0 => [
         alpha: 0.001..1000.0, Value(1.0), cutmix.alpha;
         p: 0.0..1.0, Value(1.0), cutmix.p;
+        + from(
+            |recipe| recipe.cutmix.from_natural.into(),
+            |recipe, value| recipe.cutmix.from_natural = value > 0.0,
+        )
     ];
 };
 

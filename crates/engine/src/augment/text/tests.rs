@@ -70,6 +70,27 @@ fn a_printed_recipe_names_every_number() {
     );
 }
 
+/// Hashes of requests are made of printed recipes.
+#[test]
+fn where_mixed_images_come_from_is_printed_only_if_it_is_given() {
+    for (text, printed) in [
+        ("mixup", "mixup(alpha=0.4,p=1)"),
+        ("cutmix(from=balance)", "cutmix(alpha=1,p=1)"),
+        ("cutmix(1,from=natural)", "cutmix(alpha=1,p=1,from=natural)"),
+        ("mixup(0.2,0.5,natural)", "mixup(alpha=0.2,p=0.5,from=natural)"),
+        (
+            "mixup(from=natural) cutmix(from=natural)",
+            "mixup(alpha=0.4,p=1,from=natural) cutmix(alpha=1,p=1,from=natural)",
+        ),
+        ("mixup cutmix(p=0,from=natural)", "mixup(alpha=0.4,p=1)"),
+        ("cutmix(p=0,from=natural) augment=repeats", "none"),
+    ] {
+        assert_eq!(read(text).to_string(), printed, "{text}");
+    }
+    assert!(read("cutmix(from=natural)").mixes_from_natural());
+    assert!(!read("cutmix").mixes_from_natural());
+}
+
 #[test]
 fn errors_name_the_value_and_what_is_accepted() {
     for (text, words) in [
@@ -88,6 +109,25 @@ fn errors_name_the_value_and_what_is_accepted() {
         ("zoom(max=0.5)", &["zoom", "min is 1", "max 0.5"]),
         ("crop(0.6,0.4)", &["crop", "row_min is 0.6", "row_max 0.4"]),
         ("crop resized_crop", &["resized_crop", "crop", "one of them"]),
+        (
+            "mixup(from=uniform)",
+            &["mixup(from)", "\"uniform\"", "balance or natural"],
+        ),
+        ("cutmix(1,1,0)", &["cutmix(from)", "\"0\"", "balance or natural"]),
+        ("cutmix(from=natural,from=natural)", &["cutmix(from) twice"]),
+        ("erase(from=natural)", &["erase", "\"from\"", "holes"]),
+        (
+            "mixup cutmix(from=natural)",
+            &["mixup(from=balance)", "cutmix(from=natural)", "one of them"],
+        ),
+        (
+            "mixup(from=natural) cutmix",
+            &["mixup(from=natural)", "cutmix(from=balance)", "one of them"],
+        ),
+        (
+            "mixup(from=natural) augment=repeats",
+            &["from=natural", "augment=repeats", "one of them"],
+        ),
         ("randaugment(2.5)", &["randaugment(n)", "2.5", "whole"]),
         ("randaugment(m=31)", &["randaugment(m)", "31", "0..=30"]),
         (

@@ -1,7 +1,7 @@
 //! Checks the parameters of recipes.
 
 use super::{
-    super::{CropRange, Error, Recipe},
+    super::{Augment, CropRange, Error, Recipe},
     parts::{PARTS, Parameter, Part, RANGES},
 };
 
@@ -11,7 +11,8 @@ impl Recipe {
     /// # Errors
     ///
     /// For the first invalid part in the order of [`PARTS`]: [`Error::OutOfRange`], [`Error::NotWhole`] or [`Error::Reversed`]; then
-    /// [`Error::Exclusive`] if the recipe has both a crop and a resized crop.
+    /// [`Error::Exclusive`] if the recipe has both a crop and a resized crop, mixup and cutmix from different images, or leaves first uses as they
+    /// are and mixes into natural images.
     pub fn validate(&self) -> Result<(), Error> {
         // Disabled parts too: with NaN, comparisons would report a part as disabled.
         for part in PARTS {
@@ -37,13 +38,28 @@ impl Recipe {
             }
         }
         if self.resized_crop.p > 0.0 && self.crop != CropRange::CENTER {
-            return Err(Error::Exclusive {
-                one: "resized_crop",
-                other: "crop",
-            });
+            return Err(exclusive("resized_crop", "crop"));
+        }
+        let [mixup, cutmix] =
+            [self.mixup, self.cutmix].map(|mixing| (mixing.p > 0.0).then_some(mixing.from_natural));
+        match (mixup, cutmix) {
+            (Some(true), Some(false)) => {
+                return Err(exclusive("mixup(from=natural)", "cutmix(from=balance)"));
+            }
+            (Some(false), Some(true)) => {
+                return Err(exclusive("mixup(from=balance)", "cutmix(from=natural)"));
+            }
+            _ => {}
+        }
+        if self.mixes_from_natural() && self.augment == Augment::Repeats {
+            return Err(exclusive("from=natural", "augment=repeats"));
         }
         Ok(())
     }
+}
+
+fn exclusive(one: &'static str, other: &'static str) -> Error {
+    Error::Exclusive { one, other }
 }
 
 impl Parameter {

@@ -168,7 +168,7 @@ impl Engine {
     ) -> BatchStream {
         let PlannedStream {
             description,
-            plan,
+            plans,
             renderer,
         } = planned;
         let cache_demand = register_demand(&renderer, &description);
@@ -177,7 +177,7 @@ impl Engine {
         let exposure = description.spec.recipe.mixes().then(|| Exposure::none(classes));
         let parts = StreamParts {
             renderer,
-            plan,
+            plans,
             window: stream_buffers.window,
             sent: SentBatches::new(stream_buffers.memory),
             buffers: stream_buffers.buffers,

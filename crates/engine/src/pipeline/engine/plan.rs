@@ -8,17 +8,18 @@ use crate::{
     pipeline::{
         Description, Error, Limits, StreamId, StreamSpec,
         coalescer::StreamKey,
+        description::Background,
+        mixing::Plans,
         position::StreamIdentity,
         sample_renderer::{Decoder, SampleRenderer},
     },
-    sampling::{Plan, PlanSpec},
 };
 
 /// A valid request, planned.
 #[derive(Debug)]
 pub(in crate::pipeline) struct PlannedStream {
     pub(in crate::pipeline) description: Description,
-    pub(in crate::pipeline) plan: Plan,
+    pub(in crate::pipeline) plans: Plans,
     pub(in crate::pipeline) renderer: SampleRenderer,
 }
 
@@ -61,21 +62,19 @@ impl Engine {
                 split: spec.split,
             });
         }
-        let plan = Plan::new(PlanSpec {
-            members: Arc::clone(&members),
-            balance: spec.balance.clone(),
-            images_per_epoch: spec.images_per_epoch,
-            batch_size: spec.batch_size,
-            last_batch: spec.last_batch,
-            order: spec.order,
-            seed: spec.seed,
-        })?;
+        let plans = Plans::new(&spec, &members)?;
+        let plan = &plans.balanced;
+        let background = plans.background.as_ref().map(|background| Background {
+            draws_per_class: background.draws_per_class().to_vec(),
+            mean_mixed_weight: spec.recipe.mean_weight_in_natural(spec.tensor.size),
+        });
         let description = Description {
             id: StreamId::new(),
             spec_hash: spec.hash(),
             steps_per_epoch: plan.steps_per_epoch(),
             images_per_epoch: plan.images_per_epoch(),
             quotas: plan.quotas().clone(),
+            background,
             served: Arc::clone(served),
             spec,
         };
@@ -90,7 +89,7 @@ impl Engine {
         let renderer = self.renderer(index, &description, members);
         Ok(PlannedStream {
             description,
-            plan,
+            plans,
             renderer,
         })
     }
