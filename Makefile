@@ -19,6 +19,8 @@ TORCH := .tools/pytorch/bin/python
 PEERS := .tools/peers
 PYTHON_TOOLS := .tools/python
 PYTHON_ENV := .tools/python-env
+WHEEL_TOOLS := .tools/wheels
+WHEEL_TARGETS := x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu
 PYTORCH := .tools/pytorch
 SAMPLES := data/flowers-birds
 REAL_PACKAGES := .tools/real/packages
@@ -57,8 +59,22 @@ python-tests: $(PYTHON_ENV)/installed ## Test the Python package as `cargo build
 	cp $${CARGO_TARGET_DIR:-target}/debug/lib_native.so python/equibatch/_native.abi3.so
 	cd python && ../$(PYTHON_ENV)/bin/python -m pytest --numprocesses 4 tests
 
-wheels: $(PYTHON_ENV)/installed ## Build the wheels of the Python package and of the two programs, optimised, into target/wheels.
-	for folder in python python/server python/client; do (cd $$folder && $(abspath $(PYTHON_ENV))/bin/maturin build --release --locked --out $(abspath target/wheels)) || exit 1; done
+wheels: $(WHEEL_TOOLS)/installed ## Build the wheels of the Python package and of the two programs, optimised, for Linux with glibc 2.28 or later, into target/wheels.
+	for target in $(WHEEL_TARGETS); do \
+	  test -d "$$(rustc --print target-libdir --target $$target)" || rustup target add $$target || { \
+	    echo "Rust's standard library for $$target cannot be installed here: no wheels for it"; continue; }; \
+	  for folder in python python/server python/client; do \
+	    (cd $$folder && PATH="$(abspath $(WHEEL_TOOLS))/bin:$$PATH" maturin build --release --locked --zig --target $$target --compatibility manylinux_2_28 --out $(abspath target/wheels)) || exit 1; \
+	  done; \
+	done
+	for wheel in target/wheels/*.whl; do $(WHEEL_TOOLS)/bin/auditwheel show $$wheel || exit 1; done
+	$(WHEEL_TOOLS)/bin/abi3audit --strict target/wheels/*-abi3-*.whl
+
+# Zig links for an old glibc, and for the other processor.
+$(WHEEL_TOOLS)/installed:
+	$(PYTHON) -m venv $(WHEEL_TOOLS)
+	$(WHEEL_TOOLS)/bin/python -m pip install --quiet maturin==1.16.0 ziglang==0.17.1 auditwheel==6.8.2 abi3audit==0.0.26
+	@touch $@
 
 $(PYTHON_ENV)/installed: python/requirements.txt
 	$(PYTHON) -m venv $(PYTHON_ENV)
@@ -177,9 +193,11 @@ $(REAL_DATA)/ready: $(REAL_PYTHON) $(REAL_PACKAGES)/ready tests/real/efficientne
 	$(REAL_PYTHON) tests/real/photographs.py --packages $(REAL_PACKAGES) --out $(REAL_DATA)
 	@touch $@
 
-bench-peers: build-all $(PEERS)/installed ## Compare with OpenCV, DALI, albumentations, torchvision and tf.data service (installs 7 GB into .tools).
+bench-peers: build-all $(PEERS)/installed ## Compare with OpenCV, DALI, albumentations, torchvision, fastai and tf.data service (installs 7 GB into .tools).
 	@test -e $(SAMPLES)/flowers || target/release/server sample-data $(SAMPLES)
-	$(PEERS)/bin/python tests/peers/bench.py --data $(SAMPLES)
+	cp target/release/lib_native.so python/equibatch/_native.abi3.so
+	PYTHONPATH=python $(PEERS)/bin/python tests/peers/bench.py --data $(SAMPLES)
+	PYTHONPATH=python $(PEERS)/bin/python tests/peers/training.py --data $(SAMPLES)
 
 $(PEERS)/installed: tests/peers/requirements.txt
 	$(PYTHON) -m venv $(PEERS)

@@ -3,7 +3,8 @@
 from . import errors
 from ._native import Tensor, __version__
 from .batch import Batch, Replacement
-from .loader import Bottleneck, Loader, QuarantinedFile
+from .handle import QuarantinedFile
+from .loader import Bottleneck, Loader
 
 __all__ = [
     "Batch",

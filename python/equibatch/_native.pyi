@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, final
 
+__all__ = ["Description", "Request", "SamplerPlan", "Source", "Stream", "StreamDescription", "Tensor", "__version__"]
 __version__: str
 
 @final
@@ -42,6 +43,7 @@ class Request:
         split: str,
         seed: int,
         epochs: int,
+        schedule_epochs: int | None,
         start: tuple[int, int, str, str],
         shard: tuple[int, int],
         batch_size: int,
@@ -103,7 +105,7 @@ class Stream:
     @property
     def is_usable(self) -> bool: ...
     def next(
-        self, timeout: float | None
+        self, timeout: float | None, report: Callable[[], None] | None = None
     ) -> (
         tuple[
             int,
@@ -123,20 +125,28 @@ class Stream:
 @final
 class Source:
     @staticmethod
-    def open_folder(folder: str, name: str, processes: int) -> Source: ...
+    def open_folder(folder: str, name: str, processes: int, cache_bytes: int | None, progress: Callable[[int, int], None]) -> Source: ...
     @staticmethod
     def open_shared(
-        folder: str, name: str, *, socket: str, may_serve: bool, engines: int, processes: int
+        folder: str,
+        name: str,
+        *,
+        socket: str,
+        may_serve: bool,
+        engines: int,
+        processes: int,
+        cache_bytes: int | None,
+        progress: Callable[[int, int], None],
     ) -> Source | None: ...
     @staticmethod
-    def open_servers(addresses: str, token: str | None) -> Source: ...
+    def open_servers(addresses: str, token: str | None, timeout: float | None) -> Source: ...
     @property
     def is_usable(self) -> bool: ...
     @property
     def is_shared(self) -> bool: ...
     @property
     def decoded(self) -> int | None: ...
-    def describe(self, dataset: str, beta: float) -> Description: ...
+    def describe(self, dataset: str, beta: float, timeout: float | None) -> Description: ...
     def stream(
         self, request: Request, prefetch: int, timeout: float | None, allocate: Callable[[int], tuple[Any, Any]] | None = None
     ) -> Stream: ...
@@ -147,7 +157,7 @@ class SamplerPlan:
 
     steps_per_epoch: int
     samples_per_epoch: int
-    draws_per_class: list[int]
+    is_schedule: bool
     class_counts: list[int]
     labels_crc32c: int
     def __new__(
@@ -155,6 +165,7 @@ class SamplerPlan:
         labels: Any,
         *,
         balance: str | list[float],
+        epochs: int | None,
         classes: int | None,
         batch_size: int,
         drop_last: bool,
@@ -162,5 +173,6 @@ class SamplerPlan:
         seed: int,
     ) -> SamplerPlan: ...
     def labels(self) -> bytes: ...
+    def draws_per_class(self, epoch: int) -> list[int]: ...
     def batch_len(self, step: int) -> int: ...
     def batch(self, epoch: int, step: int, rank: int, world_size: int) -> list[int]: ...

@@ -5,34 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from html import escape
 from operator import index
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple
 
-from ._native import Description, Request, Source, Stream, StreamDescription, Tensor
+from ._native import Request, Source, Stream, StreamDescription, Tensor
 from .batch import Batch, Replacement, pytorch
 from .display import Grid, grid, has_matplotlib
 from .distributed import Ranks, detect
-from .errors import ProtocolError, RequestError, UnreachableError
-from .source import Where, forget, open_source, parse
-
-_VERSION = 1
+from .errors import ProtocolError, RequestError
+from .handle import LOST, DatasetHandle
+from .progress import Progress
+from .source import Where, forget
+from .state import VERSION, check, token
 
 # Epochs that a stream without an end is asked for at a time: it goes on over the end of an epoch without a pause.
 _EPOCHS_AHEAD = 100
 
 _DTYPES = {"uint8": "u8", "float16": "f16", "float32": "f32"}
 _LAYOUTS = ("nchw", "nhwc")
-
-_T = TypeVar("_T")
-
-# When the rank with the engine ends: depending on what it was doing.
-_LOST = (UnreachableError, ProtocolError)
-
-
-class QuarantinedFile(NamedTuple):
-    """A file that is not served."""
-
-    path: str
-    reason: str
 
 
 class Bottleneck(NamedTuple):
@@ -59,7 +48,7 @@ class _Open(NamedTuple):
     ends: int
 
 
-class Loader:
+class Loader(DatasetHandle):
     """Class-balanced, augmented image batches, from servers or from a folder.
 
     A plain iterable: one ``iter`` is one epoch, and frameworks leave it alone. Nothing is opened before the first batch, length or property
@@ -80,7 +69,8 @@ class Loader:
             ``"oversample"`` for the train split and ``"natural"`` for others.
         recipe: Augmentation, as text. By default ``"fastai"`` for the train split and ``"none"`` for others.
         seed: Of sampling and augmentation.
-        epochs: The loader ends after so many epochs; by default it does not end.
+        epochs: The loader ends after so many epochs; by default it does not end. A schedule, such as ``balance="progressive"`` or
+            ``"natural>oversample@0.8"``, changes over them.
         rank: This process among ``world_size``; ``"jax"`` asks JAX for both. By default those of ``torch.distributed`` if it is initialised, else of
             the environment variables ``RANK`` and ``WORLD_SIZE``, else 0 of 1.
         world_size: Number of processes that train together.
@@ -91,7 +81,10 @@ class Loader:
         prefetch: Batches received ahead from servers. In process the engine renders up to five ahead.
         pin_memory: PyTorch tensors in pinned memory instead of read-only arrays.
         device: PyTorch tensors on this device instead of read-only arrays; ``uint8`` images are normalised there, to ``float32``.
-        timeout: Longest wait for a batch or for a stream, in seconds. Without one, a stream waits up to five minutes for servers to come back.
+        timeout: Longest wait for servers, in seconds: for an answer, a stream, or a batch. By default, if no server can be reached at first, it is an
+            error within five seconds (30 if one is there and does not answer); if the last one is lost later, it is waited for up to five minutes.
+        cache_bytes: Of a folder: memory for decoded images. By default up to a quarter of the memory that is available, or half of it less 3 GiB; 0
+            decodes them each time.
     """
 
     def __init__(
@@ -116,6 +109,7 @@ class Loader:
         pin_memory: bool = False,
         device: Any = None,
         timeout: float | None = None,
+        cache_bytes: int | None = None,
     ) -> None:
         if batch_size is not None and global_batch_size is not None:
             raise RequestError(f"batch_size is {batch_size} and global_batch_size is {global_batch_size}: give one of them")
@@ -125,9 +119,7 @@ class Loader:
             raise RequestError(f"layout is {layout!r}: expected nchw or nhwc")
         if epochs is not None and epochs < 1:
             raise RequestError(f"epochs is {epochs}: expected 1 or more, or None for no end")
-        parse(where)
-        self._where = where
-        self._dataset = dataset or ""
+        super().__init__(where, dataset or "", split, cache_bytes=cache_bytes, timeout=timeout)
         # Per rank, if it was given so.
         self._batch_size = 64 if batch_size is None and global_batch_size is None else batch_size
         self._global_batch_size = global_batch_size
@@ -146,8 +138,6 @@ class Loader:
         self._prefetch = prefetch
         self._pin_memory = pin_memory
         self._device = device
-        self._timeout = timeout
-        self._source: Source | None = None
         self._reset()
         # To fail here, not at the first batch.
         self._request(_Position(0, 0))
@@ -214,6 +204,7 @@ class Loader:
             split=spec["split"],
             seed=spec["seed"],
             epochs=self._ends(at, stride),
+            schedule_epochs=self._epochs,
             start=(at.epoch, at.step, *self._token),
             shard=(rank, world_size),
             batch_size=self.global_batch_size,
@@ -225,22 +216,6 @@ class Loader:
             drop_last=spec["drop_last"],
             stride=stride,
         )
-
-    def _opened(self) -> Source:
-        """The engine or the servers, which all loaders of this process share as long as one of them keeps it."""
-        self._source = open_source(self._where, self._dataset)
-        return self._source
-
-    def _ask(self, question: Callable[[Source], _T]) -> _T:
-        """The answer of the engine or the servers; if the engine is that of a rank that has ended, of the one that takes its place."""
-        source = self._opened()
-        try:
-            return question(source)
-        except _LOST:
-            if not source.is_shared:
-                raise
-        forget(source)
-        return question(self._opened())
 
     def _open(self, at: _Position, stride: tuple[int, int] = (0, 1)) -> _Open:
         """A stream from `at` on: the one that has reached it, if there is one."""
@@ -322,8 +297,8 @@ class Loader:
         lost: _Position | None = None
         while following.epoch == epoch:
             try:
-                fields = stream.next(self._timeout)
-            except _LOST:
+                fields = self._first_fields(stream, source) if following == at else stream.next(self._timeout)
+            except LOST:
                 if not source.is_shared or lost == following:
                     raise
                 # The rank whose engine it was has ended. Of another one, the batches are the same.
@@ -344,14 +319,7 @@ class Loader:
                 sample_ids=sample_ids,
                 epoch=found,
                 step=step,
-                token={
-                    "spec_hash": description.spec_hash,
-                    "fingerprint": description.fingerprint,
-                    "seed": seed,
-                    "epoch": following.epoch,
-                    "step": following.step,
-                    "world": ranks.world_size,
-                },
+                token=token((description.spec_hash, description.fingerprint), seed, following, ranks.world_size),
                 replacements=[Replacement(*one) for one in replacements],
                 mixed_labels=mixed_labels,
                 mixed_weights=mixed_weights,
@@ -362,6 +330,14 @@ class Loader:
             self._bottleneck = Bottleneck(*ended) if ended else None
             if following.epoch < ends:
                 self._stream = _Open(stream, source, ranks, following, ends)
+
+    def _first_fields(self, stream: Stream, source: Source) -> Any:
+        """The first batch of a stream, for which images may have to be decoded."""
+        before = source.decoded
+        if before is None:
+            return stream.next(self._timeout)
+        with Progress("decoding", "images") as progress:
+            return stream.next(self._timeout, lambda: progress((source.decoded or 0) - before, 0))
 
     def _yielded(self, iteration: object, batch: Batch) -> None:
         # An iteration that another, a state or an epoch has replaced says nothing about what comes next.
@@ -374,22 +350,14 @@ class Loader:
 
     def state_dict(self) -> dict[str, Any]:
         """The position after the batch yielded last, in plain types: equal on all ranks, so that one rank's is enough."""
-        ranks = self._ranks
-        spec_hash, fingerprint = self._token
+        world_size = self._ranks.world_size
         return {
-            "version": _VERSION,
-            "token": {
-                "spec_hash": spec_hash,
-                "fingerprint": fingerprint,
-                "seed": self._spec["seed"],
-                "epoch": self._next.epoch,
-                "step": self._next.step,
-                "world": ranks.world_size,
-            },
+            "version": VERSION,
+            "token": token(self._token, self._spec["seed"], self._next, world_size),
             "epoch": self._next.epoch,
             "step": self._next.step,
             "global_batch_size": self.global_batch_size,
-            "world_size": ranks.world_size,
+            "world_size": world_size,
             "spec": dict(self._spec),
         }
 
@@ -397,19 +365,9 @@ class Loader:
         """Continues, from the next ``iter`` on, where the state was taken; with any number of ranks."""
         if not state_dict:
             return
-        if state_dict.get("version") != _VERSION:
-            raise RequestError(f"state_dict has version {state_dict.get('version')!r}: expected {_VERSION}")
-        spec = state_dict["spec"]
-        for name, here in self._spec.items():
-            if spec.get(name) != here:
-                raise RequestError(f"state_dict was taken with {name}={spec.get(name)!r}, and this loader has {name}={here!r}")
-        global_batch_size = state_dict["global_batch_size"]
-        if global_batch_size != self.global_batch_size and state_dict["world_size"] == self._ranks.world_size:
-            raise RequestError(
-                f"state_dict was taken with a global batch size of {global_batch_size}, and this loader has {self.global_batch_size} on as many ranks"
-            )
+        check(state_dict, self._spec, global_batch_size=self.global_batch_size, world_size=self._ranks.world_size)
         self._reset()
-        self._global_batch_size = global_batch_size
+        self._global_batch_size = state_dict["global_batch_size"]
         self._next = _Position(state_dict["epoch"], state_dict["step"])
         self._token = (state_dict["token"]["spec_hash"], state_dict["token"]["fingerprint"])
         self._continues = True
@@ -444,6 +402,7 @@ class Loader:
                 "pin_memory": self._pin_memory,
                 "device": self._device,
                 "timeout": self._timeout,
+                "cache_bytes": self._cache_bytes,
             },
             "state": self.state_dict(),
         }
@@ -487,38 +446,6 @@ class Loader:
 
     def _repr_html_(self) -> str:
         return f"<pre>{escape(repr(self))}</pre>{self._grid(9)._repr_html_()}"
-
-    # The dataset.
-
-    def _describe(self, beta: float = 0.999) -> Description:
-        if not 0 <= beta < 1:
-            raise RequestError(f"beta is {beta}: it must be at least 0 and less than 1")
-        return self._ask(lambda source: source.describe(self._dataset, beta))
-
-    @property
-    def classes(self) -> list[str]:
-        """Names of the classes; a label is an index into them."""
-        return self._describe().classes
-
-    @property
-    def class_counts(self) -> dict[str, int]:
-        """Images of each class in the split."""
-        description = self._describe()
-        return dict(zip(description.classes, description.counts[self._spec["split"]], strict=True))
-
-    def class_weights(self, kind: Literal["inverse", "effective"] = "inverse", *, beta: float = 0.999) -> list[float]:
-        """Weights for a loss over the train split, in label order: inversely proportional to the number of images, or to the effective number
-        of images for ``beta`` (Cui et al., CVPR 2019). Balanced batches need none: together they count a class twice."""
-        if kind == "inverse":
-            return self._describe().inverse_frequency
-        if kind == "effective":
-            return self._describe(beta).effective_number
-        raise RequestError(f"kind is {kind!r}: expected inverse or effective")
-
-    @property
-    def quarantined(self) -> list[QuarantinedFile]:
-        """Files that are not served, with reasons: those refused at the start, and those found broken since."""
-        return [QuarantinedFile(*file) for file in self._describe().quarantined]
 
     def bottleneck(self) -> Bottleneck | None:
         """What limited the speed of the last whole epoch; ``None`` before its end."""

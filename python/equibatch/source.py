@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 
 from ._native import Source, __version__
 from .errors import RequestError
+from .progress import Progress
 
 Where = str | os.PathLike[str] | Sequence[str]
 
@@ -44,17 +45,17 @@ def parse(where: Where) -> tuple[bool, str]:
     return True, where
 
 
-def open_source(where: Where, dataset: str) -> Source:
-    """The engine or the servers, opened if this process has not opened them yet."""
+def open_source(where: Where, dataset: str, cache_bytes: int | None, timeout: float | None) -> Source:
+    """The engine or the servers, opened if this process has not opened them yet; servers are waited for for at most ``timeout`` seconds."""
     is_folder, place = parse(where)
     token = os.environ.get("EQUIBATCH_TOKEN") or None
     if is_folder:
         place = os.path.realpath(place)
         dataset = dataset or os.path.basename(place)
-    key = ("folder", place, dataset) if is_folder else ("servers", place, token or "")
+    key = ("folder", place, dataset, str(cache_bytes)) if is_folder else ("servers", place, token or "")
     source = _open.get(key)
     if source is None or not source.is_usable:
-        source = _open_folder(place, dataset) if is_folder else Source.open_servers(place, token)
+        source = _open_folder(place, dataset, cache_bytes) if is_folder else Source.open_servers(place, token, timeout)
         _open[key] = source
     return source
 
@@ -66,20 +67,27 @@ def forget(source: Source) -> None:
             del _open[key]
 
 
-def _open_folder(folder: str, dataset: str) -> Source:
+def _open_folder(folder: str, dataset: str, cache_bytes: int | None) -> Source:
     processes = _processes()
-    socket = _socket(folder, dataset)
-    if socket is None:
-        return Source.open_folder(folder, dataset, processes)
-    may_serve = not _is_worker()
-    while True:
-        source = Source.open_shared(
-            folder, dataset, socket=socket, may_serve=may_serve, engines=_engines(processes), processes=processes
-        )
-        if source is not None:
-            return source
-        # Another process scans the folder. The system says if it has ended meanwhile.
-        time.sleep(0.05)
+    socket = _socket(folder, dataset, cache_bytes)
+    with Progress(f"reading {dataset}", "files") as progress:
+        if socket is None:
+            return Source.open_folder(folder, dataset, processes, cache_bytes, progress)
+        while True:
+            source = Source.open_shared(
+                folder,
+                dataset,
+                socket=socket,
+                may_serve=not _is_worker(),
+                engines=_engines(processes),
+                processes=processes,
+                cache_bytes=cache_bytes,
+                progress=progress,
+            )
+            if source is not None:
+                return source
+            # Another process scans the folder. The system says if it has ended meanwhile.
+            time.sleep(0.05)
 
 
 def _processes() -> int:
@@ -92,7 +100,7 @@ def _processes() -> int:
 _RUN = ("TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT", "MASTER_ADDR", "MASTER_PORT")
 
 
-def _socket(folder: str, dataset: str) -> str | None:
+def _socket(folder: str, dataset: str, cache_bytes: int | None = None) -> str | None:
     """Name of the socket over which the ranks of a run on this machine, and on the same processors, share an engine. `None` if there is one
     rank, or if it cannot be told from those of other runs."""
     environment = os.environ
@@ -100,7 +108,7 @@ def _socket(folder: str, dataset: str) -> str | None:
     if not several or not ("TORCHELASTIC_RUN_ID" in environment or "MASTER_PORT" in environment):
         return None
     run = [environment.get(name) for name in _RUN]
-    of = [__version__, os.geteuid(), run, sorted(os.sched_getaffinity(0)), folder, dataset]
+    of = [__version__, os.geteuid(), run, sorted(os.sched_getaffinity(0)), folder, dataset, cache_bytes]
     return "equibatch-" + hashlib.sha256(json.dumps(of).encode()).hexdigest()
 
 

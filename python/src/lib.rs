@@ -2,7 +2,8 @@
 //!
 //! # Layout
 //!
-//! - `source`: an engine in this process, or servers; `sharing`: an engine for several processes; `request`: what is asked of them; `stream`: the batches.
+//! - `source`: an engine in this process, or servers; `origin`: opens them; `sharing`: an engine for several processes; `request`: what is asked
+//!   of them; `stream`: the batches.
 //! - `slots`: memory of the caller into which batches are received.
 //! - `tensor`, `dlpack`: arrays for NumPy, PyTorch and JAX, without a copy.
 //! - `sampler`: the plan over labels, for `equibatch.torch.BalancedBatchSampler`.
@@ -10,6 +11,7 @@
 
 mod dlpack;
 mod error;
+mod origin;
 mod process;
 mod request;
 mod sampler;

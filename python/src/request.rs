@@ -22,7 +22,7 @@ pub(crate) struct Request(pub(crate) BatchRequest);
 #[pymethods]
 impl Request {
     #[new]
-    #[pyo3(signature = (*, dataset, split, seed, epochs, start, shard, batch_size, image_size, balance, recipe, dtype, channels_last, drop_last, stride))]
+    #[pyo3(signature = (*, dataset, split, seed, epochs, schedule_epochs, start, shard, batch_size, image_size, balance, recipe, dtype, channels_last, drop_last, stride))]
     #[allow(
         clippy::too_many_arguments,
         reason = "keyword arguments, of which each is a field of the request"
@@ -33,6 +33,7 @@ impl Request {
         split: &str,
         seed: u64,
         epochs: u32,
+        schedule_epochs: Option<u32>,
         start: (u64, u64, String, String),
         shard: (u32, u32),
         batch_size: u32,
@@ -56,6 +57,11 @@ impl Request {
                     .map_err(|error| refused(format!("balance: {error}")))?,
             ),
         };
+        if let (Some(schedule @ Balance::Schedule { .. }), None) = (&balance, schedule_epochs) {
+            return Err(refused(format!(
+                "balance is {schedule}, which changes over the epochs: give their number, epochs="
+            )));
+        }
         let (epoch, step, spec_hash, fingerprint) = start;
         let (rank, world) = shard;
         let (index, of) = stride;
@@ -72,6 +78,7 @@ impl Request {
             }),
             shard: Shard { world, rank },
             balance,
+            schedule_epochs: schedule_epochs.map(|epochs| 0..epochs),
             recipe: recipe.unwrap_or_default(),
             last_batch: drop_last.map(|drop| if drop { LastBatch::Drop } else { LastBatch::Keep }),
             stride: Stride { of, index },

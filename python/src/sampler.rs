@@ -28,14 +28,15 @@ pub(crate) struct SamplerPlan {
 impl SamplerPlan {
     /// Plans batches of `batch_size` samples over all ranks.
     ///
-    /// `labels` has one integer for each sample. `balance` is a policy, or a weight for each of `classes` (in label order).
+    /// `labels` has one integer for each sample. `balance` is a policy, a schedule over `epochs`, or a weight for each of `classes` (in label order).
     #[new]
-    #[pyo3(signature = (labels, *, balance, classes, batch_size, drop_last, num_samples, seed))]
+    #[pyo3(signature = (labels, *, balance, epochs, classes, batch_size, drop_last, num_samples, seed))]
     #[allow(clippy::too_many_arguments, reason = "all are named in Python")]
     fn new(
         py: Python<'_>,
         labels: &Bound<'_, PyAny>,
         balance: PolicyOrWeights,
+        epochs: Option<u32>,
         classes: Option<usize>,
         batch_size: u32,
         drop_last: bool,
@@ -45,10 +46,15 @@ impl SamplerPlan {
         let labels = integers(labels)?;
         py.detach(|| {
             let (labels, members) = members(&labels, classes)?;
+            let balance: Balance = balance.try_into()?;
+            let balance = match epochs {
+                Some(epochs) => balance.over(epochs),
+                None => balance,
+            };
             let class_counts = members.iter().map(|members| members.len() as u64).collect();
             let plan = Plan::new(PlanSpec {
                 members: members.into(),
-                balance: balance.try_into()?,
+                balance,
                 images_per_epoch: num_samples,
                 batch_size,
                 last_batch: if drop_last {
@@ -80,10 +86,15 @@ impl SamplerPlan {
         self.plan.images_per_epoch()
     }
 
-    /// Draws of each class in an epoch, in label order.
+    /// Draws of each class in `epoch`, in label order.
+    fn draws_per_class(&self, epoch: u64) -> Vec<u64> {
+        self.plan.quotas().in_epoch(epoch)
+    }
+
+    /// Whether the draws of a class differ by epoch.
     #[getter]
-    fn draws_per_class(&self) -> Vec<u64> {
-        self.plan.draws_per_class().to_vec()
+    fn is_schedule(&self) -> bool {
+        self.plan.quotas().change().is_some()
     }
 
     /// Samples of each class, in label order.

@@ -1,29 +1,23 @@
 //! Where batches come from: an engine in this process, or servers.
 
-use std::{
-    collections::BTreeMap,
-    num::{NonZeroU32, NonZeroUsize},
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, num::NonZeroU32, path::PathBuf, sync::Arc};
 
 use equibatch_engine::{
-    Dataset, Engine, EngineConfig, ScanOptions, Split,
-    dataset::{effective_number, inverse_frequency},
-    memory::available,
-    pipeline::{Limits, Requester},
+    Engine, Split,
+    dataset::{Progress, effective_number, inverse_frequency},
+    pipeline::Requester,
 };
-use equibatch_server_service::{ClientId, socket::PrivateSocket};
-use equibatch_stream::{Credentials, DatasetDescription, Resolver, RetryPolicy, Servers, Token};
+use equibatch_server_service::ClientId;
+use equibatch_stream::{self as stream, Credentials, DatasetDescription, RetryPolicy, Servers, Token};
 use equibatch_transport::stream_spec::stream_spec;
 use pyo3::prelude::*;
 use rustix::process::geteuid;
 
 use super::{
     error::{Error, Kind},
+    origin::{Opening, Origin, Sharing},
     process::OfProcess,
     request::{Form, Request},
-    sharing::{Found, MAX_STREAMS, Serving, join},
     slots::Slots,
     stream::{Batches, Stream},
     wait::{on_thread, wait_for},
@@ -37,26 +31,6 @@ const SLOTS_BESIDE: usize = 3;
 #[derive(Debug)]
 pub(crate) struct Source(OfProcess<Origin>);
 
-#[derive(Clone, Debug)]
-#[allow(
-    clippy::large_enum_variant,
-    reason = "one for each loader, never in a collection"
-)]
-enum Origin {
-    Folder(Folder),
-    Servers(Arc<Servers>),
-    /// The engine of another process of this machine.
-    Shared(Arc<Servers>),
-}
-
-/// An engine of this process.
-#[derive(Clone, Debug)]
-pub(crate) struct Folder {
-    pub(crate) engine: Engine,
-    /// For other processes.
-    serving: Option<Arc<Serving>>,
-}
-
 /// What a source says about a dataset.
 #[pyclass(frozen, get_all, module = "equibatch._native")]
 #[derive(Debug)]
@@ -69,75 +43,6 @@ pub(crate) struct Description {
     inverse_frequency: Vec<f64>,
     effective_number: Vec<f64>,
     quarantined: Vec<(String, String)>,
-}
-
-/// The configuration of an engine beside a trainer, one of as many that divide the processors of this process, and half of the memory.
-fn config((threads, memory): (NonZeroU32, NonZeroU32)) -> EngineConfig {
-    let default = EngineConfig::default();
-    let threads = default.threads.get() / threads.get() as usize;
-    let memory_bytes = (available() / 2 / u64::from(memory.get())).max(1 << 30);
-    EngineConfig {
-        threads: NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN),
-        memory_bytes,
-        cache_bytes: memory_bytes
-            .saturating_sub(3 << 30)
-            .clamp(memory_bytes / 4, memory_bytes / 2),
-        limits: Limits {
-            open_streams: MAX_STREAMS,
-            ..default.limits
-        },
-        ..default
-    }
-}
-
-fn open_folder(folder: &Path, name: &str, among: (NonZeroU32, NonZeroU32)) -> Result<Engine, Error> {
-    let dataset = Dataset::scan(name, folder, &ScanOptions::default())?;
-    Ok(Engine::new(config(among), vec![dataset])?)
-}
-
-/// Who has an engine, and who uses that of another process.
-struct Sharing {
-    /// The socket over which processes share an engine.
-    socket: String,
-    /// Whether this process may have the engine of the others.
-    may_serve: bool,
-    /// Engines that divide the memory, each shared by processes that run on the same processors.
-    engines: NonZeroU32,
-    /// Processes that divide processors and memory if each has an engine of its own.
-    processes: NonZeroU32,
-}
-
-/// `None` while another process is opening the folder.
-fn open_shared(folder: &Path, name: &str, sharing: &Sharing) -> Result<Option<Origin>, Error> {
-    let alone = |among| {
-        open_folder(folder, name, among).map(|engine| Folder {
-            engine,
-            serving: None,
-        })
-    };
-    let own = (sharing.processes, sharing.processes);
-    let origin = match PrivateSocket::bind(&sharing.socket) {
-        Ok(Some(socket)) if sharing.may_serve => {
-            let mut folder = alone((NonZeroU32::MIN, sharing.engines))?;
-            folder.serving = Some(Arc::new(Serving::start(folder.engine.clone(), socket)?));
-            Origin::Folder(folder)
-        }
-        Ok(None) => match join(&sharing.socket)? {
-            Found::Engine(servers) => Origin::Shared((*servers).into()),
-            Found::NotReady => return Ok(None),
-            Found::Unusable => Origin::Folder(alone(own)?),
-        },
-        // No others are kept waiting by the name.
-        Ok(Some(socket)) => {
-            drop(socket);
-            Origin::Folder(alone(own)?)
-        }
-        Err(error) => {
-            tracing::debug!(%error, "no engine can be shared here");
-            Origin::Folder(alone(own)?)
-        }
-    };
-    Ok(Some(origin))
 }
 
 fn describe(engine: &Engine, beta: f64) -> Result<Description, Error> {
@@ -188,19 +93,35 @@ impl From<DatasetDescription> for Description {
 #[pymethods]
 impl Source {
     /// Scans the class folders of `folder`, and starts an engine for them in this process, one of `processes` of this machine that do so.
+    /// Calls `progress` with the number of files read so far and of all files; that is 0 while folders are listed.
     #[staticmethod]
-    fn open_folder(py: Python<'_>, folder: PathBuf, name: String, processes: NonZeroU32) -> PyResult<Self> {
-        let opened = on_thread(py, move || open_folder(&folder, &name, (processes, processes)))?;
-        let engine = opened.map_err(|error| error.raise(py))?;
-        let serving = None;
-        Ok(Self(OfProcess::new(Origin::Folder(Folder { engine, serving }))))
+    fn open_folder(
+        py: Python<'_>,
+        folder: PathBuf,
+        name: String,
+        processes: NonZeroU32,
+        cache_bytes: Option<u64>,
+        progress: &Bound<'_, PyAny>,
+    ) -> PyResult<Self> {
+        let opening = Opening {
+            folder,
+            name,
+            cache_bytes,
+            progress: Arc::default(),
+            processes,
+        };
+        let report = reporter(Arc::clone(&opening.progress), progress);
+        let opened = on_thread(py, None, "no dataset", report, move || opening.open_alone())?;
+        let folder = opened.map_err(|error| error.raise(py))?;
+        Ok(Self(OfProcess::new(Origin::Folder(folder))))
     }
 
     /// As `open_folder`, with one engine for all processes of this user that give the same `socket`, a name: that of the first of them that
     /// `may_serve`, as one of `engines` that divide the memory. Without such a process, or with a socket that is of no use, an engine of its own,
     /// as one of `processes`. `None` while another process is opening the folder.
     #[staticmethod]
-    #[pyo3(signature = (folder, name, *, socket, may_serve, engines, processes))]
+    #[pyo3(signature = (folder, name, *, socket, may_serve, engines, processes, cache_bytes, progress))]
+    #[allow(clippy::too_many_arguments, reason = "most are named in Python")]
     fn open_shared(
         py: Python<'_>,
         folder: PathBuf,
@@ -209,22 +130,38 @@ impl Source {
         may_serve: bool,
         engines: NonZeroU32,
         processes: NonZeroU32,
+        cache_bytes: Option<u64>,
+        progress: &Bound<'_, PyAny>,
     ) -> PyResult<Option<Self>> {
+        let opening = Opening {
+            folder,
+            name,
+            cache_bytes,
+            progress: Arc::default(),
+            processes,
+        };
         let sharing = Sharing {
             socket,
             may_serve,
             engines,
-            processes,
         };
-        let opened = on_thread(py, move || open_shared(&folder, &name, &sharing))?;
+        let report = reporter(Arc::clone(&opening.progress), progress);
+        let opened = on_thread(py, None, "no dataset", report, move || {
+            opening.open_shared(&sharing)
+        })?;
         let origin = opened.map_err(|error| error.raise(py))?;
         Ok(origin.map(|origin| Self(OfProcess::new(origin))))
     }
 
-    /// Connects to servers, whose addresses are separated by commas.
+    /// Connects to servers, whose addresses are separated by commas, and waits until one answers, for at most `timeout` seconds.
     #[staticmethod]
-    #[pyo3(signature = (addresses, token))]
-    fn open_servers(py: Python<'_>, addresses: &str, token: Option<&str>) -> PyResult<Self> {
+    #[pyo3(signature = (addresses, token, timeout))]
+    fn open_servers(
+        py: Python<'_>,
+        addresses: String,
+        token: Option<&str>,
+        timeout: Option<f64>,
+    ) -> PyResult<Self> {
         let token = match token {
             None => None,
             Some(text) => Some(Token::new(text).ok_or_else(|| {
@@ -236,9 +173,12 @@ impl Source {
             token,
             ..Credentials::default()
         };
-        let (retry_policy, resolver) = (RetryPolicy::default(), Resolver::default());
-        let opening = Servers::open_async(addresses, retry_policy, &credentials, &resolver);
-        let opened = wait_for(py, None, "no connection", opening)?;
+        let opened = on_thread(py, timeout, "no answer", no_report, move || {
+            let servers = Servers::open_with(&addresses, RetryPolicy::default(), &credentials)?;
+            // A stream waits for minutes for a server to come back, and so it would for one that never was at this address.
+            servers.datasets()?;
+            Ok::<_, stream::Error>(servers)
+        })?;
         let servers = opened.map_err(|error| Error::from(error).raise(py))?;
         Ok(Self(OfProcess::new(Origin::Servers(Arc::new(servers)))))
     }
@@ -255,26 +195,32 @@ impl Source {
         matches!(self.0.get(), Some(Origin::Shared(_)))
     }
 
-    /// Images that the engine of this process has decoded for batches that were delivered; `None` if it has no engine.
+    /// Images that the engine of this process has decoded so far; `None` if it has no engine.
     #[getter]
     fn decoded(&self) -> Option<u64> {
         match self.0.get()? {
-            Origin::Folder(folder) => {
-                let served = folder.engine.datasets().into_iter();
-                Some(served.map(|served| served.metrics().read().sums.decodes).sum())
-            }
+            Origin::Folder(folder) => Some(folder.engine.cache().stats().misses),
             Origin::Servers(_) | Origin::Shared(_) => None,
         }
     }
 
-    /// Describes a dataset, with loss weights by the effective number of images for `beta`.
-    fn describe(&self, py: Python<'_>, dataset: String, beta: f64) -> PyResult<Description> {
+    /// Describes a dataset, with loss weights by the effective number of images for `beta`; waits for servers for at most `timeout` seconds.
+    #[pyo3(signature = (dataset, beta, timeout))]
+    fn describe(
+        &self,
+        py: Python<'_>,
+        dataset: String,
+        beta: f64,
+        timeout: Option<f64>,
+    ) -> PyResult<Description> {
         let described = match self.origin(py)? {
             Origin::Folder(folder) => describe(&folder.engine, beta),
-            Origin::Servers(servers) | Origin::Shared(servers) => on_thread(py, move || {
-                let described = servers.describe_with(&dataset, Some(beta));
-                Ok(described?.into())
-            })?,
+            Origin::Servers(servers) | Origin::Shared(servers) => {
+                on_thread(py, timeout, "no answer", no_report, move || {
+                    let described = servers.describe_with(&dataset, Some(beta));
+                    Ok(described?.into())
+                })?
+            }
         };
         described.map_err(|error| error.raise(py))
     }
@@ -295,7 +241,7 @@ impl Source {
             allocate.map(|allocate| Slots::new(request.tensor_bytes(), prefetch + SLOTS_BESIDE, allocate));
         let pool = slots.as_ref().map(Slots::pool);
         let opened = match self.origin(py)? {
-            Origin::Folder(folder) => on_thread(py, move || {
+            Origin::Folder(folder) => on_thread(py, None, "no stream", no_report, move || {
                 let engine = &folder.engine;
                 // The engine has one dataset, and a server's name for it need not be known here.
                 let served = engine.dataset("")?;
@@ -325,4 +271,14 @@ impl Source {
         let origin = self.0.get().cloned();
         origin.ok_or_else(|| Kind::Fork.error(py, words.to_owned()))
     }
+}
+
+/// Calls `progress` with the files read and found.
+fn reporter(counts: Arc<Progress>, progress: &Bound<'_, PyAny>) -> impl FnMut() -> PyResult<()> {
+    move || progress.call1(counts.read_of_files()).map(drop)
+}
+
+#[allow(clippy::unnecessary_wraps, reason = "stands for one that can fail")]
+fn no_report() -> PyResult<()> {
+    Ok(())
 }

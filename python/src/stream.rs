@@ -14,12 +14,12 @@ use tokio::sync::Mutex;
 
 use super::{
     error::{Error, Kind},
+    origin::Folder,
     process::OfProcess,
     request::Form,
     slots::Slots,
-    source::Folder,
     tensor::Tensor,
-    wait::wait_for,
+    wait::{wait_for, wait_reporting},
 };
 
 /// A stream of batches. Not usable in a forked child.
@@ -301,15 +301,22 @@ impl Stream {
         self.batches.get().is_some()
     }
 
-    /// Waits for the next batch, for at most `timeout` seconds; `None` after the last one.
-    fn next(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Fields>> {
+    /// Waits for the next batch, for at most `timeout` seconds; `None` after the last one. Calls `report` meanwhile, and at the end.
+    #[pyo3(signature = (timeout, report = None))]
+    fn next(
+        &self,
+        py: Python<'_>,
+        timeout: Option<f64>,
+        report: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Option<Fields>> {
         let batches = self.batches(py)?;
         self.slots.iter().try_for_each(|slots| slots.supply(py))?;
         let next = async {
             let mut batches = batches.lock().await;
             poll_fn(|context| batches.poll_next(context)).await
         };
-        let received = wait_for(py, timeout, "no batch", next)?
+        let report = || report.map_or(Ok(()), |report| report.call0().map(drop));
+        let received = wait_reporting(py, timeout, "no batch", report, next)?
             .transpose()
             .map_err(|error| error.raise(py))?;
         Ok(received.map(|received| self.fields(py, received)))

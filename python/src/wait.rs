@@ -24,6 +24,21 @@ where
     F: Future + Send,
     F::Output: Send,
 {
+    wait_reporting(py, timeout, lack, || Ok(()), future)
+}
+
+/// As [`wait_for`], and calls `report` between two looks for signals and at the end.
+pub(crate) fn wait_reporting<F>(
+    py: Python<'_>,
+    timeout: Option<f64>,
+    lack: &str,
+    mut report: impl FnMut() -> PyResult<()>,
+    future: F,
+) -> PyResult<F::Output>
+where
+    F: Future + Send,
+    F::Output: Send,
+{
     let mut future = pin!(future);
     let limit = timeout.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
     let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
@@ -44,10 +59,13 @@ where
                 thread::park_timeout(left);
             }
         });
+        if polled.is_none() {
+            py.check_signals()?;
+        }
+        report()?;
         if let Some(output) = polled {
             return Ok(output);
         }
-        py.check_signals()?;
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             let seconds = timeout.unwrap_or_default();
             let words = format!("{lack} within {seconds} s, the loader's timeout");
@@ -56,9 +74,13 @@ where
     }
 }
 
-/// Runs `work`, which blocks, on a thread of its own and waits for it as [`wait_for`] does. If that is interrupted, the work goes on unheeded.
+/// Runs `work`, which blocks, on a thread of its own and waits for it as [`wait_reporting`] does. If that is interrupted, or the time is over,
+/// the work goes on unheeded.
 pub(crate) fn on_thread<T: Send + 'static>(
     py: Python<'_>,
+    timeout: Option<f64>,
+    lack: &str,
+    report: impl FnMut() -> PyResult<()>,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> PyResult<T> {
     let (sender, receiver) = oneshot::channel();
@@ -68,7 +90,7 @@ pub(crate) fn on_thread<T: Send + 'static>(
             // The receiver is gone after an interruption.
             let _unheard = sender.send(work());
         })?;
-    let output = wait_for(py, None, "no output", receiver)?;
+    let output = wait_reporting(py, timeout, lack, report, receiver)?;
     output.map_err(|_| PyRuntimeError::new_err("a thread of equibatch panicked"))
 }
 

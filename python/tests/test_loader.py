@@ -278,3 +278,30 @@ def test_a_folder_that_is_none_is_refused(tmp_path):
         equibatch.Loader("s3://bucket/images")
     with pytest.raises(RequestError, match="expected HOST:PORT"):
         equibatch.Loader(["a:1", "no address"])
+
+
+def labels_of(batches):
+    return [label for batch in batches for label in batch.labels.tolist()]
+
+
+def test_a_schedule_changes_over_the_epochs_of_the_loader(folder):
+    arguments = {"balance": "natural>oversample@0.6", "epochs": 5}
+    loader = loader_of(folder, **arguments)
+    epochs = [contents(loader) for _ in range(5)]
+    shares = [sum(sum(batch[3]) for batch in epoch) / (BATCH * len(epoch)) for epoch in epochs]
+    # Label 1 has most of the images, and later half of them.
+    assert min(shares[:3]) > 0.7 and shares[3:] == [0.5, 0.5]
+    again = loader_of(folder, **arguments)
+    again.set_epoch(3)
+    assert contents(again) == epochs[3], "wherever a stream begins"
+
+
+def test_a_schedule_needs_the_number_of_epochs(folder):
+    with pytest.raises(RequestError, match="balance is progressive, which changes over the epochs: give their number, epochs="):
+        loader_of(folder, balance="progressive")
+
+
+def test_without_a_cache_images_are_decoded_each_time(folder):
+    kept, decoded = loader_of(folder), loader_of(folder, cache_bytes=0)
+    assert contents(kept) + contents(kept) == contents(decoded) + contents(decoded)
+    assert kept._source.decoded <= sum(COUNTS.values()) < 2 * BATCH * len(decoded) <= decoded._source.decoded

@@ -131,6 +131,10 @@ def test_errors_have_a_kind_and_the_words_of_the_server(server, folder):
         next(iter(other))
 
 
+def iter_and_next(loader):
+    return next(iter(loader))
+
+
 def test_what_is_no_server_is_said_so():
     with sockets.create_server(("127.0.0.1", 0)) as listener:
 
@@ -145,14 +149,19 @@ def test_what_is_no_server_is_said_so():
                     connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
         threading.Thread(target=answer, daemon=True).start()
-        with pytest.raises(ProtocolError, match="not an Equibatch server"):
-            _ = loader_of(f"127.0.0.1:{listener.getsockname()[1]}").classes
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        for question in (len, iter_and_next, lambda loader: loader.classes):
+            # Not retried, as a server is that was there before.
+            with pytest.raises(ProtocolError, match="not an Equibatch server"):
+                question(loader_of(address))
         listener.shutdown(sockets.SHUT_RDWR)
 
 
 def test_a_server_that_is_silent_is_waited_for_until_the_timeout():
-    with sockets.create_server(("127.0.0.1", 0)) as listener, pytest.raises((WaitTimeoutError, UnreachableError)):
-        len(loader_of(f"127.0.0.1:{listener.getsockname()[1]}", timeout=0.1))
+    with sockets.create_server(("127.0.0.1", 0)) as listener:
+        for question in (len, iter_and_next, lambda loader: loader.classes):
+            with pytest.raises(WaitTimeoutError, match="no answer within 0.1 s"):
+                question(loader_of(f"127.0.0.1:{listener.getsockname()[1]}", timeout=0.1))
 
 
 def test_a_token_comes_from_the_environment_and_its_lack_is_an_access_error(folder, tmp_path, monkeypatch):

@@ -1,6 +1,6 @@
-"""`equibatch.Loader` in this process, its batches as PyTorch's tensors in memory of their own.
+"""`equibatch.Loader` in this process, on the classes as they are, so that its batches are as random as those of the other loaders.
 
-The loader decides by itself which decoded images it keeps: there is no case that decodes each time. It renders on all cores, whatever `workers` says.
+It renders on all cores, whatever `workers` says.
 """
 
 from collections.abc import Iterator
@@ -13,19 +13,25 @@ from images import BATCH, SIZE, Images
 
 
 def batches(images: Images, workers: int) -> Iterator[np.ndarray]:
-    """Float32 NCHW batches without end, normalised by the engine."""
-    return read(images, "float32")
+    """Float32 NCHW batches without end, as tensors in memory of their own."""
+    return read(images, dtype="float32", device="cpu")
 
 
 def batches_of_bytes(images: Images, workers: int) -> Iterator[np.ndarray]:
-    """The same of pixels that PyTorch normalises."""
-    return read(images, "uint8")
+    """The same as uint8, which a GPU normalises."""
+    return read(images, dtype="uint8")
 
 
-def read(images: Images, dtype: str) -> Iterator[np.ndarray]:
-    assert images.warm, "the loader keeps decoded images as it has memory"
+def batches_normalised_by_torch(images: Images, workers: int) -> Iterator[np.ndarray]:
+    """The same as uint8, which PyTorch normalises to float32 on the CPU."""
+    return read(images, dtype="uint8", device="cpu")
+
+
+def read(images: Images, **options) -> Iterator[np.ndarray]:
     folder = Path(images.paths[0]).parents[1]
-    loader = equibatch.Loader(folder, batch_size=BATCH, image_size=SIZE, dtype=dtype, device="cpu", rank=0, world_size=1)
+    cache_bytes = None if images.warm else 0
+    options = {"batch_size": BATCH, "image_size": SIZE, "balance": "natural", "rank": 0, "world_size": 1} | options
+    loader = equibatch.Loader(folder, cache_bytes=cache_bytes, **options)
     while True:
         for batch in loader:
-            yield batch.images.numpy()
+            yield batch.to("cpu").images.numpy()

@@ -3,6 +3,9 @@
 //! A generator is keyed by a hash of all of them. With a sum (`seed + epoch`), neighbouring seeds would give shifted copies of one
 //! sequence.
 
+use std::sync::LazyLock;
+
+use blake3::hazmat::{ContextKey, HasherExt as _, hash_derive_key_context};
 use rand::{Rng, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
@@ -51,7 +54,9 @@ impl Purpose {
 /// A 32-byte key derived from all arguments (BLAKE3 in key derivation mode).
 #[must_use]
 pub fn key(seed: u64, purpose: Purpose, coordinates: &[u64]) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new_derive_key("equibatch 1 random");
+    // Otherwise a hash of its own for each key.
+    static CONTEXT: LazyLock<ContextKey> = LazyLock::new(|| hash_derive_key_context("equibatch 1 random"));
+    let mut hasher = blake3::Hasher::new_from_context_key(&CONTEXT);
     hasher.update(&seed.to_le_bytes());
     hasher.update(&purpose.0.to_le_bytes());
     for coordinate in coordinates {

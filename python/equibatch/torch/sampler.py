@@ -29,7 +29,9 @@ class BalancedBatchSampler(Sampler[list[int]]):
         labels: One label for each sample of the data set: integers from 0 (a sequence, a tensor, or an array), or names, which are sorted.
         batch_size: Samples in a batch of one rank.
         balance: ``"oversample"`` (every class as often as the largest), ``"undersample"``, ``"natural"``, ``"power:0.5"``,
-            ``"effective:0.999"``, or a weight for each label, ``{"birds": 2, "flowers": 1}``; labels without a weight are not drawn.
+            ``"effective:0.999"``, or a weight for each label, ``{"birds": 2, "flowers": 1}``; labels without a weight are not drawn. Or a schedule
+            over ``epochs``: ``"progressive"``, ``"natural>oversample@0.8"``.
+        epochs: Number of epochs over which a schedule changes; later ones draw as the last. Other balances need none.
         seed: Of the order; equal on all ranks.
         rank: By default that of ``torch.distributed`` if it is initialised, else ``RANK``, else 0.
         world_size: By default that of ``torch.distributed`` if it is initialised, else ``WORLD_SIZE``, else 1.
@@ -44,6 +46,7 @@ class BalancedBatchSampler(Sampler[list[int]]):
         batch_size: int | None = None,
         *,
         balance: str | Mapping[Any, float] = "oversample",
+        epochs: int | None = None,
         seed: int = 0,
         rank: int | None = None,
         world_size: int | None = None,
@@ -59,6 +62,7 @@ class BalancedBatchSampler(Sampler[list[int]]):
         self.rank, self.world_size, self._ranks_by = detect(rank, world_size)
         self.global_batch_size = _global_batch_size(batch_size, global_batch_size, self.world_size)
         self.balance = dict(balance) if isinstance(balance, Mapping) else balance
+        self.epochs = epochs
         self.seed = seed
         self.drop_last = drop_last
         self.num_samples = num_samples
@@ -80,6 +84,7 @@ class BalancedBatchSampler(Sampler[list[int]]):
         self._plan = plan = SamplerPlan(
             labels,
             balance=weights if isinstance(balance, dict) else balance,
+            epochs=self.epochs,
             classes=len(classes) or None,
             batch_size=self.global_batch_size,
             drop_last=self.drop_last,
@@ -106,8 +111,8 @@ class BalancedBatchSampler(Sampler[list[int]]):
 
     @property
     def draws_per_class(self) -> list[int]:
-        """How often each class is drawn in an epoch, on all ranks together."""
-        return self._plan.draws_per_class
+        """How often each class is drawn in the next epoch, on all ranks together."""
+        return self._plan.draws_per_class(self.epoch)
 
     @property
     def epoch(self) -> int:
@@ -205,6 +210,7 @@ class BalancedBatchSampler(Sampler[list[int]]):
             "global_batch_size": self.global_batch_size,
             "seed": self.seed,
             "balance": [[label, balance[label]] for label in self.classes if label in balance] if isinstance(balance, dict) else balance,
+            "epochs": self.epochs if self._plan.is_schedule else None,
             "drop_last": self.drop_last,
             "num_samples": self.num_samples,
             "labels_crc32c": self._plan.labels_crc32c,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import math
+import mmap
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
+from weakref import finalize
 
 import torch
 
@@ -15,6 +18,9 @@ from ..batch import Batch
 
 # Of a `Batch`.
 _ARRAYS = ("images", "labels", "sample_ids", "mixed_labels", "mixed_weights")
+
+# Batches whose memory a stream keeps for later ones.
+_MOST_KEPT = 8
 
 
 def as_tensor(array: Tensor | torch.Tensor, *, pin_memory: bool = False) -> torch.Tensor:
@@ -31,15 +37,39 @@ def as_tensor(array: Tensor | torch.Tensor, *, pin_memory: bool = False) -> torc
 
 
 def allocator(*, device: Any, pin_memory: bool) -> Callable[[int], tuple[torch.Tensor, Any]]:
-    """Allocates memory into which images are received, for `in_slot`: pinned if they go to a GPU. Each is used for one batch; PyTorch keeps pinned memory,
-    and gives it again once its copy to the GPU has ended."""
-    pinned = pin_memory or (device is not None and torch.device(device).type == "cuda")
+    """Allocates memory into which images are received, for `in_slot`; each tensor is used for one batch.
+
+    It is pinned if images go to a GPU: PyTorch keeps such memory, and gives it again once its copy to the GPU has ended. Otherwise memory is used again
+    when the last tensor in it is gone: fresh memory costs more in page faults than a copy of the batch.
+    """
+    if pin_memory or (device is not None and torch.device(device).type == "cuda"):
+        return _pinned
+    free: list[mmap.mmap] = []
 
     def allocate(nbytes: int) -> tuple[torch.Tensor, Any]:
-        memory = torch.empty(nbytes, dtype=torch.uint8, pin_memory=pinned)
-        return memory, memoryview((ctypes.c_uint8 * nbytes).from_address(memory.data_ptr())).cast("B")
+        try:
+            memory = free.pop()
+        except IndexError:
+            memory = mmap.mmap(-1, nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            if hasattr(mmap, "MADV_HUGEPAGE"):
+                with contextlib.suppress(OSError):
+                    memory.madvise(mmap.MADV_HUGEPAGE)
+        # PyTorch keeps this view as long as it has a tensor in it.
+        view = memoryview(memory)
+        finalize(view, _keep, free, memory).atexit = False
+        return torch.frombuffer(view, dtype=torch.uint8), view
 
     return allocate
+
+
+def _pinned(nbytes: int) -> tuple[torch.Tensor, Any]:
+    memory = torch.empty(nbytes, dtype=torch.uint8, pin_memory=True)
+    return memory, memoryview((ctypes.c_uint8 * nbytes).from_address(memory.data_ptr())).cast("B")
+
+
+def _keep(free: list[mmap.mmap], memory: mmap.mmap) -> None:
+    if len(free) < _MOST_KEPT:
+        free.append(memory)
 
 
 def in_slot(memory: torch.Tensor, dtype: str, shape: list[int]) -> torch.Tensor:

@@ -125,3 +125,13 @@ def test_accelerate_does_not_set_the_epoch_back(folder):
     prepared.set_epoch(3)
     batch = next(iter(prepared))
     assert (batch.epoch, batch.step) == (3, 2)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_schedule_changes_over_the_epochs_of_the_loader(folder, workers):
+    def make():
+        return equibatch.Loader(folder, batch_size=8, image_size=16, balance="progressive", epochs=3, rank=0, world_size=1)
+
+    loader, others = make(), DataLoader(EquibatchDataset(make()), batch_size=None, num_workers=workers)
+    for _ in range(3):
+        assert [batch.labels.tolist() for batch in loader] == [batch.labels.tolist() for batch in others]

@@ -248,3 +248,37 @@ def test_every_sample_is_used_where_drawing_with_replacement_leaves_a_third_out(
     ours = {sample for batch in BalancedBatchSampler(labels, 50) for sample in batch}
     theirs = set(torch.utils.data.WeightedRandomSampler(torch.ones(1000), 1000, generator=torch.Generator().manual_seed(0)))
     assert len(ours) == 1000 and math.isclose(len(theirs), 632, abs_tol=40)
+
+
+def drawn_in(sampler):
+    """Draws of each class in the next epoch."""
+    return numpy.bincount([LABELS[sample] for batch in sampler for sample in batch], minlength=4).tolist()
+
+
+def test_a_schedule_goes_from_one_balance_to_the_other_over_the_epochs():
+    counts = [40, 7, 0, 12]
+    sampler = BalancedBatchSampler(LABELS, 59, balance="progressive", epochs=5)
+    epochs = []
+    for _ in range(7):
+        epochs.append(sampler.draws_per_class)
+        assert drawn_in(sampler) == epochs[-1]
+    assert epochs[0] == counts
+    oracle.assert_apportioned(epochs[4], oracle.scaled([1, 1, 0, 1], 59))
+    assert epochs[5] == epochs[6] == epochs[4]
+    for epoch, draws in enumerate(epochs[:5]):
+        exact = [count + Fraction(last - count) * epoch / 4 for count, last in zip(counts, epochs[4], strict=True)]
+        oracle.assert_apportioned(draws, exact)
+    deferred = BalancedBatchSampler(LABELS, 59, balance="natural>oversample@0.6", epochs=5)
+    assert [drawn_in(deferred) for _ in range(5)] == [counts] * 3 + [epochs[4]] * 2
+
+
+def test_a_schedule_needs_its_epochs_and_keeps_them():
+    with pytest.raises(ValueError, match="epochs"):
+        BalancedBatchSampler(LABELS, 8, balance="progressive")
+    sampler = BalancedBatchSampler(LABELS, 8, balance="progressive", epochs=3)
+    state = sampler.state_dict()
+    with pytest.raises(ValueError, match="saved with epochs=3"):
+        BalancedBatchSampler(LABELS, 8, balance="progressive", epochs=4).load_state_dict(state)
+    assert list(pickle.loads(pickle.dumps(sampler))) == list(sampler)
+    # Without a schedule they change nothing.
+    BalancedBatchSampler(LABELS, 8, epochs=4).load_state_dict(BalancedBatchSampler(LABELS, 8).state_dict())

@@ -3,6 +3,7 @@
 import numpy
 import pytest
 import torch
+from conftest import serving
 
 import equibatch
 from equibatch.torch import as_tensor
@@ -92,3 +93,26 @@ def test_tensors_on_a_device_are_written_to_without_harm(folder, dtype):
         if dtype != "uint8":
             assert torch.equal(batch.images, images)
         batch.images.zero_()
+
+
+def test_tensors_of_a_device_are_of_their_own_and_stay(folder):
+    with serving(folder) as server, serving(folder, listen=f"unix:{folder.parent}/tensors") as neighbour:
+        expected = [numpy.array(batch.images) for batch in loader(folder, dtype="float32")]
+        for where in (folder, server.address, neighbour.address):
+            # Identical streams at once, of which one is written to.
+            written, read = (loader(where, dtype="float32", device="cpu") for _ in range(2))
+            kept = []
+            for one, other in zip(written, read, strict=True):
+                one.images.zero_()
+                kept.append((one.images, other.images))
+            for (zeros, images), array in zip(kept, expected, strict=True):
+                assert (zeros == 0).all() and (images.numpy() == array).all()
+
+
+def test_memory_of_tensors_is_used_again_when_the_last_of_them_is_gone(folder):
+    batches = equibatch.Loader(folder, batch_size=2, image_size=24, dtype="float32", device="cpu", rank=0, world_size=1)
+    addresses = []
+    for _ in range(10):
+        addresses += [batch.images.data_ptr() for batch in batches]
+    assert len(addresses) >= 100
+    assert len(set(addresses)) <= 20, "of a stream in an epoch or two"

@@ -25,9 +25,19 @@ pub struct Progress {
     read: AtomicUsize,
 }
 
+impl Progress {
+    /// Files whose headers were read, and image files found; that is 0 while folders are being listed.
+    #[must_use]
+    pub fn read_of_files(&self) -> (usize, usize) {
+        // In this order: there are never more than were found.
+        let read = self.read.load(Ordering::Relaxed);
+        (read, self.files.load(Ordering::Relaxed))
+    }
+}
+
 impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [files, read] = [&self.files, &self.read].map(|count| count.load(Ordering::Relaxed));
+        let (read, files) = self.read_of_files();
         write!(f, "{read} of {files} files")
     }
 }
