@@ -167,8 +167,9 @@ parity: build-all $(PYTORCH)/installed ## Train on the same batches in PyTorch, 
 	$(TORCH) -m pip install --quiet grpcio==1.85.3 grpcio-tools==1.85.1 safetensors==0.8.0
 	$(TORCH) tests/generate/parity.py
 
-real: build $(REAL_DATA)/ready ## Train on rare classes of real photographs, three arms and seeds (40 to 60 minutes; Debian; takes 700 MB in .tools and data).
+real: build $(REAL_DATA)/ready ## Train on rare classes of real photographs, four arms and five seeds (20 to 40 minutes; Debian; takes 700 MB in .tools and data).
 	$(REAL_PYTHON) tests/real/experiment.py --minutes $(REAL_MINUTES)
+	$(REAL_PYTHON) tests/real/heads.py
 	$(REAL_PYTHON) tests/real/probe.py
 
 real-torch: build $(REAL_DATA)/ready $(PYTORCH)/installed ## The same on the same batches in PyTorch (half an hour; installs PyTorch and gRPC into .tools).

@@ -4,8 +4,8 @@ Runs the programs as a user would: `server serve` over a folder, `client train` 
 take equally many steps. Each finished run is a line of runs/real/DATA.jsonl; runs that are there already are not repeated.
 
     make real
-    python tests/real/experiment.py --data birds-5 --arms natural,oversample --seeds 3 --minutes 30
-    python tests/real/experiment.py --data elpv --table            # of the runs so far
+    python tests/real/experiment.py --data birds-5 --arms natural,adjusted --minutes 30
+    python tests/real/experiment.py --data birds-5 --table         # of the runs so far
 """
 
 import argparse
@@ -14,6 +14,7 @@ import itertools
 import json
 import math
 import pathlib
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -25,34 +26,42 @@ import time
 class Arm:
     name: str
     train: str
-    serve: str = ""
     evaluate: str = ""
+    epochs: int = 1  # that the steps are divided into
+    then: str = ""  # a second stage, from the model of the first
 
 
 ARMS = [
     Arm("natural", "--balance natural"),
-    Arm("oversample", "--balance oversample"),
-    Arm("power", "--balance power:0.5"),
-    Arm("weighted", "--balance natural --class-weights inverse"),
-    Arm("smoothed", "--balance oversample --label-smoothing 0.1"),
-    Arm("adjusted", "--balance natural --logit-adjust 1"),
     Arm("natural+prior", "--balance natural", evaluate="--prior uniform"),
-    # Of body `stages` only: each stage has a balance of its own.
-    Arm("crt", "--experiment crt"),
-    Arm("lws", "--experiment lws"),
-    Arm("tau-norm", "--experiment tau-norm"),
+    Arm("oversample", "--balance oversample"),
+    Arm("repeat-factor", "--balance repeat-factor"),
+    Arm("deferred", "--balance natural>oversample@0.8", epochs=5),
+    Arm("weighted", "--balance natural --class-weights inverse"),
+    Arm("adjusted", "--balance natural --logit-adjust 1"),
+    Arm("adjusted+tta", "--balance natural --logit-adjust 1", evaluate="--tta"),
+    Arm("ldam", "--balance natural --head cosine --ldam --class-weights effective:0.9999 --class-weights-from 5", epochs=5),
+    Arm("mixup", "--balance oversample --recipe 'fastai mixup(0.4)'"),
+    Arm("adjusted+mixup", "--balance natural --logit-adjust 1 --recipe 'fastai mixup(0.4)'"),
+    Arm("smoothed", "--balance oversample --label-smoothing 0.1"),
+    Arm("adjusted+smoothed", "--balance natural --logit-adjust 1 --label-smoothing 0.1"),
+    Arm("adjusted+cosine", "--balance natural --logit-adjust 1 --head cosine"),
+    Arm("adjusted+cosine15+class-means", "--balance natural --logit-adjust 1 --head cosine:15 --head-init class-means"),
+    Arm("adjusted+class-means", "--balance natural --logit-adjust 1 --head-init class-means"),
+    Arm("crt", "--balance natural", then="--experiment crt --stage head"),
+    Arm("lws", "--balance natural", then="--experiment lws --stage head"),
+    Arm("tau-norm", "--balance natural", then="--experiment tau-norm --stage normalised"),
 ]
 # What of the network is trained, with the rate of each.
 BODIES = {
-    "frozen": "--freeze=but-norms --max-lr 3e-3",
-    "all-frozen": "--freeze=all --max-lr 3e-3",
-    "all": "--freeze=false --max-lr ..1e-3",
-    "frozen-reestimated": "--freeze=but-norms --max-lr 3e-3 --reestimate-norms",
-    "head": "--freeze=all --max-lr 3e-3 --head-steps auto",
-    "stages": "--max-lr ..1e-3",
+    "frozen": "--freeze=all",
+    "norms": "--freeze=but-norms",
+    "norms-reestimated": "--freeze=but-norms --reestimate-norms",
+    "head": "--freeze=all --head-steps auto",
+    "fine-tuned": "--freeze=false --freeze-norms --max-lr ..1e-3",
+    "fine-tuned-3e-3": "--freeze=false --freeze-norms --max-lr ..3e-3",
+    "fine-tuned+norms": "--freeze=false --max-lr ..1e-3",
 }
-# Of `head`, the images of several epochs are seen once each.
-EPOCHS = {"head": 4}
 
 
 @dataclasses.dataclass
@@ -63,15 +72,16 @@ class Data:
     steps: int
     size: int
     valid: float  # share that is held out of training, as a user would
+    views: int  # of each image, with body `head`
     split: str = "test"  # that the results are of
 
 
 DATA = [
-    Data("birds-5", "birds-5/{draw}", "birds", 40, 128, 0.2),
-    Data("birds-10", "birds-10/{draw}", "birds", 40, 128, 0.2),
-    Data("birds-20", "birds-20/{draw}", "birds", 40, 128, 0.2),
-    Data("natural", "natural", "mushrooms", 80, 128, 0.3, "valid"),
-    Data("elpv", "elpv", "2-of-3", 120, 96, 0.05),
+    Data("birds-5", "birds-5/{draw}", "birds", 40, 224, 0.2, 4),
+    Data("birds-10", "birds-10/{draw}", "birds", 40, 224, 0.2, 4),
+    Data("birds-20", "birds-20/{draw}", "birds", 40, 224, 0.2, 4),
+    Data("natural", "natural", "mushrooms", 80, 224, 0.3, 4, "valid"),
+    Data("elpv", "elpv", "2-of-3", 120, 224, 0.05, 1),
 ]
 BATCH, DRAWS = 16, 5
 # Of Student's distribution: 97.5 % by degrees of freedom.
@@ -79,10 +89,10 @@ T = [math.nan, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262]
 
 
 class Server:
-    def __init__(self, options, data, seed, flags):
+    def __init__(self, options, data, seed):
         folder = options.photographs / data.folder.format(draw=(seed - 1) % DRAWS + 1)
         command = [options.bin / "server", "serve", "--data", f"real={folder}", "--listen", "127.0.0.1:0", "--log", "warn"]
-        command += ["--split-seed", str(seed), "--valid-fraction", str(data.valid), *flags.split()]
+        command += ["--split-seed", str(seed), "--valid-fraction", str(data.valid)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.address = self.process.stdout.readline().strip().rsplit(" on ", 1)[-1]
 
@@ -106,34 +116,51 @@ def training(options, network, data, arm, body, seed):
     """The arguments of `client train`, but for server and folder."""
     model = options.photographs / f"{network}.onnx"
     of_network = f"--model {model} --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5 --size {data.size} {BODIES[body]}"
-    of_steps = f"--batch-size {BATCH} --images-per-epoch {BATCH * data.steps} --epochs {EPOCHS.get(body, 1)} --seed {seed} --no-tensorboard"
-    return f"{of_network} {of_steps} {arm.train}".split()
+    views = data.views if body == "head" else 1
+    return shlex.split(f"{of_network} {of_steps(data, views, arm.epochs)} --seed {seed} {arm.train}")
+
+
+def of_steps(data, times, epochs=1):
+    return f"--batch-size {BATCH} --images-per-epoch {BATCH * data.steps // epochs} --epochs {times * epochs} --no-tensorboard"
 
 
 def run(options, network, data, arm, body, seed):
     """One line of results."""
-    out = folder = options.runs / f"{network}-{data.name}-{arm.name}-{body}-{seed}"
-    shutil.rmtree(folder, ignore_errors=True)
+    first = next(other.name for other in ARMS if (other.train, other.epochs) == (arm.train, arm.epochs))
+    out = models(options) / f"{network}-{data.name}-{first}-{body}-{seed}"
     arguments = training(options, network, data, arm, body, seed)
-    began = time.monotonic()
-    with Server(options, data, seed, arm.serve) as server:
-        client(options, "train", "--server", server.address, *arguments, "--out", out)
-        trained = time.monotonic() - began
-        # The last stage of an experiment.
-        if (plan := out / "experiment.json").exists():
-            out = out / json.loads(plan.read_text())[-1]["name"]
+    with Server(options, data, seed) as server:
+        seconds = train(options, server, out, arguments)
+        if arm.then:
+            first, out = out, out.with_name(f"{out.name}-{arm.name}")
+            then = f"{arm.then} {of_steps(data, data.views)} --seed {seed}"
+            seconds += train(options, server, out, ["--load", first, *shlex.split(then)])
         printed = client(options, "evaluate", "--server", server.address, "--split", data.split, "--json", *arm.evaluate.split(), out)
     result = json.loads(printed)["models"][out.name]
     epoch = json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])
-    if not options.keep:
-        shutil.rmtree(folder)
     return {
         "network": network, "data": data.name, "arm": arm.name, "body": body, "seed": seed, "steps": data.steps, "size": data.size,
         "balanced_accuracy": result["balanced_accuracy"], "accuracy": result["accuracy"], "auroc": result.get("auroc"),
         "recall": {of["name"]: of["recall"] for of in result["classes"]}, "confusion_matrix": result["confusion_matrix"],
-        "seconds": round(trained), "images_per_second": epoch["images_per_second"],
-        "train": " ".join(arguments[2:]), "serve": arm.serve, "evaluate": arm.evaluate,
+        "seconds": round(seconds), "images_per_second": epoch["images_per_second"],
+        "train": " ".join(arguments[2:]), "then": arm.then, "evaluate": arm.evaluate,
     }
+
+
+def train(options, server, out, arguments):
+    """Seconds that the run `out` takes, or took if it is there already."""
+    note = out.with_suffix(".seconds")
+    if not note.exists():
+        shutil.rmtree(out, ignore_errors=True)
+        began = time.monotonic()
+        client(options, "train", "--server", server.address, *arguments, "--out", out)
+        note.write_text(str(time.monotonic() - began))
+    return float(note.read_text())
+
+
+def models(options):
+    """Where runs are kept until all arms of their seed are finished."""
+    return options.runs / "models"
 
 
 def key(line):
@@ -191,11 +218,11 @@ def add_options(parser):
     parser.add_argument("--bin", type=pathlib.Path, default="target/release", help="folder of the programs")
     parser.add_argument("--photographs", type=pathlib.Path, default="data/real", help="what photographs.py and efficientnet_lite.py have written")
     parser.add_argument("--runs", type=pathlib.Path, default="runs/real")
-    parser.add_argument("--data", default="birds-5,birds-20,elpv")
-    parser.add_argument("--arms", default="natural,oversample,weighted")
+    parser.add_argument("--data", default="birds-5,birds-20")
+    parser.add_argument("--arms", default="natural,natural+prior,oversample,adjusted")
     parser.add_argument("--networks", default="lite0", help="comma-separated: lite0, lite1, lite2")
     parser.add_argument("--bodies", default="frozen", help=f"comma-separated: {', '.join(BODIES)}")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, help="instead of those of each data set")
     parser.add_argument("--size", type=int, help="height and width of the images, a multiple of 32, instead of those of each data set")
     parser.add_argument("--minutes", type=float, default=60, help="no run begins later than this")
@@ -221,13 +248,13 @@ def every_run(options, run, label=lambda arm: arm.name):
                 print(f"{data.name}, {network}, {body}, {line['arm']}, seed {seed}: balanced accuracy "
                       f"{100 * line['balanced_accuracy']:.1f} %, {data.rare} {100 * line['recall'][data.rare]:.0f} %, "
                       f"{line['seconds']} s", file=sys.stderr, flush=True)
+            shutil.rmtree(models(options), ignore_errors=True)
     table(options, datas)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_options(parser)
-    parser.add_argument("--keep", action="store_true", help="keep the folders of the runs, 40 MB each")
     options = parser.parse_args()
     every_run(options, lambda *which: run(options, *which))
 

@@ -4,25 +4,26 @@
 """
 
 import argparse
+import itertools
 import pathlib
 
 import numpy as np
 from PIL import Image
 
-STEPS, RATE, DECAY, BATCH, SIZE = 400, 10.0, 1e-4, 32, 224
+STEPS, RATE, DECAY, BATCH = 400, 10.0, 1e-4, 32
 
 
-def features(model, paths):
-    """f32[N, 1280]: of whole images, without augmentation."""
+def features(model, images):
+    """f32[N, 1280]: of square images."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    pixels = lambda path: np.asarray(Image.open(path).convert("RGB").resize((SIZE, SIZE), Image.Resampling.BILINEAR), np.float32)
-    image = lambda path: ((pixels(path) / 255 - 0.5) / 0.5).transpose(2, 0, 1)
-    batches = (paths[start : start + BATCH] for start in range(0, len(paths), BATCH))
-    return np.concatenate([session.run(None, {"images": np.stack([image(path) for path in batch])})[0] for batch in batches])
+    tensor = lambda image: ((np.asarray(image, np.float32) / 255 - 0.5) / 0.5).transpose(2, 0, 1)
+    images = iter(images)
+    batches = iter(lambda: list(itertools.islice(images, BATCH)), [])
+    return np.concatenate([session.run(None, {"images": np.stack([tensor(image) for image in batch])})[0] for batch in batches])
 
 
 def fit(x, labels, classes, weights, added):
@@ -78,12 +79,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=pathlib.Path, default="data/real/elpv")
     parser.add_argument("--model", type=pathlib.Path, default="data/real/lite0.features.onnx")
+    parser.add_argument("--size", type=int, default=224, help="height and width of the images, a multiple of 32")
     parser.add_argument("--seeds", type=int, default=3, help="of the random split")
     options = parser.parse_args()
     classes = sorted(path.name for path in options.data.iterdir() if path.is_dir() and path.name != "test")
     listed = lambda folder: [(path, label) for label, name in enumerate(classes) for path in sorted((folder / name).iterdir())]
     train, test = listed(options.data), listed(options.data / "test")
-    x = features(options.model, [path for path, _ in train + test])
+    square = lambda path: Image.open(path).convert("RGB").resize((options.size, options.size), Image.Resampling.BILINEAR)
+    x = features(options.model, (square(path) for path, _ in train + test))
     labels = np.array([label for _, label in train + test])
     learn = len(train)
     show("the folder `test`", classes, [recalls(x[:learn], labels[:learn], x[learn:], labels[learn:], len(classes))])

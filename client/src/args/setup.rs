@@ -50,7 +50,7 @@ pub struct Images {
     /// data), power:X from 0 (natural) to 1 (oversample), effective:BETA (by the effective number of samples), repeat-factor or repeat-factor:T (rare classes
     /// sqrt(T / share) times as often), weights:CLASS=W,... (in these proportions), or a schedule over the epochs: progressive (linearly from natural
     /// to oversample), FROM>TO, or FROM>TO@FRACTION, such as 'natural>oversample@0.8' (oversample in the last 20 % of the epochs). [default:
-    /// oversample]
+    /// oversample; with --weights or --model natural with --logit-adjust 1, unless --class-weights, --ldam or --logit-adjust is given]
     #[arg(long, value_name = "POLICY")]
     pub balance: Option<Balance>,
     /// Images drawn per epoch, in the same class proportions, so that epochs of different --balance policies are equally long. [default:

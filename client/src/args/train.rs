@@ -113,7 +113,10 @@ pub struct Train {
 /// Options that `-h` and `--help` list first, with their text in `-h`.
 const EVERYDAY: [(&str, &str); 8] = [
     ("dataset", "Dataset; may be omitted if the server has only one"),
-    ("balance", "Class balance, such as natural [default: oversample]"),
+    (
+        "balance",
+        "Class balance [default: oversample; of pretrained networks natural, with adjusted logits]",
+    ),
     ("arch", "Network, such as resnet18 [default: resnet34]"),
     (
         "weights",

@@ -15,7 +15,7 @@ pub struct Tune {
     #[arg(long, value_name = "MINUTES", default_value_t = 30.0, value_parser = minutes)]
     pub minutes: f64,
     /// Arms to choose from, comma-separated, as for `client compare`. [default: adjusted, natural+prior, oversample, weighted and natural; with
-    /// pretrained weights all but weighted, each with +probe and with +fine-tuned]
+    /// pretrained weights all but weighted, each with +probe and with +fine-tuned, and adjusted+cosine+probe]
     #[arg(long, value_name = "ARM,...", value_delimiter = ',')]
     pub arms: Vec<String>,
     /// An arm of your own, by flags of `client train`, as for `client compare`. May be repeated. Added to --arms, unless that names it.

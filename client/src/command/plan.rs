@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use equibatch_stream::Balance;
 use equibatch_training::schedule::LearningRates;
 use serde::{Deserialize, Serialize};
 
@@ -169,18 +170,32 @@ fn unchanged_config(setups: &[&TrainingSetup]) -> Result<(InitSource, RunConfig)
     Ok((origin, config))
 }
 
-/// The default configuration. With --weights the body is frozen; with --model it is frozen if the head is reinitialised. `setups` are in order
-/// of precedence.
+/// The default configuration. With --weights the body is frozen; with --model it is frozen if the head is reinitialised. A network from either
+/// is trained on natural batches with adjusted logits unless an option says how rare classes are handled: few images of a class, drawn often,
+/// are learnt by heart. `setups` are in order of precedence.
 fn default_config(setups: &[&TrainingSetup]) -> RunConfig {
     let weights = setups.iter().find_map(|setup| setup.network.weights.as_ref());
+    let has_weights = weights.is_some_and(|weights| *weights != Source::None);
     let is_from_file = setups.iter().any(|setup| setup.network.model.is_some());
-    RunConfig {
+    let mut config = RunConfig {
         frozen: match weights {
             _ if is_from_file => Frozen::BodyOfNewHead,
-            weights => Frozen::body(weights.is_some_and(|weights| *weights != Source::None)),
+            _ => Frozen::body(has_weights),
         },
         ..RunConfig::default()
+    };
+    let handles_rare_classes = |setup: &&TrainingSetup| {
+        let loss = &setup.objective;
+        setup.images.balance.is_some()
+            || loss.class_weights.is_some()
+            || loss.ldam.is_some()
+            || loss.logit_adjust.is_some()
+    };
+    if (has_weights || is_from_file) && !setups.iter().any(handles_rare_classes) {
+        config.balance = Balance::Natural;
+        config.loss.logit_adjust = 1.0;
     }
+    config
 }
 
 /// The checkpoint at `path`: that of a run folder, the file itself, or the file with `.safetensors` appended.
@@ -199,5 +214,44 @@ fn saved_as(path: &Path) -> PathBuf {
     match path.extension() {
         Some(_) => path.to_path_buf(),
         None => path.with_extension("safetensors"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::{Arguments, Command};
+
+    /// Balance and TAU of a run with these flags.
+    fn planned(flags: &str) -> (String, f32) {
+        let arguments = ["client", "train"].into_iter().chain(flags.split_whitespace());
+        let Command::Train(train) = Arguments::try_parse_from(arguments).expect("arguments").command else {
+            panic!("another command");
+        };
+        let config = RunPlan::typed(&train).expect("a plan").config;
+        (config.balance.to_string(), config.loss.logit_adjust)
+    }
+
+    #[test]
+    fn pretrained_networks_are_trained_on_natural_batches_with_adjusted_logits_unless_told_otherwise() {
+        for (flags, balance, tau) in [
+            ("", "oversample", 0.0),
+            ("--weights none", "oversample", 0.0),
+            ("--weights hf:birds/net", "natural", 1.0),
+            ("--weights hf:birds/net --unfreeze", "natural", 1.0),
+            ("--weights hf:birds/net --balance oversample", "oversample", 0.0),
+            ("--weights hf:birds/net --balance natural", "natural", 0.0),
+            (
+                "--weights hf:birds/net --class-weights inverse",
+                "oversample",
+                0.0,
+            ),
+            ("--weights hf:birds/net --logit-adjust 0.5", "oversample", 0.5),
+            ("--weights hf:birds/net --ldam --head cosine", "oversample", 0.0),
+        ] {
+            assert_eq!(planned(flags), (balance.to_owned(), tau), "{flags}");
+        }
     }
 }

@@ -36,8 +36,9 @@ use equibatch_training::program::OPSET;
 /// Arms for a network from random weights, in the order in which they are trained: by [`Arm::handicap`].
 const FROM_SCRATCH: [&str; 5] = ["adjusted", "natural+prior", "oversample", "weighted", "natural"];
 /// Arms for a pretrained network: first those that take seconds, each by [`Arm::handicap`].
-const PRETRAINED: [&str; 8] = [
+const PRETRAINED: [&str; 9] = [
     "adjusted+probe",
+    "adjusted+cosine+probe",
     "natural+probe+prior",
     "oversample+probe",
     "natural+probe",

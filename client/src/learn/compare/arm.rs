@@ -27,9 +27,10 @@ const ARMS: [(&str, &str); 6] = [
     ("tau-norm", "--experiment tau-norm"),
 ];
 /// What `+NAME` adds to the flags of an arm.
-const ADDED: [(&str, &str); 3] = [
+const ADDED: [(&str, &str); 4] = [
     ("frozen", "--freeze=all"),
     ("probe", "--freeze=all --head-steps auto"),
+    ("cosine", "--head cosine:10"),
     ("fine-tuned", "--unfreeze --freeze-norms --max-lr ..1e-3"),
 ];
 /// `+prior`: models are evaluated as if all classes were equally frequent, as by `client evaluate --prior uniform`.
@@ -224,6 +225,10 @@ mod tests {
                 "adjusted:0.5+frozen",
                 "--balance natural --logit-adjust 0.5 --freeze=all",
             ),
+            (
+                "adjusted+cosine+probe",
+                "--balance natural --logit-adjust 1 --head cosine:10 --freeze=all --head-steps auto",
+            ),
             ("deferred:0.5", "--balance natural>oversample@0.5"),
             ("crt", "--experiment crt"),
             ("stages/two.toml", "--experiment stages/two.toml"),
@@ -287,7 +292,7 @@ mod tests {
         }
         let message = Arm::named("natural+warm", &[]).expect_err("no arm").to_string();
         assert!(
-            message.contains("+frozen, +probe, +fine-tuned, +prior"),
+            message.contains("+frozen, +probe, +cosine, +fine-tuned, +prior"),
             "{message}"
         );
     }
