@@ -84,6 +84,7 @@ fn fit(
         checkpoint_every: NonZeroU64::new(3),
         stop: &AtomicBool::new(false),
         writer: EpochWriter::default(),
+        last_evaluation: &mut None,
     }
     .run(observer)
 }

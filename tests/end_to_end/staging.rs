@@ -66,6 +66,7 @@ fn run(servers: &Servers, folder: &Path, config: &RunConfig, staging: Staging) -
         checkpoint_every: None,
         stop: &stop,
         writer: EpochWriter::default(),
+        last_evaluation: &mut None,
     };
     assert_eq!(fit.run(&mut evaluated).unwrap(), FitOutcome::Finished);
     assert_eq!(evaluated.0, 3);

@@ -7,7 +7,7 @@ use crate::{
     args::Report,
     config::{self, session_options},
     learn::{
-        interpret::RunInterpreter,
+        interpret::{EvaluatedSplit, RunInterpreter, TOP_LOSSES},
         progress::Output,
         report,
         run::{RunConfig, RunFolder},
@@ -15,9 +15,6 @@ use crate::{
 };
 use equibatch_stream::{Servers, Split};
 use equibatch_training::runtime::{Runtime, SessionOptions};
-
-/// Number of top losses in the report of a run.
-pub(super) const TOP_LOSSES: usize = 12;
 
 /// Regenerates the reports of runs.
 pub(super) fn run(args: &Report) -> Result<Exit> {
@@ -49,11 +46,12 @@ pub(super) fn run(args: &Report) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Writes the report of a run that has just ended, with the top losses if `servers` is given. Failures are reported, and do not fail the run.
+/// Writes the report of a run that has just ended, with the top losses if `servers` is given, of the last epoch's
+/// evaluation if it is `evaluated`. Failures are reported, and do not fail the run.
 pub(super) fn after_training(
     (run, config): (&RunFolder, &RunConfig),
     (runtime, options): (&Runtime, &SessionOptions),
-    servers: Option<&Servers>,
+    (servers, evaluated): (Option<&Servers>, Option<EvaluatedSplit>),
     output: Output,
 ) {
     if let Some(servers) = servers {
@@ -64,7 +62,12 @@ pub(super) fn after_training(
             split: Split::Valid,
             most: TOP_LOSSES,
         };
-        if let Err(error) = interpreter.interpret(run, config) {
+        let interpreted = match evaluated {
+            // A model in training has no threshold.
+            Some(evaluated) => interpreter.interpret_evaluated(run, config, evaluated, None),
+            None => interpreter.interpret(run, config),
+        };
+        if let Err(error) = interpreted {
             let error = anyhow::Error::from(error);
             Output::Stderr.print_line(&format!("the report has no top losses: {error:#}"));
         }

@@ -152,7 +152,7 @@ pub type OnSample<'a> = &'a mut dyn FnMut(&EvalSample<'_>);
 /// Those of [`evaluate`].
 pub fn evaluate_each(
     servers: &Servers,
-    (model, classifier): (&str, &mut Classifier),
+    (model, classifier): (&str, &mut impl ImageModel),
     spec: &EvalSpec<'_>,
     each: OnSample<'_>,
 ) -> Result<Evaluation, Error> {

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use equibatch_client_tests::interpreter::{Array, evaluate};
 use equibatch_training::autodiff::{Error, gradients};
-use equibatch_training::graph::op::Conv2d;
+use equibatch_training::graph::op::{Conv2d, Relu};
 use equibatch_training::graph::{Graph, Op, TensorType, Value};
 
 fn scalar_input(g: &mut Graph, name: &str) -> Value {
@@ -87,7 +87,7 @@ fn the_error_of_a_non_differentiable_operator_names_it_and_its_scope() {
     let x = scalar_input(&mut g, "x");
     let error = g.scoped("layer7", |g| {
         let y = g.exp(x).expect("a scalar");
-        let gradient = g.relu_gradient(y, y).expect("one shape");
+        let gradient = g.relu_gradient(y, y, Relu::UNBOUNDED).expect("one shape");
         gradients(g, gradient, &[x]).expect_err("no second derivatives")
     });
     assert_eq!(

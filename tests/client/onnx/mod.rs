@@ -1,12 +1,14 @@
 //! Networks from ONNX files.
 //!
 //! - `against_pytorch`: single operators that PyTorch exported, against PyTorch.
+//! - `depthwise`: networks of depthwise convolutions are fused.
 //! - `exported`: networks that PyTorch exported, against PyTorch.
 //! - `operators`: every supported operator through import, a training step, export and import.
 //! - `parameters`: which tensors of a file are trained.
 //! - `invalid`: files that are refused.
 
 mod against_pytorch;
+mod depthwise;
 pub(crate) mod exported;
 mod invalid;
 mod operators;

@@ -70,6 +70,7 @@ fn main() -> Result<()> {
             checkpoint_every: None,
             stop: &AtomicBool::new(false),
             writer: EpochWriter::default(),
+            last_evaluation: &mut None,
         };
         fit.run(&mut diary)?;
         let valid = diary.valid.context("there are no validation images")?;

@@ -231,6 +231,7 @@ impl Trainer {
             false => Some(TensorBoard::create(run.path(), progress.steps + 1)?),
         };
         let mut observer = (StepLog::new(run.path(), bar), curves);
+        let mut evaluated = None;
         let fit = Fit {
             servers: &self.context.servers,
             learner,
@@ -240,6 +241,7 @@ impl Trainer {
             checkpoint_every: settings.checkpoint_every,
             stop: &self.stop,
             writer: EpochWriter::default(),
+            last_evaluation: &mut evaluated,
         };
         let outcome = fit.run(&mut observer)?;
         if let Some(share) = observer.0.inner().wait_share().filter(|_| !keeps_features) {
@@ -252,7 +254,7 @@ impl Trainer {
         report::after_training(
             (run, &learner.progress().config),
             (&self.context.runtime, &self.context.options),
-            can_evaluate.then_some(&self.context.servers),
+            (can_evaluate.then_some(&self.context.servers), evaluated),
             self.output,
         );
         Ok(exit)

@@ -30,8 +30,9 @@ pub use self::writer::EpochWriter;
 use super::{
     card::Preprocessing,
     evaluate::{self, EvalSpec, evaluate_metrics},
+    interpret::{EvaluatedSplit, TOP_LOSSES},
     learner::{self, Learner, Snapshot, StepReport},
-    metrics::Metrics,
+    metrics::{MetricAccumulator, Metrics},
     run::{self, RunFolder},
 };
 use equibatch_cli::files::WriteError;
@@ -106,6 +107,8 @@ pub struct Fit<'a> {
     pub stop: &'a AtomicBool,
     /// Writes the files of an epoch while the next one is trained.
     pub writer: EpochWriter,
+    /// The evaluation of the last epoch of the configuration, for the report; remains as it is if that epoch is not evaluated.
+    pub last_evaluation: &'a mut Option<EvaluatedSplit>,
 }
 
 impl Fit<'_> {
@@ -255,7 +258,8 @@ impl Fit<'_> {
     }
 
     fn evaluate_model(&mut self, snapshot: &Snapshot) -> Result<Metrics, Error> {
-        let config = &snapshot.checkpoint.progress.config;
+        let progress = &snapshot.checkpoint.progress;
+        let config = &progress.config;
         let spec = EvalSpec {
             dataset: &config.dataset,
             split: Split::Valid,
@@ -263,12 +267,17 @@ impl Fit<'_> {
             preprocessing: &Preprocessing::of(config),
             classes: &config.classes,
         };
+        let is_last = progress.steps >= config.total_steps();
         let mut validator = self.learner.validator(snapshot)?;
-        Ok(evaluate_metrics(
-            self.servers,
-            ("the model", &mut validator),
-            &spec,
-        )?)
+        let model = ("the model", &mut validator);
+        if !is_last {
+            return Ok(evaluate_metrics(self.servers, model, &spec)?);
+        }
+        let evaluated = EvaluatedSplit::of(self.servers, model, &spec, TOP_LOSSES)?;
+        let mut accumulator = MetricAccumulator::new(spec.classes.len());
+        evaluated.predictions.add_to(&mut accumulator);
+        *self.last_evaluation = Some(evaluated);
+        Ok(accumulator.metrics(spec.classes))
     }
 
     fn save_if_due(&mut self) -> Result<(), Error> {

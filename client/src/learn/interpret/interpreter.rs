@@ -6,11 +6,12 @@ use equibatch_cli::files::{WriteError, cannot_write};
 
 use super::{Interpretation, TopLoss, TopLossRecord, TopLosses, overlay};
 use crate::learn::{
-    evaluate::{self, EvalSpec, evaluate_each},
+    evaluate::{self, EvalSpec, ImageModel, evaluate_each},
+    metrics::Threshold,
     network,
     pixels::picture,
     predict::{self, Predictor},
-    predictions::CURVES,
+    predictions::{CURVES, Predictions},
     run::{RunConfig, RunFolder},
 };
 use equibatch_stream::{Servers, Split};
@@ -41,6 +42,36 @@ pub enum Error {
     /// A file of the report cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),
+}
+
+/// A model's predictions of a split, and the images of largest loss.
+#[derive(Clone, Debug)]
+pub struct EvaluatedSplit {
+    /// The logits of every image.
+    pub predictions: Predictions,
+    /// The images of largest loss.
+    pub top_losses: TopLosses,
+}
+
+impl EvaluatedSplit {
+    /// Evaluates `model`, with its name in errors, on every image of a split, and keeps the `most` images of largest loss.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`evaluate_each`].
+    pub fn of(
+        servers: &Servers,
+        model: (&str, &mut impl ImageModel),
+        spec: &EvalSpec<'_>,
+        most: usize,
+    ) -> Result<Self, evaluate::Error> {
+        let mut top_losses = TopLosses::new(most);
+        let evaluation = evaluate_each(servers, model, spec, &mut |sample| top_losses.record(sample))?;
+        Ok(Self {
+            predictions: evaluation.predictions,
+            top_losses,
+        })
+    }
 }
 
 /// Evaluates a run's model, and saves the images of largest loss with their Grad-CAM maps.
@@ -75,15 +106,27 @@ impl RunInterpreter<'_> {
             preprocessing: &card.preprocessing,
             classes: &card.classes,
         };
-        let mut top_losses = TopLosses::new(self.most);
+        let threshold = predictor.threshold();
         let model = ("the model", predictor.classifier());
-        let evaluation = evaluate_each(self.servers, model, &spec, &mut |sample| {
-            top_losses.record(sample);
-        })?;
-        let metrics = evaluation
-            .predictions
-            .metrics_at(&card.classes, predictor.threshold());
-        let kept = top_losses.into_sorted();
+        let evaluated = EvaluatedSplit::of(self.servers, model, &spec, self.most)?;
+        self.interpret_evaluated(run, config, evaluated, threshold)
+    }
+
+    /// [`RunInterpreter::interpret`] of a model that has been evaluated; `threshold` is that by which it predicts, if it has one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RunInterpreter::interpret`].
+    pub fn interpret_evaluated(
+        &self,
+        run: &RunFolder,
+        config: &RunConfig,
+        evaluated: EvaluatedSplit,
+        threshold: Option<Threshold>,
+    ) -> Result<Interpretation, Error> {
+        let predictions = evaluated.predictions;
+        let metrics = predictions.metrics_at(&config.classes, threshold);
+        let kept = evaluated.top_losses.into_sorted();
         let samples: Vec<u32> = kept.iter().map(|kept| kept.sample).collect();
         // Without the file names, images are identified by sample number.
         let paths = self.servers.paths(&config.dataset, &samples).unwrap_or_default();
@@ -107,7 +150,7 @@ impl RunInterpreter<'_> {
         }
         let interpretation = Interpretation {
             split: self.split,
-            curves: evaluation.predictions.curves(&metrics, CURVES),
+            curves: predictions.curves(&metrics, CURVES),
             metrics,
             top_losses: failures,
             without_attention,

@@ -2,7 +2,7 @@
 
 use super::op::{
     BatchNormalization, Clip, Conv2d, ConvTranspose2d, Gemm, LayerNormalization, MaxPool2d, Pad, Reduce,
-    Slice,
+    Relu, Slice,
 };
 use super::value::Value;
 use super::{Composite, ElementType, Error, Graph, Op, Shape};
@@ -113,7 +113,7 @@ operators! {
     /// Wires [`Composite::CrossEntropy`].
     cross_entropy(logits, targets) => Op::Composite(Composite::CrossEntropy);
     /// Wires [`Composite::ReluGradient`].
-    relu_gradient(y, dy) => Op::Composite(Composite::ReluGradient);
+    relu_gradient(y, dy; relu: Relu) => Op::Composite(Composite::ReluGradient(relu));
 }
 
 impl Graph {

@@ -1,5 +1,5 @@
 use super::Shape;
-use super::op_attributes::{AdamW, BatchNormalization, Conv2d, LayerNormalization};
+use super::op_attributes::{AdamW, BatchNormalization, Conv2d, LayerNormalization, Relu};
 
 /// Operations that ONNX's default domain lacks, or that have several equivalent decompositions.
 ///
@@ -39,8 +39,8 @@ pub enum Composite {
     },
     /// Gradient of max pooling: `(indices, dy) → dx`, where `dx` has the given shape.
     MaxPoolGradient(Shape),
-    /// Gradient of ReLU: `(y, dy) → dy · [y > 0]`.
-    ReluGradient,
+    /// Gradient of ReLU or ReLU6: `(y, dy) → dy · [0 < y < high]`.
+    ReluGradient(Relu),
     /// AdamW step: `(p, g, m, v, β₁, 1 − β₁, 1/√c₂, 1 − lr·wd, lr/c₁) → (p′, m′, v′)`; symbols as in [`optim::AdamW`](crate::optim::AdamW).
     AdamW(AdamW),
 }

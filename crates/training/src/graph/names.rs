@@ -76,7 +76,7 @@ impl Composite {
             Self::ConvWeightGradient { conv, .. } if conv.groups > 1 => "GroupConvWeightGradient",
             Self::ConvWeightGradient { .. } => "ConvWeightGradient",
             Self::MaxPoolGradient(_) => "MaxPoolGradient",
-            Self::ReluGradient => "ReluGradient",
+            Self::ReluGradient(_) => "ReluGradient",
             Self::AdamW(_) => "AdamW",
         }
     }

@@ -2,7 +2,7 @@
 
 pub use super::op_attributes::{
     AdamW, BatchNormalization, Clip, Conv2d, ConvTranspose2d, Gemm, LayerNormalization, MaxPool2d, Pad,
-    Reduce, Slice,
+    Reduce, Relu, Slice,
 };
 use super::{Composite, ElementType, Fused, Shape};
 
@@ -115,4 +115,15 @@ pub enum Op {
     Composite(Composite),
     /// A fused operator of our own domain.
     Fused(Fused),
+}
+
+impl Op {
+    /// ReLU or ReLU6, if the operator is one.
+    pub(crate) fn as_relu(&self) -> Option<Relu> {
+        match *self {
+            Self::Relu => Some(Relu::UNBOUNDED),
+            Self::Clip(Clip { low: 0.0, high }) if high > 0.0 && high.is_finite() => Some(Relu { high }),
+            _ => None,
+        }
+    }
 }

@@ -11,6 +11,18 @@ pub struct Clip {
     pub high: f32,
 }
 
+/// A ReLU with an upper bound: `min(max(x, 0), high)`. Its gradient is zero at the bounds, as in PyTorch's ReLU and ReLU6.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Relu {
+    /// The upper bound, above zero: 6 for ReLU6, ∞ for ReLU.
+    pub high: f32,
+}
+
+impl Relu {
+    /// ReLU.
+    pub const UNBOUNDED: Self = Self { high: f32::INFINITY };
+}
+
 /// Attributes of a reduction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reduce {
@@ -101,6 +113,12 @@ impl Conv2d {
     #[must_use]
     pub fn is_dense(&self) -> bool {
         self.groups == 1 && self.dilation == [1; 2]
+    }
+
+    /// Whether each of the channels is a group of its own, and there is no dilation.
+    #[must_use]
+    pub fn is_depthwise(&self, channels: [usize; 2]) -> bool {
+        self.groups > 1 && channels == [self.groups; 2] && self.dilation == [1; 2]
     }
 
     /// Height and width that a window of a kernel covers: `(kernel − 1)·dilation + 1`.

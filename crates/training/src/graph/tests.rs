@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::export::{ExportOptions, export};
-use super::op::{Conv2d, MaxPool2d, Reduce, Slice};
+use super::op::{Conv2d, MaxPool2d, Reduce, Relu, Slice};
 use super::*;
 
 fn float(g: &mut Graph, name: &str, shape: &[usize]) -> Value {
@@ -174,7 +174,7 @@ fn dead_nodes_are_not_exported() {
 fn composites_are_rejected_by_export_until_lowered() {
     let mut g = Graph::new();
     let (y, dy) = (float(&mut g, "y", &[2]), float(&mut g, "dy", &[2]));
-    let dx = g.relu_gradient(y, dy).expect("one shape");
+    let dx = g.relu_gradient(y, dy, Relu::UNBOUNDED).expect("one shape");
     g.output("dx", dx).expect("a new name");
     let refused = export(&g, &ExportOptions::default());
     assert_eq!(

@@ -88,9 +88,19 @@ impl Vector for Avx2 {
     }
 
     #[inline(always)]
-    fn mask_positive(self, condition: Self) -> Self {
+    fn min(self, other: Self) -> Self {
         // SAFETY: as in `add`.
-        self.both(condition, |a, c| unsafe {
+        self.both(other, |a, b| unsafe { _mm256_min_ps(a, b) })
+    }
+
+    #[inline(always)]
+    fn mask_between(self, condition: Self, high: Self) -> Self {
+        // SAFETY: as in `add`.
+        let below = condition.both(high, |c, h| unsafe { _mm256_cmp_ps::<_CMP_LT_OQ>(c, h) });
+        // SAFETY: as in `add`.
+        let masked = self.both(below, |a, mask| unsafe { _mm256_and_ps(a, mask) });
+        // SAFETY: as in `add`.
+        masked.both(condition, |a, c| unsafe {
             _mm256_and_ps(a, _mm256_cmp_ps::<_CMP_GT_OQ>(c, _mm256_setzero_ps()))
         })
     }

@@ -72,11 +72,18 @@ impl Vector for Avx512 {
     }
 
     #[inline(always)]
-    fn mask_positive(self, condition: Self) -> Self {
+    fn min(self, other: Self) -> Self {
+        // SAFETY: as in `add`.
+        Self(unsafe { _mm512_min_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn mask_between(self, condition: Self, high: Self) -> Self {
         // SAFETY: as in `add`.
         Self(unsafe {
             let positive = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(condition.0, _mm512_setzero_ps());
-            _mm512_maskz_mov_ps(positive, self.0)
+            let between = _mm512_mask_cmp_ps_mask::<_CMP_LT_OQ>(positive, condition.0, high.0);
+            _mm512_maskz_mov_ps(between, self.0)
         })
     }
 

@@ -14,8 +14,8 @@ use super::{Extent, Window};
 pub enum ConvInput<'a> {
     /// Activations in NCHWc layout.
     NchwC(&'a [f32]),
-    /// `max(scale · x + shift, 0)`, a batch norm and ReLU computed on load: x in NCHWc layout, and scale and shift `[2, C]`.
-    NchwCRelu(&'a [f32], &'a [f32]),
+    /// A batch norm and ReLU computed on load, of x in NCHWc layout.
+    NchwCRelu(&'a [f32], ScaleShiftRelu<'a>),
     /// Images in NCHW layout, with fewer than sixteen channels.
     Nchw(&'a [f32]),
 }
@@ -31,7 +31,12 @@ pub struct ConvShape {
     pub extent: [usize; 2],
     /// Kernel size, stride and padding.
     pub window: Window,
+    /// Whether each channel is convolved with a kernel of its own: K = C, and weights are `[C, 1, R, S]`.
+    pub is_depthwise: bool,
 }
+
+/// Most columns of the plane that the convolution of [`ConvShape::flattened`] gets.
+const COLUMNS: usize = 112;
 
 impl ConvShape {
     fn input(&self) -> Extent {
@@ -54,7 +59,20 @@ impl ConvShape {
     }
 
     fn weights(&self) -> usize {
-        self.channels[0] * self.channels[1] * self.window.taps()
+        let inputs = if self.is_depthwise { 1 } else { self.channels[0] };
+        inputs * self.channels[1] * self.window.taps()
+    }
+
+    /// For 1×1 convolutions, whose pixels are independent: the plane in rows of as many pixels as are computed at a time.
+    fn flattened(mut self) -> Self {
+        let Window { kernel, stride, pad } = self.window;
+        if [kernel, stride] == [[1; 2]; 2] && pad == [0; 2] {
+            let pixels = self.extent[0] * self.extent[1];
+            let columns = (1..=COLUMNS).rfind(|columns| pixels.is_multiple_of(*columns));
+            let columns = columns.unwrap_or(1);
+            self.extent = [pixels / columns, columns];
+        }
+        self
     }
 
     fn check_operand(&self, x: ConvInput<'_>) {
@@ -64,6 +82,7 @@ impl ConvShape {
             self.images * self.channels[0] * self.extent[0] * self.extent[1]
         );
         assert_eq!(self.channels[1] % 16, 0);
+        assert!(!self.is_depthwise || self.channels[0] == self.channels[1]);
     }
 
     fn images<'a>(&self, x: &'a [f32]) -> Images<'a> {
@@ -98,9 +117,9 @@ pub fn forward(
     };
     match x {
         ConvInput::NchwC(x) => forward_blocks(exec, conv_shape, (x, Identity), w, epilogue),
-        ConvInput::NchwCRelu(x, scale_shift) => {
-            assert_eq!(scale_shift.len(), 2 * conv_shape.channels[0]);
-            forward_blocks(exec, conv_shape, (x, ScaleShiftRelu { scale_shift }), w, epilogue)
+        ConvInput::NchwCRelu(x, relu) => {
+            assert_eq!(relu.scale_shift.len(), 2 * conv_shape.channels[0]);
+            forward_blocks(exec, conv_shape, (x, relu), w, epilogue)
         }
         ConvInput::Nchw(x) => {
             let images = conv_shape.images(x);
@@ -118,8 +137,12 @@ fn forward_blocks<S: Prologue>(
     epilogue: impl Epilogue,
 ) -> Vec<[f64; 2]> {
     let ExecContext { set, pool, workspace } = exec;
-    let (input, output, window) = (conv_shape.input(), conv_shape.output(), conv_shape.window);
-    if window.is_three_by_three() {
+    let conv_shape = conv_shape.flattened();
+    let (input, output) = (conv_shape.input(), conv_shape.output());
+    let ConvShape {
+        window, is_depthwise, ..
+    } = conv_shape;
+    if window.is_three_by_three() && !is_depthwise {
         let convolution = winograd::Convolution {
             x,
             extent: input,
@@ -137,6 +160,7 @@ fn forward_blocks<S: Prologue>(
             prologue,
             w,
             window,
+            is_depthwise,
             output,
             epilogue,
         };
@@ -160,14 +184,18 @@ pub fn input_gradient(
     g: &mut [f32],
 ) -> Vec<[f64; 2]> {
     let ExecContext { set, pool, workspace } = exec;
-    let (input, output, window) = (conv_shape.input(), conv_shape.output(), conv_shape.window);
+    let conv_shape = conv_shape.flattened();
+    let (input, output) = (conv_shape.input(), conv_shape.output());
+    let ConvShape {
+        window, is_depthwise, ..
+    } = conv_shape;
     assert!(w.len() == conv_shape.weights() && dy.len() == output.elements() && g.len() == input.elements());
     grad_epilogue.check(input);
     let epilogue = GradWriter {
         grad_epilogue,
         g: Some(UnsafeSlice::new(g)),
     };
-    if window.is_three_by_three() {
+    if window.is_three_by_three() && !is_depthwise {
         let convolution = winograd::Convolution {
             x: dy,
             extent: output,
@@ -184,6 +212,7 @@ pub fn input_gradient(
             output,
             w,
             window,
+            is_depthwise,
             input,
             epilogue,
         };
@@ -209,9 +238,9 @@ pub fn weight_gradient(
     assert!(dw.len() == conv_shape.weights() && dy.len() == conv_shape.output().elements());
     match x {
         ConvInput::NchwC(x) => weight_gradient_blocks(exec, conv_shape, (x, Identity), dy, dw),
-        ConvInput::NchwCRelu(x, scale_shift) => {
-            assert_eq!(scale_shift.len(), 2 * conv_shape.channels[0]);
-            weight_gradient_blocks(exec, conv_shape, (x, ScaleShiftRelu { scale_shift }), dy, dw);
+        ConvInput::NchwCRelu(x, relu) => {
+            assert_eq!(relu.scale_shift.len(), 2 * conv_shape.channels[0]);
+            weight_gradient_blocks(exec, conv_shape, (x, relu), dy, dw);
         }
         ConvInput::Nchw(x) => {
             let images = conv_shape.images(x);
@@ -229,7 +258,11 @@ fn weight_gradient_blocks<S: Prologue>(
     dw: &mut [f32],
 ) {
     let ExecContext { set, pool, workspace } = exec;
-    let (input, output, window) = (conv_shape.input(), conv_shape.output(), conv_shape.window);
+    let conv_shape = conv_shape.flattened();
+    let (input, output) = (conv_shape.input(), conv_shape.output());
+    let ConvShape {
+        window, is_depthwise, ..
+    } = conv_shape;
     let gradient = WeightGradient {
         x,
         input,
@@ -239,8 +272,10 @@ fn weight_gradient_blocks<S: Prologue>(
         window,
         dw: UnsafeSlice::new(dw),
     };
-    if window.is_three_by_three() {
+    if window.is_three_by_three() && !is_depthwise {
         winograd::weight_gradient(*set, *pool, workspace, &gradient);
+    } else if is_depthwise {
+        direct::depthwise_weight_gradient(*set, *pool, workspace, &gradient);
     } else {
         direct::weight_gradient(*set, *pool, workspace, &gradient);
     }

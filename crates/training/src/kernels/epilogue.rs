@@ -2,7 +2,7 @@
 
 use super::Extent;
 use super::partial_sums::PartialSums;
-use super::prologue::ScaleShift;
+use super::prologue::{ScaleShift, ScaleShiftRelu};
 use super::unsafe_slice::UnsafeSlice;
 use super::vector::{LANES, Vector};
 
@@ -85,10 +85,10 @@ impl Epilogue for StatsWriter<'_> {
 pub enum ReluMask<'a> {
     /// No ReLU.
     None,
-    /// One where the ReLU's output is positive.
-    Output(&'a [f32]),
-    /// One where `scale · x + shift` is positive: scale and shift `[2, C]`, with x of [`BatchMean`].
-    ScaleShift(&'a [f32]),
+    /// One where the ReLU's output is between zero and its upper bound.
+    Output(&'a [f32], f32),
+    /// One where `scale · x + shift` is between zero and the upper bound, with x of [`BatchMean`].
+    ScaleShift(ScaleShiftRelu<'a>),
 }
 
 /// Input of a batch norm and its mean per channel.
@@ -118,9 +118,9 @@ impl GradEpilogue<'_> {
         assert!(self.addend.is_none_or(|addend| addend.len() == elements));
         match self.mask {
             ReluMask::None => {}
-            ReluMask::Output(y) => assert_eq!(y.len(), elements),
-            ReluMask::ScaleShift(scale_shift) => {
-                assert!(scale_shift.len() == 2 * channels && self.batch_mean.is_some());
+            ReluMask::Output(y, _) => assert_eq!(y.len(), elements),
+            ReluMask::ScaleShift(relu) => {
+                assert!(relu.scale_shift.len() == 2 * channels && self.batch_mean.is_some());
             }
         }
         if let Some(BatchMean { x, mean }) = self.batch_mean {
@@ -137,10 +137,11 @@ pub(super) struct GradWriter<'a> {
     pub(super) g: Option<UnsafeSlice<'a>>,
 }
 
-/// Scale, shift and mean of a block, and its sums.
+/// Scale, shift, upper bound and mean of a block, and its sums.
 #[derive(Clone, Copy)]
 pub(super) struct ChannelRegisters<V> {
     scale_shift: ScaleShift<V>,
+    high: V,
     mean: V,
     sums: [V; 2],
 }
@@ -154,9 +155,10 @@ impl Epilogue for GradWriter<'_> {
         // channels of the result, and `zero` has one block of them.
         unsafe {
             let zero = [0.0; 2 * LANES];
-            let scale_shift = match self.grad_epilogue.mask {
-                ReluMask::ScaleShift(scale_shift) => ScaleShift::of(scale_shift, block),
-                ReluMask::None | ReluMask::Output(_) => ScaleShift::of(&zero, 0),
+            let (scale_shift, high) = match self.grad_epilogue.mask {
+                ReluMask::ScaleShift(relu) => (ScaleShift::of(relu.scale_shift, block), relu.high),
+                ReluMask::Output(_, high) => (ScaleShift::of(&zero, 0), high),
+                ReluMask::None => (ScaleShift::of(&zero, 0), 0.0),
             };
             let mean = match self.grad_epilogue.batch_mean {
                 Some(batch_mean) => V::load(batch_mean.mean.as_ptr().add(block * LANES)),
@@ -165,6 +167,7 @@ impl Epilogue for GradWriter<'_> {
             let sums = [V::splat(0.0); 2];
             ChannelRegisters {
                 scale_shift,
+                high: V::splat(high),
                 mean,
                 sums,
             }
@@ -183,8 +186,10 @@ impl Epilogue for GradWriter<'_> {
             }
             let x = self.grad_epilogue.batch_mean.map(|batch_mean| at(batch_mean.x));
             match (self.grad_epilogue.mask, x) {
-                (ReluMask::Output(y), _) => g = g.mask_positive(at(y)),
-                (ReluMask::ScaleShift(_), Some(x)) => g = g.mask_positive(channels.scale_shift.apply(x)),
+                (ReluMask::Output(y, _), _) => g = g.mask_between(at(y), channels.high),
+                (ReluMask::ScaleShift(_), Some(x)) => {
+                    g = g.mask_between(channels.scale_shift.apply(x), channels.high);
+                }
                 (ReluMask::ScaleShift(_), None) | (ReluMask::None, _) => {}
             }
             if let Some(to) = self.g {

@@ -90,7 +90,9 @@ unsafe fn normal<V: Vector>(x: V) -> [V; 2] {
         }
         let tail = polynomial.mul(u).mul(bell);
         let rest = one.sub(tail.add(tail));
-        [tail.add(rest.mask_positive(x)), bell]
+        // Infinity is positive, too.
+        let finite = x.min(V::splat(f32::MAX));
+        [tail.add(rest.mask_between(finite, V::splat(f32::INFINITY))), bell]
     }
 }
 

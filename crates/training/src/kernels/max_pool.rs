@@ -33,6 +33,13 @@ impl PoolInput<'_> {
         }
     }
 
+    fn relu(&self) -> ScaleShiftRelu<'_> {
+        ScaleShiftRelu {
+            scale_shift: self.scale_shift,
+            high: f32::INFINITY,
+        }
+    }
+
     fn check(&self) {
         assert_eq!(self.x.len(), self.input.elements());
         assert_eq!(self.scale_shift.len(), 2 * self.input.channels());
@@ -106,16 +113,11 @@ struct Forward<'a> {
 impl Kernel for Forward<'_> {
     #[inline(always)]
     unsafe fn task<V: Vector>(&self, number: usize) {
-        let &PoolInput {
-            x,
-            scale_shift,
-            input,
-            ..
-        } = self.pool_input;
+        let &PoolInput { x, input, .. } = self.pool_input;
         // SAFETY: the caller guarantees the instruction set and a number below that of the planes. `forward` found x, scale_shift and y to
         // have all planes and channels; this task alone writes its plane of y, one vector for each window.
         unsafe {
-            let registers = ScaleShiftRelu { scale_shift }.block::<V>(number % input.blocks);
+            let registers = self.pool_input.relu().block::<V>(number % input.blocks);
             let plane = x.as_ptr().add(number * input.plane());
             let mut to = self.y.at(number * self.output.plane());
             for row in 0..self.output.rows {
@@ -174,18 +176,13 @@ struct Backward<'a> {
 impl Kernel for Backward<'_> {
     #[inline(always)]
     unsafe fn task<V: Vector>(&self, number: usize) {
-        let &PoolInput {
-            x,
-            scale_shift,
-            input,
-            ..
-        } = self.pool_input;
+        let &PoolInput { x, input, .. } = self.pool_input;
         let (image, block) = (number / input.blocks, number % input.blocks);
         // SAFETY: the caller guarantees the instruction set and a number below that of the planes. `backward` found x, scale_shift, dy, mean
         // and g to have all planes and channels, and windows end at the border; this task alone uses its plane of g, and writes the partial sums
         // of its image and block.
         unsafe {
-            let registers = ScaleShiftRelu { scale_shift }.block::<V>(block);
+            let registers = self.pool_input.relu().block::<V>(block);
             let plane = x.as_ptr().add(number * input.plane());
             let g = self.g.at(number * input.plane());
             for pixel in 0..input.rows * input.columns {
@@ -197,7 +194,7 @@ impl Kernel for Backward<'_> {
                     let [rows, columns] = self.pool_input.window_bounds([row, column]);
                     let largest = self.pool_input.largest::<V>(&registers, plane, [rows, columns]);
                     // Zero after the first maximum has taken it, and if the maximum is zero, where the ReLU's gradient is zero.
-                    let mut left = V::load(dy).mask_positive(largest);
+                    let mut left = V::load(dy).mask_between(largest, V::splat(f32::INFINITY));
                     for row in rows[0]..rows[1] {
                         for column in columns[0]..columns[1] {
                             let at = (row * input.columns + column) * LANES;

@@ -8,7 +8,8 @@
 //! - `vector`: the vector operations used by all kernels; `portable`, `avx2`, `avx512`: their implementations;
 //!   [`InstructionSet`]: detection and dispatch.
 //! - [`Pool`], [`Workspace`], [`ExecContext`]: threads and memory, provided by the caller.
-//! - [`conv`]: convolutions and their gradients; `winograd` and `direct` are the two algorithms.
+//! - [`conv`]: convolutions and their gradients; `winograd` and `direct` are the two algorithms, and `direct::depthwise` one for depthwise
+//!   convolutions.
 //! - `prologue`, `epilogue`: operations fused into loads and stores.
 //! - [`norm`], [`layer_norm`], [`gelu`], [`softmax`], [`max_pool`], [`adamw`], [`layout`]: the other kernels.
 //!
@@ -64,6 +65,7 @@ pub use exec_context::ExecContext;
 pub use extent::Extent;
 pub use instructions::InstructionSet;
 pub use pool::{Pool, Serial};
+pub use prologue::ScaleShiftRelu;
 pub use scratch::Workspace;
 pub use window::Window;
 

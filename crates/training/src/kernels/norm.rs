@@ -76,8 +76,8 @@ pub struct Normalization<'a> {
     pub scale_shift: &'a [f32],
     /// Shortcut.
     pub shortcut: Shortcut<'a>,
-    /// Whether a ReLU follows.
-    pub has_relu: bool,
+    /// Upper bound of the ReLU that follows, if one does: ∞, or 6 for ReLU6.
+    pub high: Option<f32>,
 }
 
 /// Computes a [`Normalization`].
@@ -121,7 +121,7 @@ impl Kernel for Normalize<'_> {
             x,
             scale_shift,
             shortcut,
-            has_relu,
+            high,
         } = self.normalization;
         let (start, block) = (number * self.extent.plane(), number % self.extent.blocks);
         // SAFETY: the caller guarantees the instruction set and a number below that of the planes. `normalize` found operands and
@@ -135,7 +135,7 @@ impl Kernel for Normalize<'_> {
                     (Some((addend, true)), ScaleShift::of(scale_shift, block))
                 }
             };
-            let zero = V::splat(0.0);
+            let bounds = high.map(|high| [0.0, high]);
             for offset in (start..start + self.extent.plane()).step_by(LANES) {
                 let mut y = own.apply(V::load(x.as_ptr().add(offset)));
                 if let Some((addend, is_scaled)) = addend {
@@ -146,8 +146,8 @@ impl Kernel for Normalize<'_> {
                         addend
                     });
                 }
-                if has_relu {
-                    y = zero.max(y);
+                if let Some([low, high]) = bounds {
+                    y = V::splat(high).min(V::splat(low).max(y));
                 }
                 y.store(self.y.at(offset));
             }

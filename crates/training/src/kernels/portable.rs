@@ -70,8 +70,19 @@ impl Vector for Portable {
     }
 
     #[inline(always)]
-    fn mask_positive(self, condition: Self) -> Self {
-        self.both(condition, |a, c| if c > 0.0 { a } else { 0.0 })
+    fn min(self, other: Self) -> Self {
+        self.both(other, |a, b| if a < b { a } else { b })
+    }
+
+    #[inline(always)]
+    fn mask_between(self, condition: Self, high: Self) -> Self {
+        Self(std::array::from_fn(|lane| {
+            if condition.0[lane] > 0.0 && condition.0[lane] < high.0[lane] {
+                self.0[lane]
+            } else {
+                0.0
+            }
+        }))
     }
 
     #[inline(always)]

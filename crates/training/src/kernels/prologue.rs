@@ -37,11 +37,13 @@ impl Prologue for Identity {
     }
 }
 
-/// `max(scale · x + shift, 0)` per channel: batch norm and ReLU on load, so that their output is not stored.
-#[derive(Clone, Copy)]
-pub(super) struct ScaleShiftRelu<'a> {
+/// `min(max(scale · x + shift, 0), high)` per channel: batch norm and ReLU on load, so that their output is not stored.
+#[derive(Clone, Copy, Debug)]
+pub struct ScaleShiftRelu<'a> {
     /// `[2, C]`: scale, then shift.
-    pub(super) scale_shift: &'a [f32],
+    pub scale_shift: &'a [f32],
+    /// Upper bound: ∞ for ReLU, 6 for ReLU6.
+    pub high: f32,
 }
 
 /// Scale and shift of one block.
@@ -79,18 +81,22 @@ impl<V: Vector> ScaleShift<V> {
 }
 
 impl Prologue for ScaleShiftRelu<'_> {
-    type Block<V: Vector> = (ScaleShift<V>, V);
+    type Block<V: Vector> = (ScaleShift<V>, [V; 2]);
 
     #[inline(always)]
     unsafe fn block<V: Vector>(&self, block: usize) -> Self::Block<V> {
         // SAFETY: the caller guarantees the instruction set and that the block exists; the kernel's entry point checked that `scale_shift` has a scale
         // and a shift for each channel.
-        unsafe { (ScaleShift::of(self.scale_shift, block), V::splat(0.0)) }
+        unsafe {
+            let bounds = [V::splat(0.0), V::splat(self.high)];
+            (ScaleShift::of(self.scale_shift, block), bounds)
+        }
     }
 
     #[inline(always)]
-    unsafe fn get<V: Vector>((scale_shift, zero): &Self::Block<V>, from: *const f32) -> V {
+    unsafe fn get<V: Vector>((scale_shift, [low, high]): &Self::Block<V>, from: *const f32) -> V {
         // SAFETY: the caller guarantees the instruction set and sixteen floats at `from`.
-        zero.max(scale_shift.apply(unsafe { V::load(from) }))
+        let x = unsafe { V::load(from) };
+        high.min(low.max(scale_shift.apply(x)))
     }
 }

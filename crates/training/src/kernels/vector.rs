@@ -43,8 +43,10 @@ pub(super) trait Vector: Copy {
     fn mul_add(self, factor: Self, addend: Self) -> Self;
     /// `self > other ? self : other`: `other` if either is NaN.
     fn max(self, other: Self) -> Self;
-    /// `condition > 0 ? self : 0`.
-    fn mask_positive(self, condition: Self) -> Self;
+    /// `self < other ? self : other`: `other` if either is NaN.
+    fn min(self, other: Self) -> Self;
+    /// `0 < condition < high ? self : 0`.
+    fn mask_between(self, condition: Self, high: Self) -> Self;
     /// `left = right ? self : 0`.
     fn mask_equal(self, left: Self, right: Self) -> Self;
     /// `self · 2ⁿ` for integers n in −126..=127.

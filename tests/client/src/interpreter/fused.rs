@@ -1,6 +1,7 @@
 //! The fused operators. The NCHWc layout does not change their meaning, so it is ignored here.
 
 use equibatch_training::graph::fused::{ConvInput, Fused, GradEpilogue, ReluMask, Shortcut};
+use equibatch_training::graph::op::Relu;
 
 use super::array::Array;
 use super::{composite, convolution};
@@ -38,7 +39,7 @@ pub(super) fn apply(fused: &Fused, operands: &[&Array]) -> Vec<Array> {
                 _ => unreachable!("two axes"),
             })]
         }
-        Fused::Normalize { shortcut, has_relu } => {
+        Fused::Normalize { shortcut, relu } => {
             let shortcut = match shortcut {
                 Shortcut::None => None,
                 Shortcut::Raw => Some(operands[2].clone()),
@@ -47,7 +48,7 @@ pub(super) fn apply(fused: &Fused, operands: &[&Array]) -> Vec<Array> {
             let normal = scaled_and_shifted(operands[0], operands[1]);
             vec![Array::from_fn(&normal.shape, |index| {
                 let y = normal.at(index) + shortcut.as_ref().map_or(0.0, |shortcut| shortcut.at(index));
-                if has_relu { y.max(0.0) } else { y }
+                relu.map_or(y, |relu| y.max(0.0).min(f64::from(relu.high)))
             })]
         }
         Fused::GradEpilogue(epilogue) => grad_epilogue(operands[0], epilogue, &operands[1..]),
@@ -62,19 +63,19 @@ pub(super) fn apply(fused: &Fused, operands: &[&Array]) -> Vec<Array> {
             gradients.chain([dx]).collect()
         }
         Fused::MaxPool(pool) => {
-            let active = relu(&scaled_and_shifted(operands[0], operands[1]));
+            let active = relu(&scaled_and_shifted(operands[0], operands[1]), Relu::UNBOUNDED);
             convolution::max_pool(&active, pool).into_iter().take(1).collect()
         }
         Fused::MaxPoolGradient(pool) => {
             let &[x, scale_shift, dy, mean] = operands else {
                 panic!("four operands")
             };
-            let active = relu(&scaled_and_shifted(x, scale_shift));
+            let active = relu(&scaled_and_shifted(x, scale_shift), Relu::UNBOUNDED);
             let pooled = convolution::max_pool(&active, pool);
             let passed = composite::max_pool_gradient(&[&pooled[1], dy], &x.shape);
             let epilogue = GradEpilogue {
                 has_addend: false,
-                mask: ReluMask::Output,
+                mask: ReluMask::Output(Relu::UNBOUNDED),
                 has_batch_mean: true,
             };
             grad_epilogue(&passed, epilogue, &[&active, x, mean])
@@ -92,8 +93,8 @@ pub(super) fn apply(fused: &Fused, operands: &[&Array]) -> Vec<Array> {
 fn conv_input<'o, 'a>(input: ConvInput, operands: &'o [&'a Array]) -> (Array, &'o [&'a Array]) {
     match input {
         ConvInput::Nchw | ConvInput::NchwC => (operands[0].clone(), &operands[1..]),
-        ConvInput::NchwCRelu => (
-            relu(&scaled_and_shifted(operands[0], operands[1])),
+        ConvInput::NchwCRelu(bounds) => (
+            relu(&scaled_and_shifted(operands[0], operands[1]), bounds),
             &operands[2..],
         ),
     }
@@ -106,8 +107,12 @@ fn scaled_and_shifted(x: &Array, scale_shift: &Array) -> Array {
     })
 }
 
-fn relu(x: &Array) -> Array {
-    Array::new(&x.shape, x.data.iter().map(|element| element.max(0.0)).collect())
+fn relu(x: &Array, relu: Relu) -> Array {
+    let clipped = x
+        .data
+        .iter()
+        .map(|element| element.max(0.0).min(f64::from(relu.high)));
+    Array::new(&x.shape, clipped.collect())
 }
 
 fn grad_epilogue(dy: &Array, epilogue: GradEpilogue, operands: &[&Array]) -> Vec<Array> {
@@ -120,16 +125,19 @@ fn grad_epilogue(dy: &Array, epilogue: GradEpilogue, operands: &[&Array]) -> Vec
     let addend = epilogue.has_addend.then(&mut next);
     let mask = (epilogue.mask != ReluMask::None).then(&mut next);
     let batch_mean = epilogue.has_batch_mean.then(|| (next(), next()));
-    let pre_mask = match epilogue.mask {
-        ReluMask::None => None,
-        ReluMask::Output => mask.cloned(),
-        ReluMask::ScaleShift => mask
-            .zip(batch_mean)
-            .map(|(scale_shift, (x, _))| scaled_and_shifted(x, scale_shift)),
+    let (pre_mask, high) = match epilogue.mask {
+        ReluMask::None => (None, 0.0),
+        ReluMask::Output(relu) => (mask.cloned(), relu.high),
+        ReluMask::ScaleShift(relu) => {
+            let operands = mask.zip(batch_mean);
+            let pre_mask = operands.map(|(scale_shift, (x, _))| scaled_and_shifted(x, scale_shift));
+            (pre_mask, relu.high)
+        }
     };
     let g = Array::from_fn(&dy.shape, |index| {
         let sum = dy.at(index) + addend.map_or(0.0, |addend| addend.at(index));
-        if pre_mask.as_ref().is_none_or(|value| value.at(index) > 0.0) {
+        let is_open = |value: f64| value > 0.0 && value < f64::from(high);
+        if pre_mask.as_ref().is_none_or(|value| is_open(value.at(index))) {
             sum
         } else {
             0.0

@@ -184,10 +184,13 @@ fn apply(node: &Node, operands: &[&Array]) -> Vec<Array> {
                 *kernel,
             )),
             Composite::MaxPoolGradient(shape) => one(composite::max_pool_gradient(operands, shape)),
-            Composite::ReluGradient => one(elementwise::binary(
-                operands,
-                |y, dy| if y > 0.0 { dy } else { 0.0 },
-            )),
+            Composite::ReluGradient(relu) => one(elementwise::binary(operands, |y, dy| {
+                if y > 0.0 && y < f64::from(relu.high) {
+                    dy
+                } else {
+                    0.0
+                }
+            })),
             Composite::AdamW(attributes) => composite::adamw(operands, *attributes),
         },
         Op::Fused(fused) => fused::apply(fused, operands),

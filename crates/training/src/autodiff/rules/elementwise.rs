@@ -2,7 +2,7 @@
 
 use crate::autodiff::Error;
 use crate::autodiff::backward::{Backward, Gradients};
-use crate::graph::op::Clip;
+use crate::graph::op::{Clip, Relu};
 use crate::graph::{Composite, Op};
 
 /// `y = a + b` ⟹ `da = dy`, `db = dy`.
@@ -77,7 +77,7 @@ pub(super) fn log(b: &mut Backward<'_>) -> Result<Gradients, Error> {
 /// The subgradient at zero is 0, as in PyTorch. Saves `y` instead of `x`.
 pub(super) fn relu(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     let (y, dy) = (b.output(0), b.upstream()?);
-    Ok(vec![Some(b.relu_gradient(y, dy)?)])
+    Ok(vec![Some(b.relu_gradient(y, dy, Relu::UNBOUNDED)?)])
 }
 
 /// `y = 1/(1 + e⁻ˣ)` ⟹ `dx = dy·y·(1 − y)`.
@@ -146,12 +146,16 @@ pub(super) fn extreme(b: &mut Backward<'_>) -> Result<Gradients, Error> {
 
 /// `y = min(max(x, low), high)` ⟹ `dx = dy · [low ≤ x ≤ high]`.
 ///
-/// The bounds themselves pass the gradient, as in PyTorch's `clamp`.
+/// The bounds themselves pass the gradient, as in PyTorch's `clamp`; but those of ReLU6 do not, as in PyTorch's `relu6`.
 pub(super) fn clip(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     let &Op::Clip(Clip { low, high }) = &b.node.op else {
         unreachable!("the table gives this rule to Clip only")
     };
     let (x, mut dx) = (b.input(0), b.upstream()?);
+    if let Some(relu) = b.node.op.as_relu() {
+        let y = b.output(0);
+        return Ok(vec![Some(b.relu_gradient(y, dx, relu)?)]);
+    }
     let zero = b.scalar_like(dx, 0.0)?;
     if low > f32::NEG_INFINITY {
         let low = b.scalar_like(x, low)?;

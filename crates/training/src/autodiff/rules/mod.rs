@@ -82,7 +82,7 @@ pub(super) fn vjp(op: &Op) -> Vjp {
             | Composite::ConvInputGradient { .. }
             | Composite::ConvWeightGradient { .. }
             | Composite::MaxPoolGradient(_)
-            | Composite::ReluGradient => NotDifferentiable(FIRST_ORDER),
+            | Composite::ReluGradient(_) => NotDifferentiable(FIRST_ORDER),
             Composite::AdamW(_) => NotDifferentiable("it is an optimizer update, not part of the model"),
         },
         Op::Fused(_) => NotDifferentiable("differentiate the graph before fusing it"),

@@ -49,7 +49,7 @@ pub(super) fn cast_policy(op: &Op) -> CastPolicy {
             | Composite::ConvInputGradient { .. }
             | Composite::ConvWeightGradient { .. }
             | Composite::MaxPoolGradient(_)
-            | Composite::ReluGradient
+            | Composite::ReluGradient(_)
             | Composite::AdamW(_) => Fp32,
         },
         Op::Fused(_) => Fp32,

@@ -13,10 +13,11 @@ impl Fusion<'_> {
         else {
             return Ok(false);
         };
-        if !conv.is_dense() || !self.fits_nchwc(first(node)) || !self.fits_nchwc(dy) {
+        let dx = first(node);
+        let Some(conv) = self.fused_conv(conv, dx, dy).filter(|_| self.fits_nchwc(dx)) else {
             return Ok(false);
-        }
-        let (w, dy) = (self.nchw(w)?, self.nchwc(dy)?);
+        };
+        let (w, dy) = (self.conv_weight(w, dx)?, self.nchwc(dy)?);
         let source = GradSource::Conv { conv, extent, w, dy };
         self.defer(node, DeferredOp::Gradient(Gradient::new(source)));
         Ok(true)
@@ -28,14 +29,14 @@ impl Fusion<'_> {
         else {
             return Ok(false);
         };
-        if !conv.is_dense() || !self.fits_nchwc(dy) || !(self.is_image(x) || self.fits_nchwc(x)) {
+        let Some(conv) = self.fused_conv(conv, x, dy) else {
             return Ok(false);
-        }
+        };
         let (input, mut operands) = self.conv_input(x)?;
         operands.push(self.nchwc(dy)?);
         let op = Fused::ConvWeightGradient { conv, kernel, input };
         let [dw] = self.push(&node.scope, op, &operands)?;
-        self.states[first(node).index()].nchw = Some(dw);
+        self.set_sliced(first(node), dw)?;
         Ok(true)
     }
 
@@ -77,13 +78,14 @@ impl Fusion<'_> {
 
     /// Joins the deferred gradient as its ReLU mask.
     pub(super) fn relu_gradient(&mut self, node: &Node) -> Result<bool, Error> {
-        let (Op::Composite(Composite::ReluGradient), &[y, dy]) = (&node.op, &*node.inputs) else {
+        let (&Op::Composite(Composite::ReluGradient(relu)), &[y, dy]) = (&node.op, &*node.inputs) else {
             return Ok(false);
         };
         if !self.is_nchwc(y) {
             return Ok(false);
         }
-        let mask = match self.normalized(y).filter(Normalized::is_plain_relu) {
+        let is_its_output = |normalized: &Normalized| normalized.plain_relu() == Some(relu);
+        let mask = match self.normalized(y).filter(is_its_output) {
             Some(normalized) if self.states[y.index()].nchwc.is_none() => {
                 MaskSource::PreActivation(normalized)
             }
@@ -98,7 +100,7 @@ impl Fusion<'_> {
             Some(gradient) => gradient,
             None => Gradient::new(GradSource::Value(self.nchwc(dy)?)),
         };
-        let mask = Some(mask);
+        let mask = Some((mask, relu));
         self.defer(node, DeferredOp::Gradient(Gradient { mask, ..gradient }));
         Ok(true)
     }
@@ -113,7 +115,11 @@ impl Fusion<'_> {
             return Ok(false);
         }
         let x = self.nchwc(x)?;
-        let [scale, mean, variance] = [self.nchw(scale)?, self.nchw(mean)?, self.nchw(variance)?];
+        let mut statistics = [scale, mean, variance];
+        for statistic in &mut statistics {
+            *statistic = self.padded(*statistic, &[0])?;
+        }
+        let [scale, mean, variance] = statistics;
         let (g, sums) = self.gradient_with_sums(dy, [x, mean])?;
         let op = Fused::BatchNormGradient(norm);
         let [scale_gradient, bias_gradient, dx] =
@@ -121,8 +127,8 @@ impl Fusion<'_> {
         let [to_x, to_scale, to_bias] =
             [0, 1, 2].map(|result| node.outputs().nth(result).expect("it has three results"));
         self.states[to_x.index()].nchwc = Some(dx);
-        self.states[to_scale.index()].nchw = Some(scale_gradient);
-        self.states[to_bias.index()].nchw = Some(bias_gradient);
+        self.set_sliced(to_scale, scale_gradient)?;
+        self.set_sliced(to_bias, bias_gradient)?;
         Ok(true)
     }
 

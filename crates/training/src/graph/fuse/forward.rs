@@ -2,6 +2,7 @@
 
 use super::fusion::Fusion;
 use super::value_state::{Deferred, DeferredOp, Normalized};
+use crate::graph::op::Relu;
 use crate::graph::{Composite, Error, Fused, Node, Op, Value};
 
 impl Fusion<'_> {
@@ -10,11 +11,10 @@ impl Fusion<'_> {
         let (&Op::Conv(conv), &[x, w]) = (&node.op, &*node.inputs) else {
             return Ok(false);
         };
-        let output = first(node);
-        if !conv.is_dense() || !self.fits_nchwc(output) || !(self.is_image(x) || self.fits_nchwc(x)) {
+        let Some(conv) = self.fused_conv(conv, x, first(node)) else {
             return Ok(false);
-        }
-        let w = self.nchw(w)?;
+        };
+        let w = self.conv_weight(w, x)?;
         self.defer(node, DeferredOp::Conv { conv, x, w });
         Ok(true)
     }
@@ -29,7 +29,7 @@ impl Fusion<'_> {
             return Ok(false);
         };
         let x = self.nchwc(x)?;
-        let [scale, bias] = [self.nchw(scale)?, self.nchw(bias)?];
+        let [scale, bias] = [self.padded(scale, &[0])?, self.padded(bias, &[0])?];
         let [scale_shift] = self.push(
             &node.scope,
             Fused::ScaleShift(norm),
@@ -42,30 +42,47 @@ impl Fusion<'_> {
                 scale_shift,
                 mean,
                 shortcut: None,
-                has_relu: false,
+                relu: None,
             }),
         );
         for (output, statistic) in node.outputs().skip(1).zip([mean, variance]) {
-            self.states[output.index()].nchw = Some(statistic);
+            self.states[output.index()].padded = Some(statistic);
+            self.set_sliced(output, statistic)?;
         }
+        Ok(true)
+    }
+
+    /// Deferred as a scale and shift per channel, of running statistics.
+    pub(super) fn fixed_batch_norm(&mut self, node: &Node) -> Result<bool, Error> {
+        let (&Op::BatchNormalization(norm), &[x, ref parameters @ ..]) = (&node.op, &*node.inputs) else {
+            return Ok(false);
+        };
+        if !self.is_nchwc(x) {
+            return Ok(false);
+        }
+        let x = self.nchwc(x)?;
+        let parameters = parameters.iter().map(|&parameter| self.padded(parameter, &[0]));
+        let parameters = parameters.collect::<Result<Vec<_>, _>>()?;
+        let [scale_shift] = self.push(&node.scope, Fused::ScaleShift(norm), &parameters)?;
+        let normalized = Normalized {
+            x,
+            scale_shift,
+            mean: parameters[2],
+            shortcut: None,
+            relu: None,
+        };
+        self.defer(node, DeferredOp::Normalized(normalized));
         Ok(true)
     }
 
     /// Joins a deferred batch norm.
     pub(super) fn relu(&mut self, node: &Node) -> Result<bool, Error> {
-        let (Op::Relu, &[x]) = (&node.op, &*node.inputs) else {
+        let (relu @ Some(_), &[x]) = (node.op.as_relu(), &*node.inputs) else {
             return Ok(false);
         };
         match self.normalized(x) {
-            Some(normalized) if !normalized.has_relu => {
-                let has_relu = true;
-                self.defer(
-                    node,
-                    DeferredOp::Normalized(Normalized {
-                        has_relu,
-                        ..normalized
-                    }),
-                );
+            Some(normalized) if normalized.relu.is_none() => {
+                self.defer(node, DeferredOp::Normalized(Normalized { relu, ..normalized }));
                 Ok(true)
             }
             _ => Ok(false),
@@ -80,7 +97,7 @@ impl Fusion<'_> {
         if self.from.shape(left) != self.from.shape(right) || !self.fits_nchwc(left) {
             return Ok(false);
         }
-        let open = |normalized: &Normalized| !normalized.has_relu && normalized.shortcut.is_none();
+        let open = |normalized: &Normalized| normalized.relu.is_none() && normalized.shortcut.is_none();
         for (branch, shortcut) in [(left, right), (right, left)] {
             let Some(normalized) = self.normalized(branch).filter(open) else {
                 continue;
@@ -109,7 +126,8 @@ impl Fusion<'_> {
         let (&Op::MaxPool(pool), &[x]) = (&node.op, &*node.inputs) else {
             return Ok(false);
         };
-        let Some(normalized) = self.normalized(x).filter(Normalized::is_plain_relu) else {
+        let is_relu = |normalized: &Normalized| normalized.plain_relu() == Some(Relu::UNBOUNDED);
+        let Some(normalized) = self.normalized(x).filter(is_relu) else {
             return Ok(false);
         };
         let [y, indices] = [0, 1].map(|result| node.outputs().nth(result).expect("it has two results"));
@@ -139,7 +157,7 @@ impl Fusion<'_> {
                 matches!(gradient.op, Op::Composite(Composite::MaxPoolGradient(_)))
                     && !is_output(passed)
                     && after.all(|node| {
-                        matches!(node.op, Op::Composite(Composite::ReluGradient))
+                        matches!(node.op, Op::Composite(Composite::ReluGradient(_)))
                             && node.inputs == [active, passed]
                     })
             })
@@ -147,7 +165,7 @@ impl Fusion<'_> {
 
     /// Applied in NCHWc layout if all operands have one shape and some operand has that layout.
     pub(super) fn elementwise(&mut self, node: &Node) -> Result<bool, Error> {
-        if !matches!(node.op, Op::Relu | Op::Add | Op::Sum) {
+        if !matches!(node.op, Op::Add | Op::Sum) && node.op.as_relu().is_none() {
             return Ok(false);
         }
         let output = first(node);

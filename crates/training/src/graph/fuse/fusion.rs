@@ -1,4 +1,5 @@
 use super::value_state::ValueState;
+use crate::graph::op::{Conv2d, Pad, Slice};
 use crate::graph::{ElementType, Error, Fused, Graph, Node, Op, Value};
 
 /// State of the pass: the original graph, the new graph, and the state of each value.
@@ -31,11 +32,75 @@ impl<'g> Fusion<'g> {
         Ok(())
     }
 
-    /// Whether a value can have NCHWc layout: f32, four axes, channels a multiple of sixteen.
+    /// Whether a value can have NCHWc layout: f32, four axes, at least sixteen channels. In the new graph the channels are padded with zeros to
+    /// a multiple of sixteen.
     pub(super) fn fits_nchwc(&self, value: Value) -> bool {
         let tensor_type = self.from.tensor_type(value);
         tensor_type.element_type == ElementType::F32
-            && matches!(*tensor_type.shape, [_, channels, _, _] if channels % 16 == 0)
+            && matches!(*tensor_type.shape, [_, channels, _, _] if channels >= 16)
+    }
+
+    /// The convolution of `x` to `y` in the new graph, if it can be fused.
+    pub(super) fn fused_conv(&self, conv: Conv2d, x: Value, y: Value) -> Option<Conv2d> {
+        if !self.fits_nchwc(y) {
+            return None;
+        }
+        if conv.is_dense() {
+            return (self.is_image(x) || self.fits_nchwc(x)).then_some(conv);
+        }
+        let channels = [x, y].map(|value| self.from.shape(value)[1]);
+        let groups = conv.groups.next_multiple_of(16);
+        conv.is_depthwise(channels).then_some(Conv2d { groups, ..conv })
+    }
+
+    /// The weight of a fused convolution of `x` in the new graph.
+    pub(super) fn conv_weight(&mut self, w: Value, x: Value) -> Result<Value, Error> {
+        let is_dense = self.from.shape(w)[1] > 1;
+        let axes: &[usize] = if is_dense && !self.is_image(x) {
+            &[0, 1]
+        } else {
+            &[0]
+        };
+        self.padded(w, axes)
+    }
+
+    /// A value in NCHW layout, padded with zeros to a multiple of sixteen along axes of channels.
+    pub(super) fn padded(&mut self, value: Value, axes: &[usize]) -> Result<Value, Error> {
+        if let Some(padded) = self.states[value.index()].padded {
+            return Ok(padded);
+        }
+        let nchw = self.nchw(value)?;
+        let padded = self.with_padding(nchw, axes)?;
+        self.states[value.index()].padded = Some(padded);
+        Ok(padded)
+    }
+
+    /// A value of the new graph, padded with zeros to a multiple of sixteen along axes of channels.
+    pub(super) fn with_padding(&mut self, value: Value, axes: &[usize]) -> Result<Value, Error> {
+        let shape = self.to.shape(value).clone();
+        let (before, mut after) = (vec![0; shape.len()], vec![0; shape.len()]);
+        for &axis in axes {
+            after[axis] = shape[axis].next_multiple_of(16) - shape[axis];
+        }
+        if after == before {
+            return Ok(value);
+        }
+        let pad = Pad { before, after };
+        self.to.scoped("layout", |to| to.single(Op::Pad(pad), &[value]))
+    }
+
+    /// Sets the NCHW value of `value` to the part of `padded`, a value of the new graph, that is not padding; returns it.
+    pub(super) fn set_sliced(&mut self, value: Value, padded: Value) -> Result<Value, Error> {
+        let shape = self.from.shape(value);
+        let sliced = if self.to.shape(padded) == shape {
+            padded
+        } else {
+            let slice = Slice::whole(shape);
+            self.to
+                .scoped("layout", |to| to.single(Op::Slice(slice), &[padded]))?
+        };
+        self.states[value.index()].nchw = Some(sliced);
+        Ok(sliced)
     }
 
     /// Whether a value is f32 `[N, C, H, W]` with fewer than sixteen channels.

@@ -13,8 +13,7 @@ impl Fusion<'_> {
         }
         let nchwc = self.nchwc(value)?;
         let [nchw] = self.push("layout", Fused::FromBlocks, &[nchwc])?;
-        self.states[value.index()].nchw = Some(nchw);
-        Ok(nchw)
+        self.set_sliced(value, nchw)
     }
 
     /// A value in NCHWc layout.
@@ -34,6 +33,7 @@ impl Fusion<'_> {
                 }
             },
             (None, Some(nchw)) => {
+                let nchw = self.with_padding(nchw, &[1])?;
                 let [nchwc] = self.push("layout", Fused::ToBlocks, &[nchw])?;
                 nchwc
             }
@@ -83,10 +83,12 @@ impl Fusion<'_> {
         if self.is_image(x) {
             return Ok((ConvInput::Nchw, vec![self.nchw(x)?]));
         }
-        match self.normalized(x).filter(Normalized::is_plain_relu) {
-            Some(normalized) if self.states[x.index()].nchwc.is_none() => {
-                Ok((ConvInput::NchwCRelu, vec![normalized.x, normalized.scale_shift]))
-            }
+        let plain = |normalized: Normalized| Some((normalized, normalized.plain_relu()?));
+        match self.normalized(x).and_then(plain) {
+            Some((normalized, relu)) if self.states[x.index()].nchwc.is_none() => Ok((
+                ConvInput::NchwCRelu(relu),
+                vec![normalized.x, normalized.scale_shift],
+            )),
             _ => Ok((ConvInput::NchwC, vec![self.nchwc(x)?])),
         }
     }
@@ -106,7 +108,7 @@ impl Fusion<'_> {
         };
         let op = Fused::Normalize {
             shortcut,
-            has_relu: normalized.has_relu,
+            relu: normalized.relu,
         };
         self.push(scope, op, &operands).map(|[y]| y)
     }
@@ -162,14 +164,14 @@ impl Fusion<'_> {
         operands.extend(gradient.addend);
         let (mask, batch_mean) = match gradient.mask {
             None => (ReluMask::None, batch_mean),
-            Some(MaskSource::Output(y)) => {
+            Some((MaskSource::Output(y), relu)) => {
                 operands.push(y);
-                (ReluMask::Output, batch_mean)
+                (ReluMask::Output(relu), batch_mean)
             }
             // The ReLU mask is recomputed from the batch norm's input, whether or not its sums are needed.
-            Some(MaskSource::PreActivation(normalized)) => {
+            Some((MaskSource::PreActivation(normalized), relu)) => {
                 operands.push(normalized.scale_shift);
-                (ReluMask::ScaleShift, Some([normalized.x, normalized.mean]))
+                (ReluMask::ScaleShift(relu), Some([normalized.x, normalized.mean]))
             }
         };
         operands.extend(batch_mean.into_iter().flatten());

@@ -12,7 +12,6 @@
 //! - `fusion`, `value_state`: the state of the pass and of a value, and deferred operations.
 
 mod backward;
-mod fixed_norm;
 mod forward;
 mod fusion;
 mod materialize;
@@ -46,8 +45,8 @@ fn rules<'g>() -> [(&'static str, Rule<'g>); 14] {
 
 /// Replaces convolutions and composites by [`Fused`](super::Fused) operators where their layout allows it.
 ///
-/// Convolutions are fused if their output channels are a multiple of sixteen and their input channels are too, or fewer than sixteen; batch
-/// norms, ReLU, shortcuts and pooling are fused with them. Everything else is copied.
+/// Convolutions of one group are fused if they have at least sixteen output channels, and so are depthwise convolutions; batch norms, ReLU,
+/// ReLU6, shortcuts and pooling are fused with them. Everything else is copied.
 ///
 /// # Errors
 /// Never for a valid graph: a rejected node is a defect of this module.

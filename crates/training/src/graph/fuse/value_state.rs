@@ -1,5 +1,5 @@
 use crate::graph::Value;
-use crate::graph::op::{Conv2d, MaxPool2d};
+use crate::graph::op::{Conv2d, MaxPool2d, Relu};
 
 /// Fusion state of a value of the original graph.
 #[derive(Clone, Debug, Default)]
@@ -8,6 +8,8 @@ pub(super) struct ValueState {
     pub(super) nchw: Option<Value>,
     /// The value in NCHWc layout, if it was added to the new graph.
     pub(super) nchwc: Option<Value>,
+    /// For a parameter or statistic of channels: padded to a multiple of sixteen channels.
+    pub(super) padded: Option<Value>,
     /// The deferred operation that computes it. Kept after it is materialised, because consumers may fuse with its operands instead.
     pub(super) deferred: Option<Deferred>,
     /// Mean and variance per channel, each `[C]`.
@@ -46,13 +48,13 @@ pub(super) struct Normalized {
     pub(super) mean: Value,
     /// In NCHWc layout, with a scale and shift of its own if it is a batch norm's output.
     pub(super) shortcut: Option<(Value, Option<Value>)>,
-    pub(super) has_relu: bool,
+    pub(super) relu: Option<Relu>,
 }
 
 impl Normalized {
-    /// Whether it is ReLU without a shortcut, which a consumer can compute in its prologue.
-    pub(super) fn is_plain_relu(&self) -> bool {
-        self.has_relu && self.shortcut.is_none()
+    /// The ReLU if there is no shortcut, so that a consumer can compute it in its prologue.
+    pub(super) fn plain_relu(&self) -> Option<Relu> {
+        self.relu.filter(|_| self.shortcut.is_none())
     }
 }
 
@@ -62,7 +64,7 @@ pub(super) struct Gradient {
     pub(super) source: GradSource,
     /// In NCHWc layout.
     pub(super) addend: Option<Value>,
-    pub(super) mask: Option<MaskSource>,
+    pub(super) mask: Option<(MaskSource, Relu)>,
 }
 
 impl Gradient {
@@ -95,7 +97,7 @@ pub(super) enum GradSource {
     },
 }
 
-/// The value whose sign gives the ReLU mask.
+/// The value that gives the ReLU mask.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum MaskSource {
     /// The ReLU's output, in NCHWc layout.

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use super::super::{Error, Graph, NodeId, Op, Origin, Tensor, Value};
 use super::{Merge, Readers, ScaleShift, Side, kept, output_axis, parameter};
 
+/// A graph, its parameters, and a value in it.
+type Folded = (Graph, BTreeMap<String, Tensor>, Value);
+
 /// Changes the weight and bias of the linear layer that computes `output: f32[N, K]` so that it becomes `scale · output + shift`. Returns the
 /// rewritten graph, its parameters, and `output` there; `None` if no such layer computes it, or a parameter of that has other uses.
 ///
@@ -15,7 +18,7 @@ pub fn fold_output(
     state: &BTreeMap<String, Tensor>,
     output: Value,
     (scale, shift): (f64, Vec<f64>),
-) -> Result<Option<(Graph, BTreeMap<String, Tensor>, Value)>, Error> {
+) -> Result<Option<Folded>, Error> {
     let readers = Readers::of(graph);
     let Some((layer, (weight, bias), axis)) = last_layer(graph, &readers, output, state) else {
         return Ok(None);

@@ -1,7 +1,7 @@
 //! Names of the fused operators, and of their attributes and the values of these, in model files. The strings are those of earlier releases.
 
 use super::{ConvInput, Fused, GradEpilogue, ReluMask, Shortcut};
-use crate::graph::op_attributes::{AdamW, BatchNormalization, Conv2d, LayerNormalization, MaxPool2d};
+use crate::graph::op_attributes::{AdamW, BatchNormalization, Conv2d, LayerNormalization, MaxPool2d, Relu};
 
 /// Name of the operator domain of [`Fused`] operators.
 pub const DOMAIN: &str = "equibatch";
@@ -58,7 +58,7 @@ impl Fused {
     #[must_use]
     pub fn all() -> [Self; 17] {
         let (conv, extent, kernel) = (Conv2d::default(), [1; 2], [1; 2]);
-        let (input, shortcut, has_relu) = (ConvInput::NchwC, Shortcut::None, false);
+        let (input, shortcut, relu) = (ConvInput::NchwC, Shortcut::None, None);
         let norm = BatchNormalization { epsilon: 0.0 };
         let layer = LayerNormalization { epsilon: 0.0 };
         let epilogue = GradEpilogue {
@@ -83,7 +83,7 @@ impl Fused {
             },
             Self::ConvWeightGradient { conv, kernel, input },
             Self::ScaleShift(norm),
-            Self::Normalize { shortcut, has_relu },
+            Self::Normalize { shortcut, relu },
             Self::GradEpilogue(epilogue),
             Self::BatchNormGradient(norm),
             Self::MaxPool(pool),
@@ -131,7 +131,7 @@ impl Fused {
                 Ok(())
             }
             Self::Conv { conv, input } => {
-                window(&mut conv.stride, &mut conv.pad, visitor)?;
+                convolution(conv, visitor)?;
                 conv_input(input, visitor)
             }
             Self::ConvInputGradient {
@@ -139,26 +139,29 @@ impl Fused {
                 extent,
                 epilogue,
             } => {
-                window(&mut conv.stride, &mut conv.pad, visitor)?;
+                convolution(conv, visitor)?;
                 grad_epilogue(epilogue, visitor)?;
                 visitor.visit_output_extent(extent)
             }
             Self::ConvWeightGradient { conv, kernel, input } => {
-                window(&mut conv.stride, &mut conv.pad, visitor)?;
+                convolution(conv, visitor)?;
                 conv_input(input, visitor)?;
                 visitor.visit_output_extent(kernel)
             }
             Self::ScaleShift(norm) | Self::BatchNormGradient(norm) => {
                 visitor.visit_float("epsilon", &mut norm.epsilon)
             }
-            Self::Normalize { shortcut, has_relu } => {
+            Self::Normalize { shortcut, relu } => {
                 let named = [
                     ("none", Shortcut::None),
                     ("raw", Shortcut::Raw),
                     ("affine", Shortcut::ScaleShift),
                 ];
                 visitor.visit_choice("shortcut", shortcut, &named)?;
-                visitor.visit_flag("rectified", has_relu)
+                let mut has_relu = relu.is_some();
+                visitor.visit_flag("rectified", &mut has_relu)?;
+                *relu = has_relu.then_some(relu.unwrap_or(Relu::UNBOUNDED));
+                relu.as_mut().map_or(Ok(()), |relu| visit_relu(relu, visitor))
             }
             Self::GradEpilogue(epilogue) => grad_epilogue(epilogue, visitor),
             Self::MaxPool(pool) | Self::MaxPoolGradient(pool) => {
@@ -188,22 +191,46 @@ fn window<V: AttributeVisitor>(
     visitor.visit_extents("strides", stride)
 }
 
+fn convolution<V: AttributeVisitor>(conv: &mut Conv2d, visitor: &mut V) -> Result<(), V::Error> {
+    window(&mut conv.stride, &mut conv.pad, visitor)?;
+    visitor.visit_extents("group", std::slice::from_mut(&mut conv.groups))
+}
+
+fn visit_relu<V: AttributeVisitor>(relu: &mut Relu, visitor: &mut V) -> Result<(), V::Error> {
+    visitor.visit_float("high", &mut relu.high)
+}
+
 fn conv_input<V: AttributeVisitor>(input: &mut ConvInput, visitor: &mut V) -> Result<(), V::Error> {
+    let mut relu = Relu::UNBOUNDED;
+    if let ConvInput::NchwCRelu(known) = *input {
+        relu = known;
+    }
     let named = [
         ("images", ConvInput::Nchw),
         ("blocks", ConvInput::NchwC),
-        ("rectified", ConvInput::NchwCRelu),
+        ("rectified", ConvInput::NchwCRelu(relu)),
     ];
-    visitor.visit_choice("operand", input, &named)
+    visitor.visit_choice("operand", input, &named)?;
+    match input {
+        ConvInput::NchwCRelu(relu) => visit_relu(relu, visitor),
+        ConvInput::Nchw | ConvInput::NchwC => Ok(()),
+    }
 }
 
 fn grad_epilogue<V: AttributeVisitor>(epilogue: &mut GradEpilogue, visitor: &mut V) -> Result<(), V::Error> {
     visitor.visit_flag("addend", &mut epilogue.has_addend)?;
+    let mut relu = Relu::UNBOUNDED;
+    if let ReluMask::Output(known) | ReluMask::ScaleShift(known) = epilogue.mask {
+        relu = known;
+    }
     let named = [
         ("none", ReluMask::None),
-        ("result", ReluMask::Output),
-        ("affine", ReluMask::ScaleShift),
+        ("result", ReluMask::Output(relu)),
+        ("affine", ReluMask::ScaleShift(relu)),
     ];
     visitor.visit_choice("gate", &mut epilogue.mask, &named)?;
+    if let ReluMask::Output(relu) | ReluMask::ScaleShift(relu) = &mut epilogue.mask {
+        visit_relu(relu, visitor)?;
+    }
     visitor.visit_flag("centre", &mut epilogue.has_batch_mean)
 }

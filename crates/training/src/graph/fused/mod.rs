@@ -8,7 +8,7 @@ mod attributes;
 
 pub use attributes::{AttributeVisitor, DOMAIN, shape_attribute};
 
-use super::op_attributes::{AdamW, BatchNormalization, Conv2d, LayerNormalization, MaxPool2d};
+use super::op_attributes::{AdamW, BatchNormalization, Conv2d, LayerNormalization, MaxPool2d, Relu};
 
 /// Operators of our own domain, each of which computes several ONNX operators in one pass over the activations.
 ///
@@ -54,8 +54,8 @@ pub enum Fused {
     Normalize {
         /// The addend.
         shortcut: Shortcut,
-        /// Whether ReLU is applied.
-        has_relu: bool,
+        /// The ReLU, if one is applied.
+        relu: Option<Relu>,
     },
     /// The epilogue of a gradient as an operator of its own: `(dy, …) → ([sums,] g)`.
     GradEpilogue(GradEpilogue),
@@ -80,14 +80,14 @@ pub enum Fused {
 }
 
 /// Layout and prologue of a convolution's input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ConvInput {
     /// Fewer than sixteen channels in NCHW layout: `x`.
     Nchw,
     /// NCHWc layout: `x`.
     NchwC,
-    /// NCHWc layout with the prologue `max(scale · x + shift, 0)`: `x, scale_shift`.
-    NchwCRelu,
+    /// NCHWc layout with the prologue `relu(scale · x + shift)`: `x, scale_shift`.
+    NchwCRelu(Relu),
 }
 
 /// The addend of [`Fused::Normalize`].
@@ -105,7 +105,7 @@ pub enum Shortcut {
 /// `sums = (Σ g, Σ g·(x − mean))` per channel, `[2, C]`.
 ///
 /// Operands in the order of the fields: `[addend], [y or scale_shift], [x, mean]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GradEpilogue {
     /// Whether another gradient of the same value is added: `addend`.
     pub has_addend: bool,
@@ -115,15 +115,15 @@ pub struct GradEpilogue {
     pub has_batch_mean: bool,
 }
 
-/// The value whose sign gives the mask of a ReLU.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The value that gives the mask of a ReLU: `[0 < value < high]`.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ReluMask {
     /// No ReLU.
     None,
     /// The ReLU's output: `y`.
-    Output,
+    Output(Relu),
     /// `scale · x + shift`: `scale_shift`, with the batch norm's input x.
-    ScaleShift,
+    ScaleShift(Relu),
 }
 
 impl GradEpilogue {

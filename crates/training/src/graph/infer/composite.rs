@@ -17,7 +17,7 @@ pub(super) fn infer(operands: &Operands<'_>, composite: &Composite) -> Types {
         Composite::ConvInputGradient { conv, extent } => conv_input_gradient(operands, *conv, *extent),
         Composite::ConvWeightGradient { conv, kernel } => conv_weight_gradient(operands, *conv, *kernel),
         Composite::MaxPoolGradient(shape) => max_pool_gradient(operands, shape),
-        Composite::ReluGradient => relu_gradient(operands),
+        Composite::ReluGradient(_) => relu_gradient(operands),
         Composite::AdamW(_) => adamw(operands),
     }
 }

@@ -77,12 +77,10 @@ pub(super) fn infer(operands: &Operands<'_>, fused: &Fused) -> Types {
 fn convolution(operands: &mut Cursor<'_>, conv: Conv2d, input: ConvInput) -> Types {
     let (x, channels) = operands.conv_input(input)?;
     let w = operands.next()?.clone();
-    let [k, c, kh, kw] = extents(1, &w)?;
-    if c != channels {
-        expect_shape(operands.position - 1, &w, [k, channels, kh, kw])?;
-    }
+    let [k, _, kh, kw] = extents(1, &w)?;
     let [n, _, height, width] = extents(0, &x)?;
-    let [rows, columns] = positions(&x, [height, width], [kh, kw], conv)?;
+    let [rows, columns] = positions(&x, ([height, width], [kh, kw]), conv, [channels, k])?;
+    expect_shape(operands.position - 1, &w, [k, channels / conv.groups, kh, kw])?;
     let y = nchwc(0, Shape::from([n, k, rows, columns]))?;
     Ok(vec![
         TensorType::f32(y),
@@ -100,7 +98,8 @@ fn conv_input_gradient(
     let (dy, _) = operands.nchwc()?;
     let [k, c, kh, kw] = extents(0, &w)?;
     let [n, _, _, _] = extents(1, &dy)?;
-    let [rows, columns] = positions(&dy, extent, [kh, kw], conv)?;
+    let c = c * conv.groups;
+    let [rows, columns] = positions(&dy, (extent, [kh, kw]), conv, [c, k])?;
     expect_shape(1, &dy, [n, k, rows, columns])?;
     let dx = nchwc(0, Shape::from([n, c, extent[0], extent[1]]))?;
     grad_epilogue(operands, dx, c, epilogue)
@@ -114,9 +113,9 @@ fn conv_weight_gradient(
     let (x, c) = operands.conv_input(input)?;
     let (dy, k) = operands.nchwc()?;
     let [n, _, height, width] = extents(0, &x)?;
-    let [rows, columns] = positions(&x, [height, width], kernel, conv)?;
+    let [rows, columns] = positions(&x, ([height, width], kernel), conv, [c, k])?;
     expect_shape(operands.position - 1, &dy, [n, k, rows, columns])?;
-    float([k, c, kernel[0], kernel[1]])
+    float([k, c / conv.groups, kernel[0], kernel[1]])
 }
 
 /// Checks the operands of an epilogue and returns its outputs.
@@ -126,8 +125,8 @@ fn grad_epilogue(operands: &mut Cursor<'_>, dy: Shape, channels: usize, epilogue
     }
     match epilogue.mask {
         ReluMask::None => {}
-        ReluMask::Output => operands.expect(dy.clone())?,
-        ReluMask::ScaleShift => operands.expect([2, channels])?,
+        ReluMask::Output(_) => operands.expect(dy.clone())?,
+        ReluMask::ScaleShift(_) => operands.expect([2, channels])?,
     }
     if !epilogue.has_batch_mean {
         return float(dy);
@@ -137,14 +136,14 @@ fn grad_epilogue(operands: &mut Cursor<'_>, dy: Shape, channels: usize, epilogue
     Ok(vec![TensorType::f32([2, channels]), TensorType::f32(dy)])
 }
 
-/// Height and width of a convolution's output. Fused convolutions have one group and no dilation.
+/// Height and width of a convolution's output. Fused convolutions have one group or are depthwise, and have no dilation.
 fn positions(
     shape: &Shape,
-    extent: [usize; 2],
-    kernel: [usize; 2],
+    (extent, kernel): ([usize; 2], [usize; 2]),
     conv: Conv2d,
+    channels: [usize; 2],
 ) -> Result<[usize; 2], InferError> {
-    if !conv.is_dense() {
+    if !conv.is_dense() && !conv.is_depthwise(channels) {
         return Err(InferError::Attribute {
             name: "groups, dilation",
             shape: shape.clone(),
@@ -180,7 +179,7 @@ struct Cursor<'a> {
 impl<'a> Cursor<'a> {
     /// Checks the number of operands.
     fn of(all: &'a Operands<'a>, fused: &Fused) -> Result<Self, InferError> {
-        let read = |input: ConvInput| if input == ConvInput::NchwCRelu { 3 } else { 2 };
+        let read = |input: ConvInput| 2 + usize::from(matches!(input, ConvInput::NchwCRelu(_)));
         let expected = match *fused {
             Fused::ToBlocks | Fused::FromBlocks => 1,
             Fused::Conv { input, .. } | Fused::ConvWeightGradient { input, .. } => read(input),
@@ -232,7 +231,7 @@ impl<'a> Cursor<'a> {
             return Ok((x, channels));
         }
         let (x, channels) = self.nchwc()?;
-        if input == ConvInput::NchwCRelu {
+        if let ConvInput::NchwCRelu(_) = input {
             self.expect([2, channels])?;
         }
         Ok((x, channels))

@@ -112,7 +112,7 @@ fn decompose(
         (Composite::MaxPoolGradient(shape), &[indices, dy]) => {
             pool::max_pool_gradient(g, indices, dy, shape).map(|dx| vec![dx])
         }
-        (Composite::ReluGradient, &[y, dy]) => relu::gradient(g, y, dy).map(|dx| vec![dx]),
+        (&Composite::ReluGradient(relu), &[y, dy]) => relu::gradient(g, y, dy, relu).map(|dx| vec![dx]),
         (Composite::AdamW(attributes), operands) => adamw::decompose(g, operands, *attributes).map(Vec::from),
         _ => unreachable!("type inference checked the number of operands"),
     }

@@ -59,20 +59,42 @@ impl Band {
     ) {
         for row in 0..self.rows {
             for remainder in 0..self.step {
-                for column in 0..self.columns {
-                    // SAFETY: the caller guarantees the instruction set and the plane, and `pixel` returns pixels of it only; one vector is
-                    // written for each pixel of the band, for which the caller guarantees room.
-                    unsafe {
-                        let value = match self.pixel([row, remainder, column]) {
-                            Some(pixel) => S::get(registers, from.add(pixel * LANES)),
-                            None => V::splat(0.0),
-                        };
-                        value.store(to);
-                        to = to.add(LANES);
+                let [first, last] = self.inside(row, remainder);
+                // SAFETY: the caller guarantees the instruction set and the plane; columns from `first` to `last` are inside it, `step` pixels
+                // apart. One vector is written for each pixel of the band, for which the caller guarantees room.
+                unsafe {
+                    for column in 0..first {
+                        V::splat(0.0).store(to.add(column * LANES));
                     }
+                    if let Some(pixel) = self.pixel([row, remainder, first]) {
+                        let mut from = from.add(pixel * LANES);
+                        for column in first..last {
+                            S::get::<V>(registers, from).store(to.add(column * LANES));
+                            from = from.wrapping_add(self.step * LANES);
+                        }
+                    }
+                    for column in last..self.columns {
+                        V::splat(0.0).store(to.add(column * LANES));
+                    }
+                    to = to.add(self.columns * LANES);
                 }
             }
         }
+    }
+
+    /// First column inside the plane, and the end of these columns, of a row and remainder; equal if there are none.
+    #[inline(always)]
+    fn inside(&self, row: usize, remainder: usize) -> [usize; 2] {
+        let row = self.start[0].wrapping_add_unsigned(row) as usize;
+        let start = self.start[1].wrapping_add_unsigned(remainder);
+        if row >= self.plane[0] {
+            return [0, 0];
+        }
+        let up_to = |column: isize| {
+            let distance = column.wrapping_sub(start).max(0) as usize;
+            distance.div_ceil(self.step).min(self.columns)
+        };
+        [up_to(0), up_to(self.plane[1].cast_signed())]
     }
 
     /// Copies one channel of an NCHW image.

@@ -1,7 +1,7 @@
 use super::band::Band;
 use super::rows::{Computed, Row, height};
 use super::weights::Packed;
-use super::{rows_of_band, signed};
+use super::{depthwise, rows_of_band, signed};
 use crate::kernels::epilogue::Epilogue;
 use crate::kernels::instructions::{InstructionSet, Kernel};
 use crate::kernels::partial_sums::{PartialSumTable, reduce};
@@ -18,9 +18,10 @@ pub(in crate::kernels) struct Forward<'a, S, K> {
     pub(in crate::kernels) x: &'a [f32],
     pub(in crate::kernels) input: Extent,
     pub(in crate::kernels) prologue: S,
-    /// `[K, C, R, S]`.
+    /// `[K, C, R, S]`, or `[C, 1, R, S]` if depthwise.
     pub(in crate::kernels) w: &'a [f32],
     pub(in crate::kernels) window: Window,
+    pub(in crate::kernels) is_depthwise: bool,
     pub(in crate::kernels) output: Extent,
     pub(in crate::kernels) epilogue: K,
 }
@@ -30,9 +31,10 @@ pub(in crate::kernels) struct Backward<'a, K> {
     /// `[N, K, H′, W′]` in NCHWc layout.
     pub(in crate::kernels) dy: &'a [f32],
     pub(in crate::kernels) output: Extent,
-    /// `[K, C, R, S]`.
+    /// `[K, C, R, S]`, or `[C, 1, R, S]` if depthwise.
     pub(in crate::kernels) w: &'a [f32],
     pub(in crate::kernels) window: Window,
+    pub(in crate::kernels) is_depthwise: bool,
     pub(in crate::kernels) input: Extent,
     pub(in crate::kernels) epilogue: K,
 }
@@ -46,12 +48,13 @@ pub(in crate::kernels) fn forward<S: Prologue, K: Epilogue>(
 ) -> Vec<[f64; 2]> {
     let &Forward {
         window,
+        is_depthwise,
         input,
         output,
         ..
     } = forward;
     let [kernel_rows, kernel_columns] = window.kernel;
-    let rows = rows_of_band(output.columns).min(output.rows);
+    let rows = rows_of_task(is_depthwise, output.columns).min(output.rows);
     let step = window.stride[1];
     let band = Band {
         plane: [input.rows, input.columns],
@@ -73,6 +76,7 @@ pub(in crate::kernels) fn forward<S: Prologue, K: Epilogue>(
         w: forward.w,
         blocks: [output.blocks, input.blocks],
         is_backward: false,
+        is_depthwise,
         all: all.len(),
         taps: &all,
         to: UnsafeSlice::new(weights),
@@ -87,6 +91,7 @@ pub(in crate::kernels) fn forward<S: Prologue, K: Epilogue>(
         row_step: window.stride[0],
         before: signed(window.pad[0]),
         phases: vec![phase],
+        is_depthwise,
         weights,
         output,
         output_step: [1, 1],
@@ -104,13 +109,14 @@ pub(in crate::kernels) fn backward<K: Epilogue>(
 ) -> Vec<[f64; 2]> {
     let &Backward {
         window,
+        is_depthwise,
         input,
         output,
         ..
     } = backward;
     let tap_offsets = [0, 1].map(|axis| TapOffsets::of(window, axis));
     let most = [0, 1].map(|axis| [input.rows, input.columns][axis].div_ceil(window.stride[axis]));
-    let rows = rows_of_band(most[1]).min(most[0]);
+    let rows = rows_of_task(is_depthwise, most[1]).min(most[0]);
     let band = Band {
         plane: [output.rows, output.columns],
         start: [0, tap_offsets[1].first],
@@ -131,11 +137,12 @@ pub(in crate::kernels) fn backward<K: Epilogue>(
                     taps.push(band.at(row, column) * LANES);
                 }
             }
-            let length = chosen.len() * output.channels() * input.channels();
+            let length = chosen.len() * backward.w.len() / window.taps();
             Packed {
                 w: backward.w,
                 blocks: [output.blocks, input.blocks],
                 is_backward: true,
+                is_depthwise,
                 all: window.taps(),
                 taps: &chosen,
                 to: UnsafeSlice::new(&mut weights[used..used + length]),
@@ -161,12 +168,21 @@ pub(in crate::kernels) fn backward<K: Epilogue>(
         row_step: 1,
         before: -tap_offsets[0].first,
         phases,
+        is_depthwise,
         weights,
         output: input,
         output_step: window.stride,
         epilogue: backward.epilogue,
     };
     conv.run(set, pool, &mut workspace.sums)
+}
+
+fn rows_of_task(is_depthwise: bool, columns: usize) -> usize {
+    if is_depthwise {
+        depthwise::rows_of_band(columns)
+    } else {
+        rows_of_band(columns)
+    }
 }
 
 /// Output positions that depend on an input pixel, along one axis: through tap `t`, pixel `stride·i + a` contributes to position
@@ -210,36 +226,37 @@ impl TapOffsets {
 }
 
 /// Output pixels that are summed over the same taps (equal remainder modulo the stride).
-struct Phase {
+pub(super) struct Phase {
     /// Offsets of the taps in the band, in floats.
-    taps: Vec<usize>,
+    pub(super) taps: Vec<usize>,
     /// Offset of its weights.
-    weights: usize,
+    pub(super) weights: usize,
     /// First output row and column.
-    start: [usize; 2],
+    pub(super) start: [usize; 2],
     /// Number of rows and columns.
-    pixels: [usize; 2],
+    pub(super) pixels: [usize; 2],
 }
 
 /// A convolution, split into tasks of several rows each.
-struct TiledConv<'a, S, K> {
-    x: &'a [f32],
-    input: Extent,
-    prologue: S,
+pub(super) struct TiledConv<'a, S, K> {
+    pub(super) x: &'a [f32],
+    pub(super) input: Extent,
+    pub(super) prologue: S,
     /// A task's band; the start row is set per task.
-    band: Band,
+    pub(super) band: Band,
     /// Rows of each phase per task.
-    rows: usize,
+    pub(super) rows: usize,
     /// Stride between rows of a phase, in rows of the band.
-    row_step: usize,
+    pub(super) row_step: usize,
     /// Rows of the band before the row of the first pixel.
-    before: isize,
-    phases: Vec<Phase>,
-    weights: &'a [f32],
-    output: Extent,
+    pub(super) before: isize,
+    pub(super) phases: Vec<Phase>,
+    is_depthwise: bool,
+    pub(super) weights: &'a [f32],
+    pub(super) output: Extent,
     /// Stride between pixels of a phase in the output.
-    output_step: [usize; 2],
-    epilogue: K,
+    pub(super) output_step: [usize; 2],
+    pub(super) epilogue: K,
 }
 
 struct Work<'a, S, K> {
@@ -255,12 +272,17 @@ impl<S: Prologue, K: Epilogue> TiledConv<'_, S, K> {
         let bands = rows.div_ceil(self.rows);
         let count = self.output.images * bands;
         let sums = sums.slice(PartialSumTable::length(count, self.output.blocks));
-        let work = Work {
-            conv: self,
-            bands,
-            partial_sums: PartialSumTable::new(UnsafeSlice::new(sums), self.output.blocks),
-        };
-        set.run(pool, count, &work);
+        let partial_sums = PartialSumTable::new(UnsafeSlice::new(sums), self.output.blocks);
+        if self.is_depthwise {
+            depthwise::run(set, pool, self, (bands, partial_sums));
+        } else {
+            let work = Work {
+                conv: self,
+                bands,
+                partial_sums,
+            };
+            set.run(pool, count, &work);
+        }
         reduce(sums, self.output.blocks)
     }
 }

@@ -6,15 +6,21 @@
 //!
 //! In the input gradient, the pixels of equal remainder modulo the stride depend on the same taps of the kernel; they are computed like a
 //! forward convolution of `dy` with these taps.
+//!
+//! In a depthwise convolution ([`depthwise`]) a channel of the output depends on one channel of the input: a task has the band of one block, and
+//! sums over taps only.
 
 mod band;
 mod convolve;
+mod depthwise;
+mod depthwise_weight_gradient;
 mod image;
 mod rows;
 mod weight_gradient;
 mod weights;
 
 pub(super) use convolve::{Backward, Forward, backward, forward};
+pub(super) use depthwise_weight_gradient::depthwise_weight_gradient;
 pub(super) use image::{ImageForward, ImageWeightGradient, Images, image_forward, image_weight_gradient};
 pub(super) use weight_gradient::weight_gradient;
 

@@ -5,7 +5,8 @@ use crate::kernels::pool::Pool;
 use crate::kernels::unsafe_slice::UnsafeSlice;
 use crate::kernels::vector::{LANES, Vector};
 
-/// Packs selected taps of a weight `[K, C, taps]` as `[output block][summed block][tap][summed channel][16]`.
+/// Packs selected taps of a weight `[K, C, taps]` as `[output block][summed block][tap][summed channel][16]`, and of a depthwise weight
+/// `[C, 1, taps]` as `[block][tap][16]`.
 #[derive(Clone, Copy)]
 pub(super) struct Packed<'a> {
     pub(super) w: &'a [f32],
@@ -13,6 +14,7 @@ pub(super) struct Packed<'a> {
     pub(super) blocks: [usize; 2],
     /// Whether the sum is over K (input gradient) instead of C.
     pub(super) is_backward: bool,
+    pub(super) is_depthwise: bool,
     /// Taps of the kernel.
     pub(super) all: usize,
     /// The selected taps, in this order.
@@ -23,7 +25,11 @@ pub(super) struct Packed<'a> {
 impl Packed<'_> {
     /// Packs the weight.
     pub(super) fn fill(&self, set: InstructionSet, pool: &dyn Pool) {
-        set.run(pool, self.blocks[0] * self.blocks[1], self);
+        if self.is_depthwise {
+            set.run(pool, self.blocks[0], &Depthwise(self));
+        } else {
+            set.run(pool, self.blocks[0] * self.blocks[1], self);
+        }
     }
 }
 
@@ -47,6 +53,24 @@ impl Kernel for Packed<'_> {
                 for (tap, &chosen) in self.taps.iter().enumerate() {
                     to[(tap * LANES + summed) * LANES + lane] = kernel[chosen];
                 }
+            }
+        }
+    }
+}
+
+struct Depthwise<'a>(&'a Packed<'a>);
+
+impl Kernel for Depthwise<'_> {
+    #[inline(always)]
+    unsafe fn task<V: Vector>(&self, number: usize) {
+        let &Packed { w, all, taps, to, .. } = self.0;
+        let length = taps.len() * LANES;
+        // SAFETY: there is a task, and room for `length` floats, for each block, and this task alone uses those of its block.
+        let to = unsafe { std::slice::from_raw_parts_mut(to.at(number * length), length) };
+        let kernels = w[number * LANES * all..][..LANES * all].chunks_exact(all);
+        for (lane, kernel) in kernels.enumerate() {
+            for (tap, &chosen) in taps.iter().enumerate() {
+                to[tap * LANES + lane] = kernel[chosen];
             }
         }
     }

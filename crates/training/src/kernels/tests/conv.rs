@@ -2,12 +2,12 @@ use super::reference::Case;
 use super::{doubles, error, from_blocks, noise, same_everywhere, to_blocks, with_exec};
 use crate::kernels::conv::{ConvInput, ConvShape, forward, input_gradient, weight_gradient};
 use crate::kernels::norm::{self, Normalization, Shortcut};
-use crate::kernels::{BatchMean, ExecContext, Extent, GradEpilogue, ReluMask, Window};
+use crate::kernels::{BatchMean, ExecContext, Extent, GradEpilogue, ReluMask, ScaleShiftRelu, Window};
 
 /// Bound on the relative error of sums of several hundred products in single precision.
 const TOLERANCE: f64 = 2e-6;
 
-/// Covers both algorithms, NCHW images, several strides, windows that overlap the border or skip pixels, planes of one pixel, rows of one, two
+/// Covers all algorithms, NCHW images, several strides, windows that overlap the border or skip pixels, planes of one pixel, rows of one, two
 /// and three pieces, odd numbers of blocks, more tiles than a chunk, channels split into parts.
 fn cases() -> Vec<Case> {
     vec![
@@ -20,6 +20,8 @@ fn cases() -> Vec<Case> {
         Case::new(1, [32, 48], [8, 8], [1, 2, 0]),
         Case::new(1, [32, 16], [5, 31], [1, 1, 0]),
         Case::new(1, [16, 16], [12, 20], [5, 3, 1]),
+        Case::new(2, [16, 48], [12, 20], [1, 1, 0]),
+        Case::new(2, [48, 16], [7, 7], [1, 1, 0]),
         Case::new(17, [3, 32], [9, 11], [7, 2, 3]),
         Case::new(1, [1, 16], [8, 30], [3, 1, 1]),
         Case::new(1, [4, 16], [20, 13], [11, 4, 2]),
@@ -31,6 +33,14 @@ fn cases() -> Vec<Case> {
             },
             ..Case::new(2, [16, 16], [5, 5], [1, 1, 0])
         },
+        Case::depthwise(2, 48, [9, 7], [3, 1, 1]),
+        Case::depthwise(17, 16, [8, 13], [3, 2, 1]),
+        Case::depthwise(1, 32, [40, 33], [5, 1, 2]),
+        Case::depthwise(2, 16, [30, 62], [5, 2, 2]),
+        Case::depthwise(3, 16, [1, 1], [3, 1, 1]),
+        Case::depthwise(1, 16, [2, 1], [5, 2, 2]),
+        Case::depthwise(1, 16, [9, 10], [7, 1, 3]),
+        Case::depthwise(1, 16, [9, 11], [2, 3, 0]),
     ]
 }
 
@@ -41,6 +51,7 @@ impl Case {
             channels: self.channels,
             extent: self.extent,
             window: self.window,
+            is_depthwise: self.is_depthwise,
         }
     }
 
@@ -59,12 +70,10 @@ impl Case {
 
     /// x, w and dy in NCHW order.
     fn operands(&self) -> [Vec<f32>; 3] {
-        let [c, k] = self.channels;
-        let weights = c * k * self.window.taps();
-        let inputs = self.images * c * self.extent[0] * self.extent[1];
+        let inputs = self.images * self.channels[0] * self.extent[0] * self.extent[1];
         [
             noise(inputs, 1),
-            noise(weights, 2),
+            noise(self.weights(), 2),
             noise(self.conv_shape().output().elements(), 3),
         ]
     }
@@ -134,13 +143,17 @@ fn variance_is_accurate_for_outputs_far_from_zero() {
         Case::new(2, [32, 48], [8, 8], [1, 2, 0]),
         Case::new(3, [16, 16], [12, 20], [5, 3, 2]),
         Case::new(3, [3, 16], [9, 11], [3, 1, 1]),
+        Case::depthwise(3, 32, [40, 33], [3, 1, 1]),
     ] {
-        let [c, k] = case.channels;
+        let [c, k] = [case.inputs(0).len(), case.channels[1]];
         let (taps, output) = (case.window.taps(), case.conv_shape().output());
-        let x: Vec<f32> = noise(case.images * c * case.extent[0] * case.extent[1], 1)
-            .iter()
-            .map(|number| 1e3 + 1.7 * number)
-            .collect();
+        let x: Vec<f32> = noise(
+            case.images * case.channels[0] * case.extent[0] * case.extent[1],
+            1,
+        )
+        .iter()
+        .map(|number| 1e3 + 1.7 * number)
+        .collect();
         // Each output channel copies an input channel.
         let mut w = vec![0.0; c * k * taps];
         for channel in 0..k {
@@ -215,7 +228,7 @@ fn weight_gradient_matches_the_reference() {
         let laid_out = case.laid_out(&x);
         let blocks = to_blocks(case.conv_shape().output(), &dy);
         let found = same_everywhere(&format!("{case:?}"), |exec| {
-            let mut dw = vec![f32::NAN; case.channels[0] * case.channels[1] * case.window.taps()];
+            let mut dw = vec![f32::NAN; case.weights()];
             weight_gradient(exec, case.conv_shape(), case.operand(&laid_out), &blocks, &mut dw);
             dw
         });
@@ -227,7 +240,8 @@ fn weight_gradient_matches_the_reference() {
 /// The prologue gives the bits of a stored batch norm and ReLU.
 #[test]
 fn the_scale_shift_relu_prologue_matches_a_stored_operand() {
-    for case in cases().into_iter().filter(|case| !case.is_image()) {
+    let cases = cases().into_iter().filter(|case| !case.is_image());
+    for (case, high) in cases.zip([f32::INFINITY, 0.4].into_iter().cycle()) {
         let [x, w, dy] = case.operands();
         let (x, dy) = (case.laid_out(&x), to_blocks(case.conv_shape().output(), &dy));
         let scale_shift = noise(2 * case.channels[0], 4);
@@ -235,7 +249,7 @@ fn the_scale_shift_relu_prologue_matches_a_stored_operand() {
             x: &x,
             scale_shift: &scale_shift,
             shortcut: Shortcut::None,
-            has_relu: true,
+            high: Some(high),
         };
         let mut kept = vec![0.0; x.len()];
         with_exec(|exec| norm::normalize(exec, case.input(), &normalization, &mut kept));
@@ -247,7 +261,11 @@ fn the_scale_shift_relu_prologue_matches_a_stored_operand() {
             [y, dw].concat()
         };
         let found = same_everywhere(&format!("{case:?}"), |exec| {
-            both(exec, ConvInput::NchwCRelu(&x, &scale_shift))
+            let scale_shift = &scale_shift;
+            both(
+                exec,
+                ConvInput::NchwCRelu(&x, ScaleShiftRelu { scale_shift, high }),
+            )
         });
         let expected = with_exec(|exec| both(exec, ConvInput::NchwC(&kept)));
         assert!(found == expected, "{case:?}");
@@ -262,6 +280,10 @@ fn gradient_epilogues_match_separate_operations() {
         let (dy, extent) = (to_blocks(case.conv_shape().output(), &dy), case.input());
         let [addend, y, x] = [5, 6, 7].map(|seed| noise(extent.elements(), seed));
         let (scale_shift, mean) = (noise(2 * extent.channels(), 8), noise(extent.channels(), 9));
+        let relu = ScaleShiftRelu {
+            scale_shift: &scale_shift,
+            high: 0.3,
+        };
         let batch_mean = BatchMean { x: &x, mean: &mean };
         let open = GradEpilogue {
             addend: None,
@@ -273,9 +295,9 @@ fn gradient_epilogues_match_separate_operations() {
         for addend in [None, Some(&*addend)] {
             for (mask, batch_mean) in [
                 (ReluMask::None, Some(batch_mean)),
-                (ReluMask::Output(&y), None),
-                (ReluMask::Output(&y), Some(batch_mean)),
-                (ReluMask::ScaleShift(&scale_shift), Some(batch_mean)),
+                (ReluMask::Output(&y, f32::INFINITY), None),
+                (ReluMask::Output(&y, 0.4), Some(batch_mean)),
+                (ReluMask::ScaleShift(relu), Some(batch_mean)),
             ] {
                 let grad_epilogue = GradEpilogue {
                     addend,
@@ -311,10 +333,12 @@ fn by_definition(dy: &[f32], grad_epilogue: GradEpilogue<'_>, extent: Extent) ->
     let element = |(place, &dy): (usize, &f32)| {
         let channel = place / extent.plane() % extent.blocks * 16 + place % 16;
         let is_open = match (grad_epilogue.mask, grad_epilogue.batch_mean) {
-            (ReluMask::ScaleShift(scale_shift), Some(batch_mean)) => {
-                batch_mean.x[place].mul_add(scale_shift[channel], scale_shift[channels + channel]) > 0.0
+            (ReluMask::ScaleShift(ScaleShiftRelu { scale_shift, high }), Some(batch_mean)) => {
+                let [scale, shift] = [channel, channels + channel].map(|place| scale_shift[place]);
+                let value = batch_mean.x[place].mul_add(scale, shift);
+                value > 0.0 && value < high
             }
-            (ReluMask::Output(y), _) => y[place] > 0.0,
+            (ReluMask::Output(y, high), _) => y[place] > 0.0 && y[place] < high,
             _ => true,
         };
         if is_open {

@@ -88,19 +88,19 @@ fn normalize_adds_the_shortcut() {
         let c = place / EXTENT.plane() % EXTENT.blocks * 16 + place % 16;
         x[place].mul_add(scale_shift[c], scale_shift[EXTENT.channels() + c])
     };
-    for (shortcut, has_relu) in [
-        (Shortcut::None, false),
-        (Shortcut::Identity(&other), true),
-        (Shortcut::ScaleShift(&other, &of_other), true),
-        (Shortcut::ScaleShift(&other, &of_other), false),
+    for (shortcut, high) in [
+        (Shortcut::None, None),
+        (Shortcut::Identity(&other), Some(f32::INFINITY)),
+        (Shortcut::ScaleShift(&other, &of_other), Some(0.5)),
+        (Shortcut::ScaleShift(&other, &of_other), None),
     ] {
         let normalization = Normalization {
             x: &x,
             scale_shift: &scale_shift,
             shortcut,
-            has_relu,
+            high,
         };
-        let found = same_everywhere(&format!("{has_relu}"), |exec| {
+        let found = same_everywhere(&format!("{high:?}"), |exec| {
             let mut y = vec![f32::NAN; EXTENT.elements()];
             norm::normalize(exec, EXTENT, &normalization, &mut y);
             y
@@ -112,8 +112,8 @@ fn normalize_adds_the_shortcut() {
                 Shortcut::Identity(other) => expected += other[place],
                 Shortcut::ScaleShift(other, of_other) => expected += mapped(other, of_other, place),
             }
-            if has_relu {
-                expected = expected.max(0.0);
+            if let Some(high) = high {
+                expected = expected.clamp(0.0, high);
             }
             assert_eq!(found, expected, "place {place}");
         }
@@ -130,7 +130,7 @@ fn nan_is_propagated() {
         x: &x,
         scale_shift: &scale_shift,
         shortcut: Shortcut::None,
-        has_relu: true,
+        high: Some(6.0),
     };
     let found = same_everywhere("a rectifier", |exec| {
         let mut y = vec![0.0; EXTENT.elements()];

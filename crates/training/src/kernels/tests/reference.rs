@@ -11,6 +11,7 @@ pub(super) struct Case {
     /// H and W.
     pub(super) extent: [usize; 2],
     pub(super) window: Window,
+    pub(super) is_depthwise: bool,
 }
 
 impl Case {
@@ -21,7 +22,29 @@ impl Case {
             channels,
             extent,
             window: Window { kernel, stride, pad },
+            is_depthwise: false,
         }
+    }
+
+    pub(super) fn depthwise(images: usize, channels: usize, extent: [usize; 2], window: [usize; 3]) -> Self {
+        Self {
+            is_depthwise: true,
+            ..Self::new(images, [channels; 2], extent, window)
+        }
+    }
+
+    /// Input channels that an output channel depends on.
+    pub(super) fn inputs(&self, output: usize) -> std::ops::Range<usize> {
+        if self.is_depthwise {
+            output..output + 1
+        } else {
+            0..self.channels[0]
+        }
+    }
+
+    /// Elements of the weight.
+    pub(super) fn weights(&self) -> usize {
+        self.inputs(0).len() * self.channels[1] * self.window.taps()
     }
 
     /// Calls `meet` with every triple of indices into x, w and y with `y += x · w`.
@@ -38,14 +61,15 @@ impl Case {
                 for position in 0..rows * columns {
                     let (row, column) = (position / columns, position % columns);
                     let y = (n * k + result) * rows * columns + position;
-                    for channel in 0..c {
+                    let inputs = self.inputs(result);
+                    for (place, channel) in inputs.clone().enumerate() {
                         for tap in 0..window.taps() {
                             let (i, j) = (tap / window.kernel[1], tap % window.kernel[1]);
                             let i = (row * window.stride[0] + i).wrapping_sub(window.pad[0]);
                             let j = (column * window.stride[1] + j).wrapping_sub(window.pad[1]);
                             if i < height && j < width {
                                 let x = ((n * c + channel) * height + i) * width + j;
-                                meet(x, (result * c + channel) * window.taps() + tap, y);
+                                meet(x, (result * inputs.len() + place) * window.taps() + tap, y);
                             }
                         }
                     }
@@ -68,7 +92,7 @@ impl Case {
     }
 
     pub(super) fn weight_gradient(&self, x: &[f64], dy: &[f64]) -> Vec<f64> {
-        let mut dw = vec![0.0; self.channels[0] * self.channels[1] * self.window.taps()];
+        let mut dw = vec![0.0; self.weights()];
         self.meetings(|at_x, at_w, at_y| dw[at_w] += x[at_x] * dy[at_y]);
         dw
     }

@@ -25,8 +25,8 @@ pub(super) fn compute(
             convolution::weight_gradient((conv, kernel, input), exec, operands, results)
         }
         Fused::ScaleShift(norm) => normalization::scale_shift(norm, operands, results),
-        Fused::Normalize { shortcut, has_relu } => {
-            normalization::normalize((shortcut, has_relu), exec, operands, results)
+        Fused::Normalize { shortcut, relu } => {
+            normalization::normalize((shortcut, relu), exec, operands, results)
         }
         Fused::GradEpilogue(epilogue) => {
             normalization::apply_grad_epilogue(epilogue, exec, operands, results)

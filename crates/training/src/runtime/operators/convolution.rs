@@ -2,7 +2,7 @@ use super::operand::{Operand, grad_epilogue, split_sums, wrong_arity};
 use crate::graph::fused::{ConvInput as Input, GradEpilogue};
 use crate::graph::op::Conv2d;
 use crate::kernels::conv::{self, ConvInput, ConvShape};
-use crate::kernels::{ExecContext, Window, norm};
+use crate::kernels::{ExecContext, ScaleShiftRelu, Window, norm};
 
 /// Splits operands into the convolution's input, its extents, and the remaining operands.
 fn split<'a, 'o>(
@@ -12,8 +12,12 @@ fn split<'a, 'o>(
     let (x, input, rest) = match (input, operands) {
         (Input::Nchw, [x, rest @ ..]) => (x, ConvInput::Nchw(x.data), rest),
         (Input::NchwC, [x, rest @ ..]) => (x, ConvInput::NchwC(x.data), rest),
-        (Input::NchwCRelu, [x, scale_shift, rest @ ..]) => {
-            (x, ConvInput::NchwCRelu(x.data, scale_shift.data), rest)
+        (Input::NchwCRelu(relu), [x, scale_shift, rest @ ..]) => {
+            let prologue = ScaleShiftRelu {
+                scale_shift: scale_shift.data,
+                high: relu.high,
+            };
+            (x, ConvInput::NchwCRelu(x.data, prologue), rest)
         }
         _ => return Err(wrong_arity()),
     };
@@ -44,6 +48,7 @@ pub(super) fn forward(
         channels: [inputs, outputs],
         extent: [height, width],
         window: window(conv, [rows, columns]),
+        is_depthwise: conv.groups > 1,
     };
     let sums = conv::forward(exec, shape, x, w.data, y);
     if let [mean, variance] = statistics {
@@ -64,9 +69,10 @@ pub(super) fn input_gradient(
     let ([outputs, inputs, rows, columns], [images, ..]) = (w.extents()?, dy.extents()?);
     let shape = ConvShape {
         images,
-        channels: [inputs, outputs],
+        channels: [inputs * conv.groups, outputs],
         extent,
         window: window(conv, [rows, columns]),
+        is_depthwise: conv.groups > 1,
     };
     let (sums, g) = split_sums(epilogue, results)?;
     let g = g.ok_or_else(wrong_arity)?;
@@ -93,6 +99,7 @@ pub(super) fn weight_gradient(
         channels: [inputs, dy.extents()?[1]],
         extent: [height, width],
         window: window(conv, kernel),
+        is_depthwise: conv.groups > 1,
     };
     conv::weight_gradient(exec, shape, x, dy.data, dw);
     Ok(())

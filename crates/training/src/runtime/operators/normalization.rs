@@ -1,6 +1,6 @@
 use super::operand::{Operand, grad_epilogue, split_sums, wrong_arity};
 use crate::graph::fused::{GradEpilogue, Shortcut as Addend};
-use crate::graph::op::{BatchNormalization, LayerNormalization};
+use crate::graph::op::{BatchNormalization, LayerNormalization, Relu};
 use crate::kernels::norm::{self, Normalization, Shortcut, Statistics};
 use crate::kernels::{ExecContext, layer_norm};
 
@@ -28,7 +28,7 @@ pub(super) fn scale_shift(
 }
 
 pub(super) fn normalize(
-    (shortcut, has_relu): (Addend, bool),
+    (shortcut, relu): (Addend, Option<Relu>),
     exec: &mut ExecContext<'_>,
     operands: &[Operand<'_>],
     results: &mut [&mut [f32]],
@@ -46,7 +46,7 @@ pub(super) fn normalize(
         x: x.data,
         scale_shift: scale_shift.data,
         shortcut,
-        has_relu,
+        high: relu.map(|relu| relu.high),
     };
     norm::normalize(exec, x.blocked_extent()?, &normalization, y);
     Ok(())

@@ -1,7 +1,7 @@
 //! Operands of a node.
 
 use crate::graph::fused::{GradEpilogue as Epilogue, ReluMask as Mask};
-use crate::kernels::{BatchMean, Extent, GradEpilogue, ReluMask};
+use crate::kernels::{BatchMean, Extent, GradEpilogue, ReluMask, ScaleShiftRelu};
 
 /// A float operand of a node.
 #[derive(Clone, Copy)]
@@ -46,8 +46,11 @@ pub(super) fn grad_epilogue<'a>(
         addend: epilogue.has_addend.then(&mut next).transpose()?,
         mask: match epilogue.mask {
             Mask::None => ReluMask::None,
-            Mask::Output => ReluMask::Output(next()?),
-            Mask::ScaleShift => ReluMask::ScaleShift(next()?),
+            Mask::Output(relu) => ReluMask::Output(next()?, relu.high),
+            Mask::ScaleShift(relu) => ReluMask::ScaleShift(ScaleShiftRelu {
+                scale_shift: next()?,
+                high: relu.high,
+            }),
         },
         batch_mean: match epilogue.has_batch_mean {
             true => Some(BatchMean {

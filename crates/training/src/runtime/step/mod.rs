@@ -16,7 +16,11 @@ mod tests;
 
 use std::{collections::BTreeMap, panic::resume_unwind, path::Path, thread};
 
-use ort::{memory::Allocator, session::Session, value::Tensor as Buffer};
+use ort::{
+    memory::Allocator,
+    session::{RunOptions, Session},
+    value::Tensor as Buffer,
+};
 
 use self::{
     bound::{BINDINGS, Bound},
@@ -48,6 +52,8 @@ pub struct StepRunner {
     outputs: BTreeMap<String, Buffer<f32>>,
     /// Cached bindings, one per combination of the state's buffers, most recently used first.
     bindings: Vec<Bound>,
+    /// Options of the first run, until it has begun.
+    first_run: Option<RunOptions>,
 }
 
 impl StepRunner {
@@ -82,6 +88,10 @@ impl StepRunner {
             ))
         });
         let outputs = outputs.collect::<ort::Result<_>>().map_err(refused)?;
+        let first_run = (options.device == Device::Cpu && options.memory_pattern)
+            .then(releasing_memory)
+            .transpose()
+            .map_err(refused)?;
         Ok(Self {
             what: what.to_owned(),
             session,
@@ -90,6 +100,7 @@ impl StepRunner {
             inputs,
             outputs,
             bindings: vec![],
+            first_run,
         })
     }
 
@@ -265,8 +276,14 @@ impl StepRunner {
         for (name, buffer) in &self.inputs {
             buffer.bind(binding, name).map_err(failed)?;
         }
-        let session = &mut self.session;
-        let mut run = || session.run_binding(binding).map(drop).map_err(failed);
+        let (session, first_run) = (&mut self.session, self.first_run.take());
+        let mut run = || {
+            let outputs = match &first_run {
+                Some(options) => session.run_binding_with_options(binding, options),
+                None => session.run_binding(binding),
+            };
+            outputs.map(drop).map_err(failed)
+        };
         let Some((name, bytes)) = ahead else { return run() };
         let Some(Input::DoubleBuffered(staged)) = self.inputs.get_mut(name) else {
             return Err(no_input(&self.what, name, "double-buffered inputs"));
@@ -280,6 +297,14 @@ impl StepRunner {
         staged.swap();
         Ok(())
     }
+}
+
+/// Options of a run that returns to the system what its intermediate values needed. The first run allocates it piece by piece, and by its plan all later
+/// ones need one block instead; ONNX Runtime would keep both.
+fn releasing_memory() -> ort::Result<RunOptions> {
+    let mut options = RunOptions::new()?;
+    options.set("memory.enable_memory_arena_shrinkage", "cpu:0")?;
+    Ok(options)
 }
 
 /// Error: the program `what` has no input `name` of a kind.

@@ -1,0 +1,95 @@
+//! Networks of depthwise convolutions on operators of our own.
+
+use equibatch_client_tests::model_file::{
+    Attribute::{Int, Ints},
+    ModelFile,
+};
+use equibatch_training::{
+    graph::{Fused, Op, fuse::fuse},
+    program::{ModelSpec, TrainSpec, train_graph},
+};
+
+use super::{BATCH, CLASSES, SIZE, spec};
+
+/// Convolutions with batch norms and ReLU6, some of them depthwise, for 24, 40 and 48 channels.
+fn inverted_residuals() -> ModelSpec {
+    let mut file = ModelFile::new(SIZE as i64)
+        .floats("low", &[], vec![0.0])
+        .floats("high", &[], vec![6.0]);
+    // Channels, channels of a group, kernel, stride, whether ReLU6 follows.
+    let layers = [
+        (24, 3, 3, 2, true),
+        (24, 1, 3, 2, true),
+        (40, 24, 1, 1, false),
+        (48, 40, 1, 1, true),
+    ];
+    let mut x = "pixels".to_owned();
+    for (number, (channels, inputs, kernel, stride, has_relu)) in layers.into_iter().enumerate() {
+        let name = |part: &str| format!("{number}.{part}");
+        let norm = ["scale", "shift", "mean", "variance"].map(name);
+        file = file.weights(&name("weight"), &[channels, inputs, kernel, kernel]);
+        for parameter in &norm {
+            file = file.floats(
+                parameter,
+                &[channels],
+                vec![1.0 + number as f32; channels as usize],
+            );
+        }
+        let groups = if inputs == 1 { channels } else { 1 };
+        let window = [
+            Ints("pads", &[kernel / 2; 4]),
+            Ints("strides", &[stride; 2]),
+            Int("group", groups),
+        ];
+        let [scale, shift, mean, variance] = &norm;
+        file = file
+            .node("Conv", &[&x, &name("weight")], &[&name("conv")], &window)
+            .node(
+                "BatchNormalization",
+                &[&name("conv"), scale, shift, mean, variance],
+                &[&name("norm")],
+                &[],
+            );
+        x = name("norm");
+        if has_relu {
+            file = file.node("Clip", &[&x, "low", "high"], &[&name("clip")], &[]);
+            x = name("clip");
+        }
+    }
+    let file = file
+        .weights("fc.weight", &[CLASSES as i64, 48])
+        .weights("fc.bias", &[CLASSES as i64])
+        .node("GlobalAveragePool", &[&x], &["pooled"], &[])
+        .node("Flatten", &["pooled"], &["flat"], &[])
+        .node(
+            "Gemm",
+            &["flat", "fc.weight", "fc.bias"],
+            &["scores"],
+            &[Int("transB", 1)],
+        );
+    spec(&file.bytes())
+}
+
+/// A network of inverted residual blocks changes its layout at the images and the head, and nowhere else.
+#[test]
+fn a_network_of_depthwise_convolutions_is_fused_completely() {
+    let (graph, _) = train_graph(&TrainSpec::new(inverted_residuals(), BATCH)).unwrap();
+    let fused = fuse(&graph).unwrap();
+    let count =
+        |is_wanted: &dyn Fn(&Op) -> bool| fused.nodes().iter().filter(|node| is_wanted(&node.op)).count();
+    assert_eq!(count(&|op| matches!(op, Op::Fused(Fused::Conv { .. }))), 4);
+    assert_eq!(
+        count(&|op| matches!(op, Op::Fused(Fused::ConvInputGradient { .. }))),
+        3
+    );
+    assert_eq!(
+        count(&|op| matches!(op, Op::Fused(Fused::ConvWeightGradient { .. }))),
+        4
+    );
+    assert_eq!(count(&|op| matches!(op, Op::Fused(Fused::FromBlocks))), 1);
+    assert_eq!(count(&|op| matches!(op, Op::Fused(Fused::ToBlocks))), 1);
+    assert_eq!(
+        count(&|op| matches!(op, Op::Conv(_) | Op::Clip(_) | Op::Composite(_) | Op::Where)),
+        1
+    );
+}
