@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs docs/tutorial.md: every block of `sh` in it, in order, in an empty folder, with the programs of target/release. Output goes to
-# output.txt there, block by block, and the pictures of the page to docs/images.
+# Runs docs/tutorial.md: every block of `sh` in it, in order, in an empty folder, with the programs of target/release; those of `shell`, too, if
+# `make data/real/ready` has unpacked their photographs. Output goes to output.txt there, block by block, and the pictures of the page to docs/images.
 #
 #   tests/tutorial.sh [FOLDER]
 set -euo pipefail
@@ -10,7 +10,9 @@ export PATH="$root/target/release:$PATH"
 export ORT_DYLIB_PATH=${ORT_DYLIB_PATH:-$(echo "$root"/.runtime/onnxruntime/capi/libonnxruntime.so.*)}
 
 rm -rf "$folder" && mkdir -p "$folder"
-script=$(awk '/^```sh$/ { inside = 1; next } /^```$/ { if (inside) print "echo"; inside = 0 } inside { gsub(/\\/, "\\\\"); print }' \
+fence='^```sh$'
+[ -e data/real/ready ] && fence='^```sh(ell)?$'
+script=$(awk -v fence="$fence" '$0 ~ fence { inside = 1; next } /^```$/ { if (inside) print "echo"; inside = 0 } inside { gsub(/\\/, "\\\\"); print }' \
   docs/tutorial.md | sed -E 's/^(server|client) .*/printf "\\n$ %s\\n" "&"\n&/')
 cd "$folder"
 start=$SECONDS

@@ -23,12 +23,13 @@ def bars(request, monkeypatch):
         monkeypatch.setattr(progress, "find_spec", lambda name: None)
     monkeypatch.setattr(progress, "DELAY", 0)
     terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
+    # Not that of `sys`, which pytest replaces after the fixtures.
+    monkeypatch.setattr(progress, "sys", types.SimpleNamespace(stderr=terminal, modules=sys.modules))
     return terminal
 
 
-def read_a_batch(folder, **options):
-    with equibatch.Loader(folder, dataset="shown", batch_size=4, image_size=24, **options) as loader:
+def read_a_batch(where, dataset="shown"):
+    with equibatch.Loader(where, dataset=dataset, batch_size=4, image_size=24) as loader:
         next(iter(loader))
 
 
@@ -40,7 +41,7 @@ def test_a_terminal_shows_the_scan_and_the_images_decoded_first(folder, bars):
 
 
 def test_nothing_is_shown_elsewhere(folder, server, bars, monkeypatch):
-    read_a_batch(server.address)
+    read_a_batch(server.address, dataset=None)
     monkeypatch.setenv("LOCAL_RANK", "1")
     read_a_batch(folder)
     monkeypatch.delenv("LOCAL_RANK")

@@ -145,8 +145,11 @@ def test_what_is_no_server_is_said_so():
                 except OSError:
                     return
                 with connection:
-                    connection.recv(1)
                     connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                    connection.shutdown(sockets.SHUT_WR)
+                    # Closed with unread bytes, it would be reset, and the answer lost.
+                    while connection.recv(4096):
+                        pass
 
         threading.Thread(target=answer, daemon=True).start()
         address = f"127.0.0.1:{listener.getsockname()[1]}"

@@ -78,7 +78,7 @@ fn an_experiment_equals_its_stages_and_survives_an_interruption() {
         &one,
     ]);
     by_hand(&arguments(
-        "--unfreeze --balance natural --max-lr 1e-4..1e-2",
+        "--unfreeze --balance natural --logit-adjust 0 --max-lr 1e-4..1e-2",
         &["--load", &setup.text("one.safetensors"), "--out", &two],
     ));
     for (stage, run) in [("head", "one"), ("all", "two")] {

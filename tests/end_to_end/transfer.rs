@@ -145,7 +145,7 @@ fn a_body_from_the_hub_stays_frozen_until_it_is_unfrozen() {
             config.lineage.steps,
             config.lineage.optimizer_steps
         ),
-        (2, 8, 0)
+        (2, 6, 0)
     );
     // The stream continued after the first stage.
     let position = unfrozen.progress.position.as_ref().expect("a position");

@@ -165,7 +165,8 @@ fn exported_networks_train_on_onnx_runtime_as_exactly_as_in_pytorch() {
     compare(fused, |off, theirs| off < 10.0 * theirs + 2e-6);
 }
 
-/// The operators of ours compute the same, in double precision: with channels that are padded, depthwise convolutions and ReLU6.
+/// The operators of ours compute the same, in double precision: with channels that are padded, depthwise convolutions and ReLU6. Gradients of biases
+/// before a batch norm are zero up to rounding.
 #[test]
 fn fusing_an_exported_network_preserves_its_outputs() {
     let fused = |graph: &Graph, leaves: &BTreeMap<String, Array>| interpreted(&fuse(graph).unwrap(), leaves);
@@ -173,7 +174,7 @@ fn fusing_an_exported_network_preserves_its_outputs() {
         let golden = fixture(&format!("networks/{name}.safetensors"));
         let (found, expected) = (step(fused, name, &golden), step(interpreted, name, &golden));
         for (tensor, found) in &found {
-            let off = found.distance(&expected[tensor]) / expected[tensor].largest().max(1e-9);
+            let off = found.distance(&expected[tensor]) / expected[tensor].largest().max(1e-6);
             assert!(off < 1e-8, "{name}: {tensor} is off by {off:e}");
         }
     }

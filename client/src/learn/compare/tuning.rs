@@ -42,7 +42,7 @@ pub struct Ranking {
 impl Ranking {
     /// Ranks arms that were evaluated on the same images.
     ///
-    /// With a `metric`, by that; equals by their class-balanced log loss, then by [`Arm::handicap`]. Without, by the class-balanced log loss, but the
+    /// With a `metric`, by that; equals by their class-balanced log loss, then by `Arm::handicap`. Without, by the class-balanced log loss, but the
     /// arms that it does not tell apart from the lowest ([`BalancedLoss::is_surely_below`]) come first in the order of their handicaps: a few rare images
     /// must not outweigh what is known from many.
     #[must_use]

@@ -209,9 +209,9 @@ impl Fit<'_> {
         if self.learner.progress().config.reestimate_norms {
             self.reestimate_norms()?;
         }
-        // Before the state is copied again.
+        // Before the state is copied again, into the same memory.
         self.writer.wait()?;
-        let mut snapshot = self.learner.snapshot()?;
+        let mut snapshot = self.learner.snapshot_into(self.writer.take_written())?;
         let evaluated = if self.has_valid {
             self.evaluate_model(&snapshot).map(Some)
         } else {

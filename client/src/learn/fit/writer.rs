@@ -8,7 +8,9 @@ use crate::learn::{learner::Snapshot, run::RunFolder};
 /// A thread that writes the files of the last epoch, if there is one.
 #[derive(Debug, Default)]
 pub struct EpochWriter {
-    thread: Option<JoinHandle<Result<(), Error>>>,
+    thread: Option<JoinHandle<Result<Snapshot, Error>>>,
+    /// The last snapshot that was written.
+    written: Option<Snapshot>,
 }
 
 impl EpochWriter {
@@ -21,7 +23,9 @@ impl EpochWriter {
     ) -> Result<(), Error> {
         self.wait()?;
         let run = run.clone();
-        self.thread = Some(std::thread::spawn(move || write(&run, &snapshot, &actions)));
+        self.thread = Some(std::thread::spawn(move || {
+            write(&run, &snapshot, &actions).map(|()| snapshot)
+        }));
         Ok(())
     }
 
@@ -31,10 +35,16 @@ impl EpochWriter {
     ///
     /// If one could not be.
     pub(in crate::learn) fn wait(&mut self) -> Result<(), Error> {
-        match self.thread.take() {
-            None => Ok(()),
-            Some(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+        if let Some(thread) = self.thread.take() {
+            let written = thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+            self.written = Some(written?);
         }
+        Ok(())
+    }
+
+    /// Takes the last snapshot that was written, so that its memory can be used again.
+    pub(in crate::learn) fn take_written(&mut self) -> Option<Snapshot> {
+        self.written.take()
     }
 }
 

@@ -338,9 +338,22 @@ impl Learner {
     ///
     /// [`Error::Runtime`] if the device fails.
     pub fn snapshot(&self) -> Result<Snapshot, Error> {
+        self.snapshot_into(None)
+    }
+
+    /// [`Learner::snapshot`] in the memory of an earlier one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Runtime`] if the device fails.
+    pub fn snapshot_into(&self, earlier: Option<Snapshot>) -> Result<Snapshot, Error> {
+        let earlier = earlier.map(|earlier| earlier.checkpoint.tensors);
+        let mut tensors = earlier.unwrap_or_default();
+        self.stepper.read_into(&self.state, &mut tensors)?;
+        let progress = self.progress.clone();
         Ok(Snapshot {
             model: self.model.clone(),
-            checkpoint: self.checkpoint()?,
+            checkpoint: Checkpoint { progress, tensors },
         })
     }
 

@@ -112,7 +112,11 @@ fn the_files_of_an_epoch_are_complete_when_the_writer_is_waited_for() {
 
     // The next epoch replaces the run's checkpoint, and not those that are kept.
     learner.step(&batch(1)).expect("a step");
-    let later = learner.snapshot().expect("a snapshot");
+    let written = writer.take_written();
+    assert!(written.is_some(), "its memory is used again");
+    let later = learner.snapshot_into(written).expect("a snapshot");
+    let anew = learner.snapshot().expect("a snapshot");
+    assert!(later.checkpoint == anew.checkpoint && anew.checkpoint != snapshot.checkpoint);
     let started = writer.start(&run, later.clone(), vec![]);
     started.and_then(|()| writer.wait()).expect("written");
     let read = kept.map(|path| Checkpoint::load(&path).expect("a checkpoint"));

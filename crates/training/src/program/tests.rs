@@ -44,9 +44,9 @@ fn programs_of_residual_networks_are_unchanged() {
     assert_eq!(
         found,
         [
-            "ff0540b19aa63c50",
-            "e31f057b589c5a2f",
-            "0290763e111eb4cd",
+            "70c7e1edf7059d7c",
+            "cf74704a672f284d",
+            "4d724b75bc3f9c04",
             "05db7ff9ef106fe3",
             "627232c07278a62d",
             "586e0a87707a9a80",
@@ -181,10 +181,10 @@ fn programs_of_an_imported_network_are_unchanged() {
     assert_eq!(
         found,
         [
-            "5533514afa9bb75d",
-            "a2e5f5a278a87c1c",
-            "0a606945a1ddf25b",
-            "fab12b76ab27225a",
+            "42d55eefb15227c1",
+            "86195b2536f199f4",
+            "860cbbcbe9fcabbd",
+            "e54735f1568c5906",
             "b8e8257771b654d9",
             "f6526620a33d21bc",
             "b8e8257771b654d9",

@@ -89,36 +89,50 @@ impl DeviceState {
     ///
     /// [`Error::Run`] if the copy fails.
     pub fn read(&self) -> Result<BTreeMap<String, Tensor>, Error> {
+        let mut values = BTreeMap::new();
+        self.read_into(&mut values, |_| true)?;
+        Ok(values)
+    }
+
+    /// Copies the values with `wanted` names to the host, into the memory that tensors of `values` with these names have: to touch new memory
+    /// takes longer than the copy.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Run`] if the copy fails.
+    pub fn read_into(
+        &self,
+        values: &mut BTreeMap<String, Tensor>,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<(), Error> {
         let failed = |name: &str, error: &ort::Error| Error::Run {
             what: format!("the copy of `{name}` from {}", self.device),
             reason: first_line(error),
         };
-        let mut values = BTreeMap::new();
-        for (name, pair) in &self.tensors {
+        for (name, pair) in self.tensors.iter().filter(|(name, _)| wanted(name)) {
             let buffer = &pair.buffers[pair.current];
             let shape: Vec<usize> = buffer
                 .shape()
                 .iter()
                 .map(|&length| usize::try_from(length).unwrap_or(0))
                 .collect();
-            let data = match self.device {
-                Device::Cpu => buffer.extract_tensor().1.to_vec(),
+            let value = values.entry(name.clone()).or_insert_with(|| Tensor {
+                shape: [0].into(),
+                data: vec![],
+            });
+            value.shape = shape.into();
+            value.data.clear();
+            match self.device {
+                Device::Cpu => value.data.extend_from_slice(buffer.extract_tensor().1),
                 Device::Cuda { .. } => {
                     let host = buffer
                         .to(AllocationDevice::CPU, 0)
                         .map_err(|error| failed(name, &error))?;
-                    host.extract_tensor().1.to_vec()
+                    value.data.extend_from_slice(host.extract_tensor().1);
                 }
-            };
-            values.insert(
-                name.clone(),
-                Tensor {
-                    shape: shape.into(),
-                    data,
-                },
-            );
+            }
         }
-        Ok(values)
+        Ok(())
     }
 
     /// Process-wide unique id.

@@ -1,6 +1,9 @@
 //! One optimizer step on the device, for the whole batch at once or accumulated over micro-batches.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use bytes::Bytes;
 
@@ -187,11 +190,19 @@ impl Stepper {
     /// # Errors
     /// [`Error::Runtime`] if the copy fails.
     pub fn read(&self, device: &DeviceState) -> Result<BTreeMap<String, Tensor>, Error> {
-        let mut state = device.read()?;
-        for pair in self.state().filter(|pair| pair.role.is_within_a_step()) {
-            state.remove(&pair.name);
-        }
+        let mut state = BTreeMap::new();
+        self.read_into(device, &mut state)?;
         Ok(state)
+    }
+
+    /// [`Stepper::read`] into `state`, an earlier result, whose memory is used again.
+    ///
+    /// # Errors
+    /// [`Error::Runtime`] if the device fails.
+    pub fn read_into(&self, device: &DeviceState, state: &mut BTreeMap<String, Tensor>) -> Result<(), Error> {
+        let pairs = self.state().filter(|pair| pair.role.is_within_a_step());
+        let within: BTreeSet<&str> = pairs.map(|pair| pair.name.as_str()).collect();
+        Ok(device.read_into(state, |name| !within.contains(name))?)
     }
 
     /// Adds zeros for the tensors that are meaningful only within a step and are never saved.

@@ -52,8 +52,8 @@ pub struct StepRunner {
     outputs: BTreeMap<String, Buffer<f32>>,
     /// Cached bindings, one per combination of the state's buffers, most recently used first.
     bindings: Vec<Bound>,
-    /// Options of the first run, until it has begun.
-    first_run: Option<RunOptions>,
+    /// Whether the next run is the first, and to return its memory.
+    releases_memory: bool,
 }
 
 impl StepRunner {
@@ -88,10 +88,6 @@ impl StepRunner {
             ))
         });
         let outputs = outputs.collect::<ort::Result<_>>().map_err(refused)?;
-        let first_run = (options.device == Device::Cpu && options.memory_pattern)
-            .then(releasing_memory)
-            .transpose()
-            .map_err(refused)?;
         Ok(Self {
             what: what.to_owned(),
             session,
@@ -100,7 +96,7 @@ impl StepRunner {
             inputs,
             outputs,
             bindings: vec![],
-            first_run,
+            releases_memory: options.device == Device::Cpu && options.memory_pattern,
         })
     }
 
@@ -276,7 +272,9 @@ impl StepRunner {
         for (name, buffer) in &self.inputs {
             buffer.bind(binding, name).map_err(failed)?;
         }
-        let (session, first_run) = (&mut self.session, self.first_run.take());
+        let first_run = std::mem::take(&mut self.releases_memory).then(releasing_memory);
+        let first_run = first_run.transpose().map_err(failed)?;
+        let session = &mut self.session;
         let mut run = || {
             let outputs = match &first_run {
                 Some(options) => session.run_binding_with_options(binding, options),
