@@ -248,7 +248,8 @@ def every_run(options, run, label=lambda arm: arm.name):
                 print(f"{data.name}, {network}, {body}, {line['arm']}, seed {seed}: balanced accuracy "
                       f"{100 * line['balanced_accuracy']:.1f} %, {data.rare} {100 * line['recall'][data.rare]:.0f} %, "
                       f"{line['seconds']} s", file=sys.stderr, flush=True)
-            shutil.rmtree(models(options), ignore_errors=True)
+            if not options.table:
+                shutil.rmtree(models(options), ignore_errors=True)
     table(options, datas)
 
 

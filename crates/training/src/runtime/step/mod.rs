@@ -16,11 +16,7 @@ mod tests;
 
 use std::{collections::BTreeMap, panic::resume_unwind, path::Path, thread};
 
-use ort::{
-    memory::Allocator,
-    session::{RunOptions, Session},
-    value::Tensor as Buffer,
-};
+use ort::{memory::Allocator, session::Session, value::Tensor as Buffer};
 
 use self::{
     bound::{BINDINGS, Bound},
@@ -52,8 +48,6 @@ pub struct StepRunner {
     outputs: BTreeMap<String, Buffer<f32>>,
     /// Cached bindings, one per combination of the state's buffers, most recently used first.
     bindings: Vec<Bound>,
-    /// Whether the next run is the first, and to return its memory.
-    releases_memory: bool,
 }
 
 impl StepRunner {
@@ -96,7 +90,6 @@ impl StepRunner {
             inputs,
             outputs,
             bindings: vec![],
-            releases_memory: options.device == Device::Cpu && options.memory_pattern,
         })
     }
 
@@ -272,16 +265,8 @@ impl StepRunner {
         for (name, buffer) in &self.inputs {
             buffer.bind(binding, name).map_err(failed)?;
         }
-        let first_run = std::mem::take(&mut self.releases_memory).then(releasing_memory);
-        let first_run = first_run.transpose().map_err(failed)?;
         let session = &mut self.session;
-        let mut run = || {
-            let outputs = match &first_run {
-                Some(options) => session.run_binding_with_options(binding, options),
-                None => session.run_binding(binding),
-            };
-            outputs.map(drop).map_err(failed)
-        };
+        let mut run = || session.run_binding(binding).map(drop).map_err(failed);
         let Some((name, bytes)) = ahead else { return run() };
         let Some(Input::DoubleBuffered(staged)) = self.inputs.get_mut(name) else {
             return Err(no_input(&self.what, name, "double-buffered inputs"));
@@ -295,14 +280,6 @@ impl StepRunner {
         staged.swap();
         Ok(())
     }
-}
-
-/// Options of a run that returns to the system what its intermediate values needed. The first run allocates it piece by piece, and by its plan all later
-/// ones need one block instead; ONNX Runtime would keep both.
-fn releasing_memory() -> ort::Result<RunOptions> {
-    let mut options = RunOptions::new()?;
-    options.set("memory.enable_memory_arena_shrinkage", "cpu:0")?;
-    Ok(options)
 }
 
 /// Error: the program `what` has no input `name` of a kind.
