@@ -135,6 +135,17 @@ def iter_and_next(loader):
     return next(iter(loader))
 
 
+def read_request(connection):
+    """Reads the preface of HTTP/2 and frames up to the first request: earlier, an answer would end the connection before anything was asked."""
+    with connection.makefile("rb") as sent:
+        sent.read(len(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
+        kind = None
+        while kind != 1:  # HEADERS
+            header = sent.read(9)
+            kind = header[3]
+            sent.read(int.from_bytes(header[:3], "big"))
+
+
 def test_what_is_no_server_is_said_so():
     with sockets.create_server(("127.0.0.1", 0)) as listener:
 
@@ -145,6 +156,7 @@ def test_what_is_no_server_is_said_so():
                 except OSError:
                     return
                 with connection:
+                    read_request(connection)
                     connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
                     connection.shutdown(sockets.SHUT_WR)
                     # Closed with unread bytes, it would be reset, and the answer lost.
