@@ -58,7 +58,7 @@ def main():
     began = time.perf_counter()
     learner = fv.vision_learner(loaders, fv.resnet34, pretrained=False, metrics=[fv.error_rate, fv.BalancedAccuracy()])
     if options.layout == "channels_last":
-        learner.to_channelslast(to_fp16=False)
+        learner.to_channelslast(use_amp=False)
     learner.freeze()
     with learner.no_bar():
         learner.fit_one_cycle(STAGES[0][0], 3e-3)
