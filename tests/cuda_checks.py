@@ -83,7 +83,7 @@ class Checks:
 
     def networks(self):
         for file in sorted(pathlib.Path(NETWORKS).glob("*.onnx")):
-            self.check(f"a step of {file.name}", lambda: f"{self.bench('--model', file, '--batch-size', 4, '--steps', 2)['median_ms']:.1f} ms")
+            self.check(f"a step of {file.name}", lambda: f"{self.bench('--model', file, '--size', 32, '--batch-size', 4, '--steps', 2)['median_ms']:.1f} ms")
 
     def bench(self, *arguments):
         line = json.loads(self.client("bench", "--json", "--device", self.options.device, *arguments).splitlines()[-1])
