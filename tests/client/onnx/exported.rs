@@ -248,6 +248,9 @@ fn the_last_layer_may_compute_cosines() {
         let products = run(&inference(&plain, &linear_state, &[]).unwrap().model);
         let model = inference(&cosine, &state, &[]).unwrap().model;
         let logits = run(&model);
+        // The head alone, on features of the body.
+        let head = ModelSpec::Head(Box::new(cosine.clone()));
+        train_graph(&TrainSpec::new(head, BATCH)).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(
             logits.largest() <= 10.001 && logits.largest() > 0.01,
             "{name}: {logits:?}"

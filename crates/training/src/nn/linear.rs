@@ -83,12 +83,13 @@ pub fn cosine(g: &mut Graph, x: Value, (weight, axis): (Value, usize), scale: f3
         transpose_a: false,
         transpose_b: axis == 0,
     };
-    let product = g.gemm(x, weight, None, gemm)?;
     let outputs = g.shape(weight)[axis];
+    // Before the weights, so that the layer reads one value of those before it.
     let along_rows = length(g, x, 1)?;
-    let along_weights = length(g, weight, 1 - axis)?;
-    let along_weights = g.reshape(along_weights, [1, outputs].into())?;
-    let lengths = g.mul(along_rows, along_weights)?;
+    let x = g.div(x, along_rows)?;
+    let product = g.gemm(x, weight, None, gemm)?;
+    let lengths = length(g, weight, 1 - axis)?;
+    let lengths = g.reshape(lengths, [1, outputs].into())?;
     let cosines = g.div(product, lengths)?;
     let scale = g.scalar(scale);
     g.mul(cosines, scale)
