@@ -253,7 +253,7 @@ def wait_share(options, batch):
 
 
 def whole_experiments(options, layout):
-    """The median of the ratios of the client's time and fastai's, each with new files, which nobody has decoded before."""
+    """The median of the ratios of the client's time and fastai's, each with new files, so that neither finds them decoded."""
     ratios = []
     for turn in range(options.experiments):
         with samples_served(options) as (data, socket):

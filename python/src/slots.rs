@@ -1,7 +1,7 @@
 //! Memory of the caller into which batches are received: tensors of PyTorch, in pinned memory if they are to go to a GPU.
 //!
-//! Each slot holds one batch, and belongs to Python from then on. It is not written to again, so whoever allocates slots decides when memory is used
-//! again: PyTorch does when the copy of a pinned tensor to the GPU has ended.
+//! Each slot holds one batch, and belongs to Python from then on. It is not written to again, so the allocator of the slots decides when memory is used
+//! again: PyTorch's does when the copy of a pinned tensor to the GPU has ended.
 
 use std::{
     collections::HashMap,

@@ -76,8 +76,8 @@ impl Deref for Chunk {
     fn deref(&self) -> &[u8] {
         // SAFETY: these bytes lie within the mapping, which stays valid while `self` holds it, and they are initialised: zeros at first, or
         // what was in the memory of a caller. No other chunk overlaps with this one, so nothing writes them while they are borrowed: not in
-        // this process, because it would need this chunk mutably, and a caller has promised to leave its memory alone; and not in another one,
-        // because a shared mapping is sealed against every other writer.
+        // this process, because it would need this chunk mutably, and the contract of memory of a caller is that the caller leaves it alone; and not
+        // in another one, because a shared mapping is sealed against every other writer.
         unsafe { slice::from_raw_parts(self.mapping.start().add(self.offset).as_ptr(), self.length) }
     }
 }
