@@ -39,6 +39,22 @@ async fn stream(server: &MemoryServer, request: &StreamBatchesRequest) -> Receiv
         .unwrap()
 }
 
+/// The text of `server explain` for the first batch of six images.
+fn explanation(images: &ImageFolder, recipe: &str) -> String {
+    let root = images.root().to_str().unwrap();
+    let output = process::server(&[
+        "explain",
+        root,
+        "--batch-size",
+        "6",
+        "--size",
+        "32",
+        "--recipe",
+        recipe,
+    ]);
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// The output of `server explain --json` for the first batch, which names the partner of each image.
 fn explained(images: &ImageFolder, recipe: &str, batch_size: u32) -> Vec<Value> {
     let root = images.root().to_str().unwrap();
@@ -310,22 +326,11 @@ async fn mixing_is_rejected_for_the_validation_split() {
 #[test]
 fn the_text_explanation_describes_mixtures() {
     let images = pictures();
-    let root = images.root().to_str().unwrap();
     for (recipe, words) in [
         ("mixup", &["mixed with", "%"][..]),
         ("cutmix", &["mixed with", "rows", "columns"]),
     ] {
-        let output = process::server(&[
-            "explain",
-            root,
-            "--batch-size",
-            "6",
-            "--size",
-            "32",
-            "--recipe",
-            recipe,
-        ]);
-        let text = String::from_utf8(output.stdout).unwrap();
+        let text = explanation(&images, recipe);
         for word in words.iter().chain(&["sum of label weights", "birds 2"]) {
             assert!(text.contains(word), "{word} in {text}");
         }

@@ -4,7 +4,7 @@ use equibatch_proto::v1::{Balance, LastBatch, Order, balance};
 
 use super::{
     Augment, BTreeMap, Code, Received, Shard, StreamBatchesRequest, counts, exposure, floats, pictures,
-    process, receive, request, server, small, stream,
+    receive, request, server, small, stream,
 };
 
 const SIDE: usize = 32;
@@ -215,18 +215,7 @@ fn the_explanation_names_the_file_that_is_mixed_in() {
         );
         assert!(path.starts_with(class), "{mixture}");
     }
-    let root = images.root().to_str().unwrap();
-    let output = process::server(&[
-        "explain",
-        root,
-        "--batch-size",
-        "6",
-        "--size",
-        "32",
-        "--recipe",
-        "mixup(from=natural)",
-    ]);
-    let text = String::from_utf8(output.stdout).unwrap();
+    let text = super::explanation(&images, "mixup(from=natural)");
     for word in ["mixed with", "sum of label weights", " of flowers, by "] {
         assert!(text.contains(word), "{word} in {text}");
     }

@@ -6,7 +6,8 @@ use crate::graph::{Op, Value, fuse};
 use crate::nn::{Builder, Mode};
 
 /// Compiles a model for inference on `batch` samples, with parameters and running statistics as state that does not change: a runner binds those of
-/// a training step, and always computes with their current values. `None` if ONNX Runtime's CPU provider is to compute convolutions: it is much faster if their weights are initializers, as those of [`inference`](super::inference()) are.
+/// a training step, and always computes with their current values. `None` if ONNX Runtime's CPU provider is to compute convolutions: it is much
+/// faster if their weights are initializers, as those of [`inference`](super::inference()) are.
 ///
 /// # Shapes
 /// Of classifiers `images: f32[batch, 3, S, S] → logits: f32[batch, classes]`; of other networks those of the file.
