@@ -16,19 +16,16 @@ CONTEXT = multiprocessing.get_context("fork")
 
 def run_ranks(world_size, function, *arguments):
     """What `function(*arguments)` returns on each rank, in their order."""
-    with started_ranks(world_size, _until_all_are_done, function, *arguments) as ranks:
+    with started_ranks(world_size, function, *arguments) as ranks:
         return [rank.result() for rank in ranks]
-
-
-def _until_all_are_done(function, *arguments):
-    result = function(*arguments)
-    torch.distributed.barrier()
-    return result
 
 
 @contextmanager
 def started_ranks(world_size, function, *arguments):
-    """The ranks, which run `function(*arguments)`, and are killed at the end."""
+    """The ranks, which run `function(*arguments)`, and are killed at the end.
+
+    Until then each of them lives, because others may still use its connections after it has returned.
+    """
     with tempfile.TemporaryDirectory() as folder:
         ranks = [Rank(rank, world_size, folder, function, arguments) for rank in range(world_size)]
         try:
@@ -73,3 +70,4 @@ def _rank(rank, world_size, folder, sender, function, arguments):
         sender.send((None, traceback.format_exc()))
     finally:
         sender.close()
+        multiprocessing.parent_process().join()
