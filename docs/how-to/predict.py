@@ -12,12 +12,20 @@ import onnxruntime
 from PIL import Image, ImageOps
 
 
-def square(path, size, short):
-    """The middle of an image as the program makes it: [size, size, 3], from 0 to 255."""
+def square(path, size, short, pad=None):
+    """The middle of an image as the program makes it, or all of it on the grey value `pad`: [size, size, 3], from 0 to 255."""
     image = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
-    least = min(image.size)
+    least, most = min(image.size), max(image.size)
     if 0 < short < least:
         image = image.resize([(2 * side * short + least) // (2 * least) for side in image.size], Image.Resampling.BILINEAR)
+        most = max(image.size)
+    if pad is not None:
+        if most > 2 * size:
+            image = image.resize([max((4 * side * size + most) // (2 * most), 1) for side in image.size], Image.Resampling.BILINEAR)
+        side = max(image.size)
+        canvas = Image.new("RGB", (side, side), (pad, pad, pad))
+        canvas.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+        image = canvas
     pixels = np.asarray(image, np.float32)
     for side in (image.height, image.width):
         canvas = round(side / (min(image.size) / size))
@@ -35,7 +43,7 @@ def main():
     if adjustments:
         print("the model is adjusted:", json.dumps(adjustments), "class shares:", metadata.get("class_shares"), file=sys.stderr)
     for path in sys.argv[2:]:
-        pixels = square(path, how["image_size"], how["canonical_short_side"])
+        pixels = square(path, how["image_size"], how["canonical_short_side"], how.get("pad"))
         if takes["element_type"] == "u8":
             pixels = pixels.round().astype(np.uint8)
         else:

@@ -38,13 +38,14 @@ pub(crate) fn python() -> Option<Command> {
     probe.is_ok_and(|output| output.status.success()).then(command)
 }
 
-/// A run in `folder` with an untrained model.
-fn run(folder: &Path) -> RunFolder {
+/// The run `name` in `folder` with an untrained model, as if it was trained with `recipe`.
+fn run(folder: &Path, name: &str, recipe: &str) -> RunFolder {
     let config = RunConfig {
         classes: CLASSES.map(str::to_owned).to_vec(),
         arch: "resnet18@4".to_owned(),
         image_size: SIZE,
         canonical_short_side: 74,
+        recipe: recipe.to_owned(),
         ..RunConfig::default()
     };
     let backbone = Backbone {
@@ -57,7 +58,7 @@ fn run(folder: &Path) -> RunFolder {
     });
     let state = initial_state(&spec, 5).unwrap();
     let program = inference(&spec, &state, &ModelCard::metadata(&config)).unwrap();
-    let run = RunFolder::create(&folder.join("run"), &config).unwrap();
+    let run = RunFolder::create(&folder.join(name), &config).unwrap();
     fs::write(run.model_path(), program.model).unwrap();
     run
 }
@@ -124,11 +125,17 @@ fn the_python_of_the_page_agrees_with_the_program_image_by_image() {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    let (run, images) = (run(folder.path()), images(folder.path()));
+    let padded = run(folder.path(), "padded", "fastai pad(90)");
+    let (run, images) = (run(folder.path(), "run", ""), images(folder.path()));
     let images: Vec<&str> = images.iter().map(|path| path.to_str().unwrap()).collect();
     let exported = folder.path().join("pixels.onnx");
-    let paths = [run.path().to_path_buf(), run.model_path(), exported];
-    let [run, model, pixels] = paths.each_ref().map(|path| path.to_str().unwrap());
+    let paths = [
+        run.path().to_path_buf(),
+        run.model_path(),
+        exported,
+        padded.model_path(),
+    ];
+    let [run, model, pixels, padded] = paths.each_ref().map(|path| path.to_str().unwrap());
     let export = client(&[
         "export",
         run,
@@ -141,7 +148,7 @@ fn the_python_of_the_page_agrees_with_the_program_image_by_image() {
         pixels,
     ]);
     assert!(export.status.success(), "{export:?}");
-    for model in [model, pixels] {
+    for model in [model, pixels, padded] {
         let ours = client(
             &[
                 &[

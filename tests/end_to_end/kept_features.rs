@@ -71,8 +71,16 @@ fn a_head_on_kept_features_is_a_run_like_any_other() {
 
     let out = fitted("auto", "best");
     assert!(!out.contains("not finished"), "{out}");
-    let taken = lines(&setup.path("best").join("steps.jsonl")).len();
-    assert_eq!(taken, 125 + 250 + 500 + 1000 + 2000);
+    let best = setup.path("best");
+    assert_eq!(lines(&best.join("steps.jsonl")).len(), 0, "the optimum needs no steps");
+    let optimum = &lines(&best.join("metrics.jsonl"))[0]["train_loss"];
+    assert!(optimum.as_f64() < steps[0]["loss"].as_f64(), "{optimum}");
+    let best = tensors(&best);
+    for (name, tensor) in body.iter().filter(|(name, _)| !name.contains("_moment.")) {
+        assert_eq!(best[name] == *tensor, !name.starts_with("fc."), "{name}");
+    }
+    let out = setup.trained(&["--resume", &setup.text("best")]);
+    assert!(out.contains("already complete"), "{out}");
 
     let (code, _, errors) = setup.train(&[&SMALL[..], &["--head-steps", "auto"]].concat());
     assert_eq!(code, Some(64), "{errors}");
@@ -83,6 +91,18 @@ fn a_head_on_kept_features_is_a_run_like_any_other() {
     let (code, _, errors) = setup.train(&[&SMALL[..], &["--head-fit", "scales"]].concat());
     assert_eq!(code, Some(64), "{errors}");
     assert!(errors.contains("--head-fit needs --head-steps"), "{errors}");
+}
+
+#[test]
+fn of_a_head_of_cosines_the_best_of_several_is_kept() {
+    let setup = Setup::new();
+    let (before, after) = (setup.text("before"), setup.text("after"));
+    let usual = ["--epochs", "1", "--head", "cosine", "--out", &before];
+    setup.trained(&[&SMALL[..], &usual].concat());
+    let usual = "--freeze=all --epochs 2 --balance oversample --head-steps auto";
+    setup.trained(&arguments(usual, &["--load", &before, "--out", &after]));
+    let taken = lines(&setup.path("after").join("steps.jsonl")).len();
+    assert_eq!(taken, 125 + 250 + 500 + 1000 + 2000);
 }
 
 #[test]

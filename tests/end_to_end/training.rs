@@ -192,6 +192,7 @@ fn files_are_prepared_bit_for_bit_as_the_validation_stream_prepares_them() {
     let samples = dataset(images.root()).samples;
     let preprocessing = Preprocessing {
         crop_pct: None,
+        pad: None,
         image_size: SIZE,
         canonical_short_side: 37,
         mean: [0.485, 0.456, 0.406],

@@ -46,6 +46,57 @@ fn probabilities(logits: &[f32]) -> [f64; 2] {
     [first, 1.0 - first]
 }
 
+/// Mean loss that `client evaluate` and `client predict` find for the validation images of a run.
+fn losses(setup: &Setup, run: &std::path::Path) -> [f64; 2] {
+    let evaluated = setup.output("evaluate", &["--json", text(run)]);
+    assert!(evaluated.status.success(), "{evaluated:?}");
+    let figures: Value = serde_json::from_slice(&evaluated.stdout).unwrap();
+    let evaluated = figures["models"]["run"]["loss"].as_f64().unwrap();
+    let runtime = Runtime::load().unwrap();
+    let mut predictor =
+        Predictor::open(&runtime, &run.join("model.onnx"), &SessionOptions::default()).unwrap();
+    let samples = dataset(setup.images.root()).samples;
+    let valid = samples.iter().filter(|sample| sample.split.name() == "valid");
+    let (files, classes): (Vec<_>, Vec<_>) = valid
+        .map(|sample| {
+            let mut found = sources(&setup.images.root().join(&*sample.path)).unwrap();
+            (found.remove(0), sample.class as usize)
+        })
+        .unzip();
+    let mut classes = classes.iter();
+    let mut sum = 0.0;
+    predictor
+        .predict::<predict::Error>(&files, 4, |_, result| {
+            sum -= result.unwrap().probabilities[*classes.next().unwrap()].ln();
+            Ok(())
+        })
+        .unwrap();
+    [evaluated, sum / files.len() as f64]
+}
+
+#[test]
+fn a_model_of_padded_images_is_evaluated_and_predicts_on_padded_ones() {
+    let mut found = vec![];
+    for recipe in ["none", "pad(90)"] {
+        let setup = Setup::new();
+        let run = setup.run_folder(&format!("--epochs 1 --recipe {recipe}"));
+        let [evaluated, predicted] = losses(&setup, &run);
+        assert!(
+            (evaluated - predicted).abs() < 1e-5,
+            "{recipe}: {evaluated} {predicted}"
+        );
+        let epoch = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+        let epoch: Value = serde_json::from_str(epoch.lines().last().unwrap()).unwrap();
+        let in_training = epoch["valid"]["loss"].as_f64().unwrap();
+        assert!(
+            (evaluated - in_training).abs() < 1e-4,
+            "{recipe}: {evaluated} {in_training}"
+        );
+        found.push(evaluated);
+    }
+    assert!(found[0] != found[1], "images of both recipes are alike");
+}
+
 #[test]
 fn test_time_augmentation_averages_nine_views() {
     let setup = Setup::new();

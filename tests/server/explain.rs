@@ -17,6 +17,15 @@ fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
 }
 
+/// The image in the middle of a square of `grey`.
+fn padded(image: &RgbImage, grey: u8) -> RgbImage {
+    let side = image.width().max(image.height());
+    let mut square = RgbImage::from_pixel(side, side, image::Rgb([grey; 3]));
+    let (left, top) = ((side - image.width()) / 2, (side - image.height()) / 2);
+    image::imageops::overlay(&mut square, image, left.into(), top.into());
+    square
+}
+
 /// The pixel at `(x, y)`, between pixel centres and beyond the border, in `[0, 1]`.
 fn sampled(image: &RgbImage, (x, y): (f64, f64), channel: usize) -> f64 {
     let fold = |at: f64, length: u32| {
@@ -76,7 +85,12 @@ fn explained(images: &ImageFolder, recipe: &str, step: &str) -> Vec<Value> {
 async fn an_image_can_be_rendered_from_its_explanation() {
     let images = pictures();
     let server = MemoryServer::start(engine(images.root(), config(2, 1 << 26)));
-    for recipe in ["fastai", "resized_crop flip dihedral lighting(0.3,p=1)"] {
+    for recipe in [
+        "fastai",
+        "resized_crop flip dihedral lighting(0.3,p=1)",
+        "fastai dihedral pad(37)",
+        "pad",
+    ] {
         let request = StreamBatchesRequest {
             image_size: Some(SIZE),
             recipe: Some(Recipe {
@@ -96,6 +110,11 @@ async fn an_image_can_be_rendered_from_its_explanation() {
             assert_eq!(explained["class"], class);
             let file = images.root().join(explained["path"].as_str().unwrap());
             let image = decoded(&file);
+            let image = match explained["draw"]["pad"].as_u64() {
+                Some(grey) => padded(&image, grey as u8),
+                None => image,
+            };
+            assert_eq!(explained["draw"]["pad"].is_u64(), recipe.contains("pad"));
             let source = explained["source"].as_array().unwrap();
             assert_eq!(
                 (number(&source[0]), number(&source[1])),

@@ -8,6 +8,7 @@ use crate::{
     config::UsageError,
     learn::{
         architecture::{self, cosine_scale},
+        card::Preprocessing,
         class_means::ClassMeans,
         init::InitialState,
         run::RunConfig,
@@ -102,7 +103,7 @@ fn class_means(
         balance: Some(Balance::Natural),
         // Only full batches are sent: the last one is filled up with images that are sent twice.
         images_per_epoch: Some(images.next_multiple_of(u64::from(config.batch_size))),
-        recipe: "none".to_owned(),
+        recipe: Preprocessing::of(config).recipe(),
         normalization: Some((config.mean, config.std)),
         expected_fingerprint: config.fingerprint.clone(),
         ..BatchRequest::evaluation(

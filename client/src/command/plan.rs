@@ -10,13 +10,17 @@ use crate::{
     args::{DisplayArgs, Train, TrainingSetup},
     config::{apply_args, apply_setup_args},
     learn::{
+        architecture::AUTO_HEAD,
         checkpoint,
         checkpoint::Checkpoint,
         init::HeadInit,
-        run::{Frozen, RunConfig},
+        run::{Frozen, HeadFit, HeadSteps, RunConfig},
     },
     weights::Source,
 };
+
+/// The recipe of networks with pretrained weights: the default one, of images that are not cropped.
+const PADDED: &str = "fastai pad";
 
 /// The settings of one run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,7 +75,11 @@ impl RunPlan {
     ///
     /// If that checkpoint cannot be read.
     pub(crate) fn typed(train: &Train) -> Result<Self, checkpoint::Error> {
-        Self::overridden(&[train])
+        let mut plan = Self::overridden(&[train])?;
+        if plan.fits_linear_heads() {
+            plan.config.head_steps = Some(HeadSteps::OfNewHead);
+        }
+        Ok(plan)
     }
 
     /// A single run by its arguments, each overridden by those after it. Missing settings are as in [`Self::typed`].
@@ -85,6 +93,21 @@ impl RunPlan {
         let (origin, mut config) = unchanged_config(&setups)?;
         arguments.iter().for_each(|train| apply_args(train, &mut config));
         Ok(Self::new(String::new(), origin, config, &by_precedence))
+    }
+
+    /// Whether a new linear head of a network from a file is fitted to kept features, by default: nothing is said about the frozen body, the head,
+    /// or how it is trained.
+    fn fits_linear_heads(&self) -> bool {
+        let config = &self.config;
+        let default = RunConfig::default();
+        config.frozen == Frozen::BodyOfNewHead
+            && config.head == AUTO_HEAD
+            && (config.head_steps, config.head_fit, self.find_lr) == (None, HeadFit::All, false)
+            && (&config.max_lr, &config.optimizer, config.weight_decay)
+                == (&default.max_lr, &default.optimizer, default.weight_decay)
+            && (config.clip_norm, config.ema, config.accumulate, config.precision)
+                == (None, None, default.accumulate, default.precision)
+            && (config.policy == default.policy && config.loss.focal == 0.0)
     }
 
     /// A stage by its arguments, each overridden by those after it.
@@ -172,7 +195,7 @@ fn unchanged_config(setups: &[&TrainingSetup]) -> Result<(InitSource, RunConfig)
 
 /// The default configuration. With --weights the body is frozen; with --model it is frozen if the head is reinitialised. A network from either
 /// is trained on natural batches with adjusted logits unless an option says how rare classes are handled: few images of a class, drawn often,
-/// are learnt by heart. `setups` are in order of precedence.
+/// are learnt by heart. Its images are padded instead of cropped. `setups` are in order of precedence.
 fn default_config(setups: &[&TrainingSetup]) -> RunConfig {
     let weights = setups.iter().find_map(|setup| setup.network.weights.as_ref());
     let has_weights = weights.is_some_and(|weights| *weights != Source::None);
@@ -184,6 +207,9 @@ fn default_config(setups: &[&TrainingSetup]) -> RunConfig {
         },
         ..RunConfig::default()
     };
+    if has_weights || is_from_file {
+        PADDED.clone_into(&mut config.recipe);
+    }
     let handles_rare_classes = |setup: &&TrainingSetup| {
         let loss = &setup.objective;
         setup.images.balance.is_some()
@@ -224,14 +250,54 @@ mod tests {
     use super::*;
     use crate::args::{Arguments, Command};
 
-    /// Balance and TAU of a run with these flags.
-    fn planned(flags: &str) -> (String, f32) {
+    /// The configuration of a run with these flags.
+    fn planned(flags: &str) -> RunConfig {
         let arguments = ["client", "train"].into_iter().chain(flags.split_whitespace());
         let Command::Train(train) = Arguments::try_parse_from(arguments).expect("arguments").command else {
             panic!("another command");
         };
-        let config = RunPlan::typed(&train).expect("a plan").config;
-        (config.balance.to_string(), config.loss.logit_adjust)
+        RunPlan::typed(&train).expect("a plan").config
+    }
+
+    #[test]
+    fn images_of_pretrained_networks_are_padded_unless_there_is_a_recipe() {
+        for (flags, recipe) in [
+            ("", ""),
+            ("--weights none", ""),
+            ("--weights hf:birds/net", "fastai pad"),
+            ("--weights hf:birds/net --balance oversample", "fastai pad"),
+            ("--weights hf:birds/net --recipe light", "light"),
+        ] {
+            assert_eq!(planned(flags).recipe, recipe, "{flags}");
+        }
+    }
+
+    /// A file is read when its arguments are parsed.
+    #[test]
+    fn a_new_head_of_a_file_is_fitted_unless_an_option_says_how_it_is_trained() {
+        let file = tempfile::Builder::new()
+            .suffix(".onnx")
+            .tempfile()
+            .expect("a file");
+        let model = format!("--model {}", file.path().display());
+        for (flags, steps) in [
+            ("", Some(HeadSteps::OfNewHead)),
+            ("--epochs 3 --balance oversample", Some(HeadSteps::OfNewHead)),
+            ("--head-steps none", Some(HeadSteps::None)),
+            ("--head-steps 7", "7".parse().ok()),
+            ("--freeze=all", None),
+            ("--freeze-norms --unfreeze", None),
+            ("--head cosine", None),
+            ("--max-lr 1e-2", None),
+            ("--optimizer sgd", None),
+            ("--find-lr", None),
+            ("--focal 2", None),
+            ("--early-stopping 2", None),
+        ] {
+            let config = planned(&format!("{model} {flags}"));
+            assert_eq!(config.head_steps, steps, "{flags}");
+        }
+        assert_eq!(planned("--weights hf:birds/net").head_steps, None);
     }
 
     #[test]
@@ -251,7 +317,9 @@ mod tests {
             ("--weights hf:birds/net --logit-adjust 0.5", "oversample", 0.5),
             ("--weights hf:birds/net --ldam --head cosine", "oversample", 0.0),
         ] {
-            assert_eq!(planned(flags), (balance.to_owned(), tau), "{flags}");
+            let config = planned(flags);
+            let found = (config.balance.to_string(), config.loss.logit_adjust);
+            assert_eq!(found, (balance.to_owned(), tau), "{flags}");
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::{
         init::{HeadInit, InitFrom},
         learner::Learner,
         prior::ClassShares,
-        run::{Frozen, HeadFit, RunConfig},
+        run::{Frozen, HeadFit, HeadSteps, RunConfig},
     },
     weights::{Hub, LoadReport},
 };
@@ -53,6 +53,11 @@ pub(super) fn prepare(
     if config.frozen == Frozen::BodyOfNewHead {
         config.frozen = Frozen::body(architecture::has_new_head(&config)?);
     }
+    config.head_steps = match config.head_steps {
+        Some(HeadSteps::OfNewHead) => (config.frozen == Frozen::body(true)).then_some(HeadSteps::Auto),
+        Some(HeadSteps::None) => None,
+        steps => steps,
+    };
     check_head_steps(&config)?;
     if config.head_fit == HeadFit::TauNorm && description.images(Split::Valid) == 0 {
         let reason = "--head-fit tau-norm: tau is chosen on validation images, but the dataset has none";

@@ -7,7 +7,7 @@ use crate::{
     learn::{
         architecture::AUTO_HEAD,
         network::{NetworkFile, Normalization},
-        run::RunConfig,
+        run::{HeadSteps, RunConfig},
     },
 };
 
@@ -17,7 +17,10 @@ const EPOCHS_OF_FEATURES: u32 = 4;
 /// Overrides `config` with the given arguments. The initial weights are not part of it.
 pub fn apply_args(args: &Train, config: &mut RunConfig) {
     let is_default = config.epochs == RunConfig::default().epochs;
-    if args.head_steps.is_some() && config.head_steps.is_none() && is_default {
+    if args.head_steps.is_some_and(|steps| steps != HeadSteps::None)
+        && config.head_steps.is_none()
+        && is_default
+    {
         config.epochs = EPOCHS_OF_FEATURES;
     }
     config.head_steps = args.head_steps.or(config.head_steps);

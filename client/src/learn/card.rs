@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{adjustments::Adjustments, prior::ClassShares, run::RunConfig};
+use equibatch_engine::augment::Recipe;
 use equibatch_training::{program::Pixels, runtime::Classifier};
 
 /// Metadata keys of an ONNX model.
@@ -48,7 +49,7 @@ pub struct ModelCard {
     pub adjustments: Adjustments,
 }
 
-/// From an image to a tensor: EXIF rotation, downscaling to a short side, resampling, centre crop, normalisation. See
+/// From an image to a tensor: EXIF rotation, downscaling to a short side, resampling, centre crop or padding, normalisation. See
 /// [`Preprocessing::steps`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preprocessing {
@@ -64,6 +65,9 @@ pub struct Preprocessing {
     /// network that another program trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crop_pct: Option<f64>,
+    /// Grey value with which images are padded to a square instead of cropped, from 0 (black) to 255; `None`: cropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pad: Option<u8>,
 }
 
 impl Preprocessing {
@@ -76,7 +80,18 @@ impl Preprocessing {
             mean: config.mean,
             std: config.std,
             crop_pct: None,
+            pad: config
+                .recipe
+                .parse()
+                .ok()
+                .and_then(|recipe: Recipe| recipe.evaluation_pad()),
         }
+    }
+
+    /// The recipe of images without augmentation, for requests.
+    #[must_use]
+    pub fn recipe(&self) -> String {
+        Recipe::padded(self.pad).to_string()
     }
 
     /// All preprocessing steps in order, for implementations elsewhere.
@@ -92,6 +107,18 @@ impl Preprocessing {
                 "step": "shrink", "if": format!("short side > {short}"), "short_side": short,
                 "long_side": format!("floor(long * {short} / short + 1/2)"), "filter": "triangle, antialiased",
             }));
+        }
+        if let Some(value) = self.pad {
+            let most = 2 * u64::from(size);
+            steps.extend([
+                json!({
+                    "step": "shrink", "if": format!("long side > {most}"), "long_side": most,
+                    "short_side": format!("floor(short * {most} / long + 1/2), at least 1"), "filter": "triangle, antialiased",
+                }),
+                json!({
+                    "step": "pad", "to": "a square", "value": value, "left": "floor((side - width) / 2)", "top": "floor((side - height) / 2)",
+                }),
+            ]);
         }
         steps.extend([
             json!({

@@ -93,8 +93,8 @@ pub struct Evaluation {
 /// One test-time view of the images.
 #[derive(Clone, Debug, Default)]
 pub(super) struct View {
-    /// Augmentation recipe; empty: none.
-    pub(super) recipe: String,
+    /// Augmentation recipe. `None`: that of the preprocessing, without augmentation.
+    pub(super) recipe: Option<String>,
     /// Seed of the augmentation.
     pub(super) seed: u64,
 }
@@ -184,7 +184,7 @@ pub(super) fn run_split(
     let size = spec.preprocessing.image_size;
     let input = classifier.input();
     let request = BatchRequest {
-        recipe: view.recipe.clone(),
+        recipe: view.recipe.clone().unwrap_or_else(|| spec.preprocessing.recipe()),
         normalization: Some((spec.preprocessing.mean, spec.preprocessing.std)),
         seed: view.seed,
         wire: wire(input.element_type),

@@ -94,7 +94,7 @@ pub fn evaluate(
         mean.first(sample.sample, sample.label, sample.logits);
     })?;
     for (seed, view) in (0..).zip(&views) {
-        let recipe = view.to_string();
+        let recipe = Some(view.to_string());
         let view = View { recipe, seed };
         let mut image = 0;
         run_split(servers, (model, classifier), spec, &view, &mut |sample| {

@@ -69,6 +69,7 @@ fn text(explained: &Explained) -> String {
         line("replaces", format!("{broken}, which is broken"));
     }
     let Draw {
+        pad,
         warp,
         rotate,
         zoom,
@@ -79,6 +80,12 @@ fn text(explained: &Explained) -> String {
         pixel_ops,
         ..
     } = &explained.draw;
+    if let Some(value) = pad {
+        line(
+            "pad",
+            format!("to a square of {:?} pixels with {value}", explained.source),
+        );
+    }
     match explained.resized_crop {
         Some([left, top, width, height]) => line(
             "resized crop",

@@ -1,4 +1,5 @@
 use super::{Error, Fit};
+use crate::learn::card::Preprocessing;
 use equibatch_stream::{Balance, BatchRequest};
 
 /// Most batches that statistics are estimated from.
@@ -19,7 +20,7 @@ impl Fit<'_> {
         let request = BatchRequest {
             balance: Some(Balance::Natural),
             images_per_epoch: None,
-            recipe: "none".to_owned(),
+            recipe: Preprocessing::of(config).recipe(),
             batch_size: config.batch_size,
             expected_fingerprint: config.fingerprint.clone(),
             ..config.images(1)

@@ -8,14 +8,21 @@ use crate::serde_text::string_conversions;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum HeadSteps {
-    /// For several numbers of steps, of which the best one on the validation images is kept.
+    /// A linear layer to its optimum, by logistic regression; another head for several numbers of steps, of which the best one on the
+    /// validation images is kept.
     Auto,
     /// This many steps.
     Count(NonZeroU64),
+    /// Not at all: each step computes its features.
+    None,
+    /// Resolved when the classes are known: [`HeadSteps::Auto`] if the head of a network from a file is new and its body frozen.
+    OfNewHead,
 }
 
 /// Most steps of [`HeadSteps::Auto`], unless one pass over all features takes more.
 const AUTO: u64 = 2000;
+/// Text of [`HeadSteps::OfNewHead`].
+const OF_NEW_HEAD: &str = "of-new-head";
 /// Fractions of them that are tried.
 const DIVISORS: [u64; 5] = [16, 8, 4, 2, 1];
 
@@ -28,6 +35,7 @@ impl HeadSteps {
             Self::Auto if has_valid => DIVISORS.map(|divisor| most / divisor).to_vec(),
             Self::Auto => vec![most],
             Self::Count(steps) => vec![steps.get()],
+            Self::None | Self::OfNewHead => vec![],
         }
     }
 }
@@ -37,6 +45,8 @@ impl fmt::Display for HeadSteps {
         match self {
             Self::Auto => f.write_str("auto"),
             Self::Count(steps) => steps.fmt(f),
+            Self::None => f.write_str("none"),
+            Self::OfNewHead => f.write_str(OF_NEW_HEAD),
         }
     }
 }
@@ -47,10 +57,12 @@ impl FromStr for HeadSteps {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "auto" => Ok(Self::Auto),
+            "none" => Ok(Self::None),
+            OF_NEW_HEAD => Ok(Self::OfNewHead),
             _ => text
                 .parse()
                 .map(Self::Count)
-                .map_err(|_| "expected auto, or a number of steps of at least 1".to_owned()),
+                .map_err(|_| "expected auto, none, or a number of steps of at least 1".to_owned()),
         }
     }
 }
@@ -63,7 +75,7 @@ mod tests {
 
     #[test]
     fn head_steps_round_trip_through_text() {
-        for text in ["auto", "40"] {
+        for text in ["auto", "40", "none", "of-new-head"] {
             assert_eq!(text.parse::<HeadSteps>().expect("steps").to_string(), text);
         }
         for text in ["", "0", "-1", "some"] {

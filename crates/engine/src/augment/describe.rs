@@ -8,6 +8,9 @@ impl Draw {
     #[must_use]
     pub fn describe(&self) -> Vec<String> {
         let mut words = vec![];
+        if let Some(value) = self.pad {
+            words.push(format!("pad with {value}"));
+        }
         if let Some(warp) = self.warp {
             let [right, left, bottom, top] = warp.magnitudes;
             words.push(format!("warp {right:.2} {left:.2} {bottom:.2} {top:.2}"));
@@ -108,7 +111,7 @@ mod tests {
             "randaugment",
             "trivialaugment",
             "resized_crop erase(p=1) jitter blur(p=1) grayscale",
-            "dihedral",
+            "dihedral pad(128)",
         ] {
             let recipe: Recipe = recipe.parse().expect("a recipe");
             for place in 0..20 {

@@ -9,6 +9,9 @@ use crate::pixel_ops::PixelOp;
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Draw {
+    /// Grey value with which the source is padded to a square before all else.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub pad: Option<u8>,
     /// Perspective warp.
     pub warp: Option<SymmetricWarp>,
     /// Rotation.
@@ -38,6 +41,7 @@ impl Draw {
     #[must_use]
     pub fn identity() -> Self {
         Self {
+            pad: None,
             warp: None,
             rotate: None,
             zoom: None,
@@ -51,7 +55,8 @@ impl Draw {
         }
     }
 
-    /// The map from the pixels of the result, `target` by `target`, to those of a source of `(width, height)` pixels.
+    /// The map from the pixels of the result, `target` by `target`, to those of a source of `(width, height)` pixels, which is padded if
+    /// [`Draw::pad`] is given.
     ///
     /// It composes, from output to source: affine operations on the square, the position of the crop on the canvas, the flip of the canvas,
     /// normalisation to `[-1, 1]`, perspective, rotation after zoom with the correction for the aspect ratio, and `[-1, 1]` to source

@@ -60,6 +60,7 @@ impl Recipe {
             self.grayscale,
             self.blur.p,
             self.erase.p,
+            self.pad.p,
         ]
         .iter()
         .any(|p| *p > 0.0)
@@ -106,6 +107,7 @@ impl Recipe {
         if let Some(mut own) = part(self.erase.p) {
             self.erase.draw(&mut own, &mut draw.pixel_ops);
         }
+        draw.pad = part(self.pad.p).map(|_| self.pad.grey());
     }
 }
 
@@ -216,6 +218,28 @@ mod tests {
         let blurred = |draw: &&Draw| draw.pixel_ops.iter().any(|op| matches!(op, PixelOp::Blur(_)));
         let count = all.iter().filter(blurred).count();
         assert!((120..180).contains(&count), "{count} of 300");
+    }
+
+    #[test]
+    fn a_model_is_evaluated_on_padded_images_if_it_was_trained_on_some() {
+        for (text, value) in [
+            ("fastai", None),
+            ("pad(7,p=0)", None),
+            ("fastai pad", Some(0)),
+            ("pad(7,p=0.2)", Some(7)),
+        ] {
+            let recipe: Recipe = text.parse().expect("a recipe");
+            assert_eq!(recipe.evaluation_pad(), value, "{text}");
+            let expected = Draw {
+                pad: value,
+                ..Draw::identity()
+            };
+            assert!(
+                draws(&Recipe::padded(value), 20)
+                    .iter()
+                    .all(|draw| *draw == expected)
+            );
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use rand_chacha::ChaCha8Rng;
 
-use super::{BatchMix, CropRange, Erasing, Jitter, Mixing, RandAugment, ResizedCropRange, ZoomRange};
+use super::{BatchMix, CropRange, Erasing, Jitter, Mixing, Pad, RandAugment, ResizedCropRange, ZoomRange};
 
 /// The distributions from which the [`Draw`](super::Draw) of each sample is drawn. Its text form is described in [`super::text`].
 ///
@@ -46,6 +46,8 @@ pub struct Recipe {
     pub blur: Blur,
     /// Random erasing.
     pub erase: Erasing,
+    /// Padding of the source to a square before all other parts, so that nothing of it is cropped.
+    pub pad: Pad,
     /// Mixup.
     pub mixup: Mixing,
     /// Cutmix.
@@ -155,8 +157,28 @@ impl Recipe {
             grayscale: 0.0,
             blur: Blur::OFF,
             erase: Erasing::OFF,
+            pad: Pad::OFF,
             mixup: Mixing::OFF,
             cutmix: Mixing::OFF,
+        }
+    }
+
+    /// The grey value with which images are padded that a model trained with this recipe is evaluated on; `None`: they are cropped.
+    #[must_use]
+    pub fn evaluation_pad(&self) -> Option<u8> {
+        (self.pad.p > 0.0).then(|| self.pad.grey())
+    }
+
+    /// No augmentation, of images that are padded with a grey value, or cropped to their centre.
+    #[must_use]
+    pub fn padded(value: Option<u8>) -> Self {
+        let of = |value: u8| Pad {
+            value: value.into(),
+            p: 1.0,
+        };
+        Self {
+            pad: value.map_or(Pad::OFF, of),
+            ..Self::none()
         }
     }
 
@@ -178,6 +200,7 @@ impl Recipe {
             jitter: self.jitter.normalized(),
             blur: self.blur.normalized(),
             erase: self.erase.normalized(),
+            pad: self.pad.normalized(),
             mixup: self.mixup.normalized(),
             cutmix: self.cutmix.normalized(),
             ..*self

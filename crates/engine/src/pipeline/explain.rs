@@ -27,7 +27,8 @@ pub struct Explained {
     pub replaces: Option<String>,
     /// Earlier uses of the planned sample in the epoch.
     pub repetition: u64,
-    /// Width and height of the decoded image that is sampled: reduced with antialiasing to the canonical short side if it was larger.
+    /// Width and height of the decoded image that is sampled: reduced with antialiasing to the canonical short side if it was larger,
+    /// and padded to a square if the draw says so.
     pub source: (u32, u32),
     /// Width and height of the canvas that the source is resized to.
     pub canvas: (u32, u32),
@@ -88,7 +89,11 @@ impl Engine {
                 draw,
                 ..
             } = prepared;
-            let source = (image.width(), image.height());
+            let padded = draw
+                .pad
+                .map(|value| tensor::pad_to_square(image, value, spec.tensor.size));
+            let shown = padded.as_ref().unwrap_or(image);
+            let source = (shown.width(), shown.height());
             let size = spec.tensor.size;
             let canvas = canvas(source, size);
             let mut pixels = vec![0; spec.tensor.image_bytes()];

@@ -96,7 +96,10 @@ impl SampleRenderer {
         let recipe = &self.spec.recipe;
         let is_first = slot.repetition == 0 && !is_replaced;
         if recipe.augment == Augment::Repeats && is_first {
-            return Draw::identity();
+            return Draw {
+                pad: recipe.evaluation_pad(),
+                ..Draw::identity()
+            };
         }
         recipe.draw(&mut generator(
             self.spec.seed,

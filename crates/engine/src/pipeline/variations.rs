@@ -33,7 +33,11 @@ pub fn variations(image: Image, recipe: &Recipe, (seed, times): (u64, u64), size
         normalization: Normalization::IMAGENET,
     };
     let drawn = (0..times).map(|place| recipe.draw(&mut generator(seed, Purpose::AUGMENT, &[0, place])));
-    std::iter::once(Draw::identity())
+    let plain = Draw {
+        pad: recipe.evaluation_pad(),
+        ..Draw::identity()
+    };
+    std::iter::once(plain)
         .chain(drawn)
         .map(|draw| {
             let mut pixels = vec![0; spec.image_bytes()];

@@ -58,6 +58,7 @@ mod mix;
 )]
 mod neon;
 mod normalize;
+mod pad;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "the prefetch intrinsic is an unsafe function")]
 mod prefetch;
@@ -73,6 +74,7 @@ mod store;
 pub use instructions::InstructionSet;
 pub use mix::mix;
 pub use normalize::write_pixels;
+pub use pad::pad_to_square;
 pub use render::{Rendering, write_image};
 pub use shrink::area_shrink;
 pub use spec::{ElementType, Error, Layout, Normalization, TensorSpec};

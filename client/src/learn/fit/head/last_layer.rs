@@ -1,6 +1,7 @@
 //! Factors of classes, multiplied into the last layer.
 
 use super::State;
+use crate::weights::is_moment;
 use equibatch_training::{program::LastLayer, runtime::Tensor, trainer::stepper::model_of};
 
 /// The head whose logits are multiplied by the trained `class.scales`.
@@ -20,6 +21,68 @@ pub(super) fn scaled(mut state: State, layer: &LastLayer, scales: State) -> Stat
         multiply(weight, layer.axis, &factors);
         if let Some(bias) = bias.and_then(|bias| state.get_mut(&bias)) {
             multiply(bias, 0, &factors);
+        }
+    }
+    state
+}
+
+/// The logits of a head that is this layer alone, for features of some images; `None` if the layer has another number of inputs or no bias, or the
+/// state has other parameters.
+///
+/// # Shapes
+///
+/// `features: f32[N, D]`, flat → `f32[N, K]`, flat.
+pub(super) fn applied(state: &State, layer: &LastLayer, features: &[f32]) -> Option<Vec<f32>> {
+    let (weight, bias) = (state.get(&layer.weight)?, state.get(layer.bias.as_ref()?)?);
+    let classes = bias.data.len();
+    let width = weight.data.len() / classes;
+    let is_other =
+        |name: &&String| **name != layer.weight && Some(*name) != layer.bias.as_ref() && !is_moment(name);
+    if state.keys().any(|name| is_other(&name)) || !features.len().is_multiple_of(width) {
+        return None;
+    }
+    let mut logits = vec![];
+    for row in features.chunks_exact(width) {
+        let mut sums: Vec<f64> = bias.data.iter().copied().map(f64::from).collect();
+        for (index, element) in weight.data.iter().enumerate() {
+            let class = class_of(weight, layer.axis, index);
+            let input = if layer.axis == 0 {
+                index % width
+            } else {
+                index / classes
+            };
+            sums[class] += f64::from(*element) * f64::from(row[input]);
+        }
+        logits.extend(sums.iter().map(|sum| *sum as f32));
+    }
+    Some(logits)
+}
+
+/// The head with other weights, by class and input, and another bias.
+pub(super) fn replaced(
+    mut state: State,
+    layer: &LastLayer,
+    weights: impl Fn(usize, usize) -> f32,
+    biases: Vec<f32>,
+) -> State {
+    for (weight, bias) in parameters(layer) {
+        if let Some(weight) = state.get_mut(&weight) {
+            let [rows, columns] = [0, 1].map(|axis| weight.shape.get(axis).copied().unwrap_or(1));
+            let is_transposed = layer.axis == 1;
+            let cell = |index: usize| (index / columns, index % columns);
+            weight.data = (0..rows * columns)
+                .map(cell)
+                .map(|(row, column)| {
+                    if is_transposed {
+                        weights(column, row)
+                    } else {
+                        weights(row, column)
+                    }
+                })
+                .collect();
+        }
+        if let Some(bias) = bias.and_then(|bias| state.get_mut(&bias)) {
+            bias.data.clone_from(&biases);
         }
     }
     state

@@ -192,6 +192,11 @@ pub const PARTS: &[Part] = parts! {
         ratio: 1.0..10.0, Value(3.3), erase.ratio;
         holes whole: 1.0..16.0, Value(1.0), erase.holes;
     ];
+    "pads the image to a square with a grey value, instead of cropping it; images of the evaluation, too"
+    pad: |recipe| recipe.pad.p > 0.0 => [
+        value whole: 0.0..255.0, Value(0.0), pad.value;
+        p: 0.0..1.0, Value(1.0), pad.p;
+    ];
     "mixes pairs of images and their labels with weights from Beta(alpha, alpha); with cutmix too, each batch uses one of them; from=natural: mixes \
      images of the balance into natural ones, with one weight from Beta(alpha, 1) for each batch (Balanced-MixUp)"
     mixup: |recipe| recipe.mixup.p > 0.0 => [
