@@ -291,12 +291,12 @@ fn tuning_leaves_the_run_of_the_best_arm_and_says_why() {
         "{criterion}"
     );
 
-    // The final model was trained on the whole training split, in a folder like any other run's.
-    assert_eq!(tuning["run"], text(&out.join("natural-5")));
+    // The final model was trained on all images but those of the test, in a folder like any other run's.
+    assert_eq!(tuning["run"], text(&out.join("natural-5-all")));
     let config: Value =
-        serde_json::from_slice(&fs::read(out.join("natural-5/config.json")).unwrap()).unwrap();
-    assert_eq!(config["class_shares"]["images"], serde_json::json!([8, 16]));
-    assert!(out.join("natural-5/report.html").exists());
+        serde_json::from_slice(&fs::read(out.join("natural-5-all/config.json")).unwrap()).unwrap();
+    assert_eq!(config["class_shares"]["images"], serde_json::json!([10, 20]));
+    assert!(out.join("natural-5-all/report.html").exists());
     // The model beside it has the arm's prior built in.
     let errors = |arguments: &[&str]| -> Value {
         let usual = arguments_of_evaluate(&server.address);
@@ -311,7 +311,7 @@ fn tuning_leaves_the_run_of_the_best_arm_and_says_why() {
             .clone();
         model["confusion_matrix"].clone()
     };
-    let (run, model) = (out.join("natural-5"), out.join("model.onnx"));
+    let (run, model) = (out.join("natural-5-all"), out.join("model.onnx"));
     let prior = ["--prior", "uniform"];
     assert_eq!(
         errors(&[
@@ -375,7 +375,7 @@ fn tuning_leaves_the_run_of_the_best_arm_and_says_why() {
 }
 
 fn arguments_of_evaluate(server: &str) -> Vec<&str> {
-    arguments("evaluate --json --threads 1 --server", &[server])
+    arguments("evaluate --json --threads 1 --split test --server", &[server])
 }
 
 #[test]

@@ -72,7 +72,11 @@ fn a_head_on_kept_features_is_a_run_like_any_other() {
     let out = fitted("auto", "best");
     assert!(!out.contains("not finished"), "{out}");
     let best = setup.path("best");
-    assert_eq!(lines(&best.join("steps.jsonl")).len(), 0, "the optimum needs no steps");
+    assert_eq!(
+        lines(&best.join("steps.jsonl")).len(),
+        0,
+        "the optimum needs no steps"
+    );
     let optimum = &lines(&best.join("metrics.jsonl"))[0]["train_loss"];
     assert!(optimum.as_f64() < steps[0]["loss"].as_f64(), "{optimum}");
     let best = tensors(&best);

@@ -10,7 +10,12 @@ use crate::{
     config::{
         UsageError, apply_args, check_head, check_loss_and_optimizer, check_precision, check_typed, conflicts,
     },
-    learn::{compare::Arm, run::RunConfig},
+    learn::{
+        architecture::AUTO_HEAD,
+        compare::Arm,
+        fit::policy::Policy,
+        run::{HeadFit, HeadSteps, RunConfig},
+    },
 };
 use equibatch_stream::Servers;
 
@@ -105,6 +110,16 @@ impl PlannedArm {
         });
         let differing: Vec<String> = differing.filter(|text| !text.is_empty()).collect();
         differing.join("; ")
+    }
+
+    /// Whether a training uses validation images: for early stopping, the best epoch, or the best of several heads.
+    pub(in crate::command) fn uses_validation(&self) -> bool {
+        let uses = |config: &RunConfig| {
+            let is_linear = config.head == AUTO_HEAD && config.loss.focal == 0.0;
+            let is_fitted = config.head_steps == Some(HeadSteps::Auto) && !is_linear;
+            config.policy != Policy::default() || is_fitted || config.head_fit == HeadFit::TauNorm
+        };
+        self.stages.iter().any(|stage| uses(&stage.plan.config))
     }
 
     /// Name of the last stage, if the arm is an experiment.

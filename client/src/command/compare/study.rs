@@ -54,7 +54,7 @@ pub(in crate::command) struct Study<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::command) struct Round {
     pub(in crate::command) seed: u64,
-    /// The fold that is held out, from 1; `None`: the split of the dataset.
+    /// The fold that is held out, from 1; 0: none is; `None`: the split of the dataset.
     pub(in crate::command) fold: Option<u32>,
 }
 
@@ -180,9 +180,11 @@ impl<'a> Study<'a> {
 
     /// The folder of an arm's runs in a round, and that of its last run.
     fn folders(&self, arm: &PlannedArm, round: Round) -> [PathBuf; 2] {
-        let fold = round
-            .fold
-            .map_or_else(String::new, |fold| format!("-fold-{fold}"));
+        let fold = match round.fold {
+            None => String::new(),
+            Some(0) => "-all".to_owned(),
+            Some(fold) => format!("-fold-{fold}"),
+        };
         let name = format!("{}-{}{fold}", file_name(&arm.arm.training), round.seed);
         let folder = self.folder.join(name);
         let run = arm
@@ -225,6 +227,7 @@ impl<'a> Study<'a> {
         let [folder, run] = self.folders(arm, round);
         let title = match round.fold {
             None => format!("{}, seed {}", arm.arm.name, round.seed),
+            Some(0) => format!("{}, seed {}, all images", arm.arm.name, round.seed),
             Some(fold) => format!("{}, seed {}, fold {fold} of {FOLDS}", arm.arm.name, round.seed),
         };
         if let Some(runs) = &self.trainer.runs {
@@ -245,9 +248,11 @@ impl<'a> Study<'a> {
                     return Ok(None);
                 }
                 let mut predictions = Predictions::default();
-                self.predict(&run, (self.split, None), &mut |seen| {
-                    predictions.push(seen.sample, seen.label as u32, seen.logits);
-                })?;
+                if round.fold != Some(0) {
+                    self.predict(&run, (self.split, None), &mut |seen| {
+                        predictions.push(seen.sample, seen.label as u32, seen.logits);
+                    })?;
+                }
                 files::write(&path, &predictions.to_bytes())?;
                 (predictions, false)
             }
@@ -256,7 +261,11 @@ impl<'a> Study<'a> {
         if let Some(runs) = &self.trainer.runs {
             let is_shared = !self.distinct().any(|other| other.arm.name == arm.arm.name);
             let skipped = if is_kept && !is_shared { arm.steps() } else { 0 };
-            runs.end(&format!("{title}: {}", self.summary(&predictions)), skipped);
+            let result = match round.fold {
+                Some(0) => "trained".to_owned(),
+                _ => self.summary(&predictions),
+            };
+            runs.end(&format!("{title}: {result}"), skipped);
         }
         Ok(Some(Outcome {
             round,
@@ -402,7 +411,7 @@ impl<'a> Study<'a> {
     }
 }
 
-/// The name under which a server serves `dataset` with fold `fold`, from 1, as its validation split.
+/// The name under which a server serves `dataset` with fold `fold`, from 1, as its validation split; with 0, all its images are for training.
 pub(in crate::command) fn fold_name(dataset: &str, fold: u32) -> String {
     format!("{dataset}@{fold}/{FOLDS}")
 }

@@ -51,7 +51,8 @@ const PRETRAINED: [&str; 9] = [
 const SEEDS: u32 = 3;
 
 /// Trains the arms: with cross-validation one after another, each for all folds; otherwise round by round, one per seed, where the worse half of the
-/// arms is dropped after a round if there is no time for all. Then the best arm is trained on the whole training split, unless it was before.
+/// arms is dropped after a round if there is no time for all. Then the best arm is trained on the whole training split, unless it was before; after
+/// cross-validation on the validation images, too, unless its training needs them.
 pub(super) fn run(args: &Tune, is_verbose: bool) -> Result<Exit> {
     let arms = arms(args)?;
     let mut study = Study::open(&args.train, &arms, ("tune", Split::Valid), is_verbose)?;
@@ -90,9 +91,10 @@ pub(super) fn run(args: &Tune, is_verbose: bool) -> Result<Exit> {
         return Err(UsageError(format!("{metric} is undefined for every arm")).into());
     };
     // Without folds, the first round's model is trained on the whole training split already.
-    let fold = None;
+    let arm = &study.arms[choice.arm];
+    let fold = (is_cross_validated && !arm.uses_validation()).then_some(0);
     let seed = rounds.first().map_or(study.seed, |round| round.seed);
-    let Some(last) = study.run(&study.arms[choice.arm], Round { seed, fold })? else {
+    let Some(last) = study.run(arm, Round { seed, fold })? else {
         return Ok(study.interrupted());
     };
     study.end_progress();

@@ -47,7 +47,7 @@ impl Dataset {
     }
 
     /// The same images for cross-validation: those in train and valid are divided into [`FOLDS`] folds, class by class; fold `fold`, from 1, is
-    /// valid, the others are train. A class with one image keeps it in train. `None` if folders give the split, because they may keep images apart
+    /// valid, the others are train. A class with one image keeps it in train. Fold 0 is empty: all are train. `None` if folders give the split, because they may keep images apart
     /// that belong together. Called `NAME@FOLD/FOLDS`.
     #[must_use]
     pub fn fold(&self, fold: u32) -> Option<Self> {

@@ -58,8 +58,8 @@ struct DatasetSlot {
     progress: Progress,
     /// Empty until the dataset is scanned.
     served: OnceLock<Arc<ServedDataset>>,
-    /// Its folds, each empty until it is first requested.
-    folds: [OnceLock<Arc<ServedDataset>>; FOLDS as usize],
+    /// Its folds from 0, each empty until it is first requested.
+    folds: [OnceLock<Arc<ServedDataset>>; FOLDS as usize + 1],
 }
 
 /// Divides the memory that the caches leave.

@@ -102,6 +102,12 @@ fn each_image_is_held_out_by_one_fold() {
         assert!(!fingerprints.contains(&of_fold.fingerprint));
         fingerprints.push(of_fold.fingerprint);
     }
+    let whole = dataset.fold(0).expect("the split is computed");
+    assert_eq!(whole.name, "birds@0/5");
+    assert_eq!(paths(&whole, Split::Valid), Vec::<&str>::new());
+    assert_eq!(paths(&whole, Split::Train).len(), 13);
+    assert_eq!(paths(&whole, Split::Test), ["test/a/1.png"]);
+    assert!(!fingerprints.contains(&whole.fingerprint));
     held_out.sort();
     let mut all: Vec<String> = (1..=12).map(|number| format!("a/{number}.png")).collect();
     all.sort();

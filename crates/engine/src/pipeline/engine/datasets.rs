@@ -76,7 +76,7 @@ impl Engine {
         self.slots.iter().filter_map(|slot| slot.served.get()).collect()
     }
 
-    /// The dataset `name`; an empty name means the only one, and `NAME@2/5` the second fold of `NAME`: see [`Dataset::fold`].
+    /// The dataset `name`; an empty name means the only one, and `NAME@2/5` the second fold of `NAME`, `NAME@0/5` all of its images to train on: see [`Dataset::fold`].
     ///
     /// # Errors
     ///
@@ -142,7 +142,7 @@ impl Engine {
             None => Ok((index, served)),
             Some(fold) => {
                 // Indices after those of all datasets, since the caches and shared streams tell datasets apart by them.
-                let index = self.slots.len() + index * FOLDS as usize + fold as usize - 1;
+                let index = self.slots.len() + index * (FOLDS as usize + 1) + fold as usize;
                 Ok((index, self.fold(slot, served, fold)?))
             }
         }
@@ -155,7 +155,7 @@ impl Engine {
         served: &ServedDataset,
         fold: u32,
     ) -> Result<&'a Arc<ServedDataset>, Error> {
-        let kept = &slot.folds[fold as usize - 1];
+        let kept = &slot.folds[fold as usize];
         if let Some(served) = kept.get() {
             return Ok(served);
         }
@@ -178,7 +178,7 @@ impl Engine {
 fn fold_of(name: &str) -> Option<(&str, u32)> {
     let (name, fold) = name.rsplit_once('@')?;
     let (fold, folds) = fold.split_once('/')?;
-    let fold = fold.parse().ok().filter(|fold| (1..=FOLDS).contains(fold))?;
+    let fold = fold.parse().ok().filter(|fold| (0..=FOLDS).contains(fold))?;
     (folds == FOLDS.to_string()).then_some((name, fold))
 }
 
@@ -190,9 +190,8 @@ mod tests {
     fn a_fold_is_named_by_its_number_and_that_of_all() {
         assert_eq!(fold_of("pets@2/5"), Some(("pets", 2)));
         assert_eq!(fold_of("a@b@5/5"), Some(("a@b", 5)));
-        for name in [
-            "pets", "pets@2", "pets@0/5", "pets@6/5", "pets@2/4", "pets@x/5", "pets/5",
-        ] {
+        assert_eq!(fold_of("pets@0/5"), Some(("pets", 0)));
+        for name in ["pets", "pets@2", "pets@6/5", "pets@2/4", "pets@x/5", "pets/5"] {
             assert_eq!(fold_of(name), None, "{name}");
         }
     }
