@@ -75,7 +75,8 @@ pub enum Fused {
     GeluGradient,
     /// [`Composite::SoftmaxGradient`](super::Composite::SoftmaxGradient) in one pass.
     SoftmaxGradient,
-    /// [`Composite::AdamW`](super::Composite::AdamW) in one pass.
+    /// [`Composite::AdamW`](super::Composite::AdamW) in one pass. With two more operands, whether all gradients are finite and the loss: returns
+    /// parameter and moments as they are unless both are finite, and may overwrite them.
     AdamW(AdamW),
 }
 

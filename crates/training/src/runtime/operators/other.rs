@@ -98,9 +98,19 @@ pub(super) fn adamw(
     };
     let number = |operand: &Operand<'_>| operand.data.first().copied();
     let scalars: Option<Vec<f32>> = scalars.iter().map(number).collect();
-    let Some([beta1, one_minus_beta1, scale2, decay, step]) = scalars.as_deref() else {
+    let Some([beta1, one_minus_beta1, scale2, decay, step, conditions @ ..]) = scalars.as_deref() else {
         return Err(wrong_arity());
     };
+    let from = [p, m, v].map(|operand| (!operand.data.is_empty()).then_some(operand.data));
+    let to: [&mut [f32]; 3] = [next, first, second];
+    if let [is_finite, loss] = conditions
+        && !(*is_finite > 0.0 && loss.is_finite())
+    {
+        for (from, to) in from.into_iter().zip(to) {
+            from.into_iter().for_each(|from| to.copy_from_slice(from));
+        }
+        return Ok(());
+    }
     let adamw_step = AdamWStep {
         beta1: *beta1,
         one_minus_beta1: *one_minus_beta1,
@@ -111,7 +121,6 @@ pub(super) fn adamw(
         decay: *decay,
         step: *step,
     };
-    let from = [p.data, g.data, m.data, v.data];
-    adamw::update(exec, &adamw_step, from, [next, first, second]);
+    adamw::update(exec, &adamw_step, g.data, from, to);
     Ok(())
 }
