@@ -69,7 +69,7 @@ pub enum Fused {
     LayerNorm(LayerNormalization),
     /// [`Composite::LayerNormGradient`](super::Composite::LayerNormGradient) in one pass.
     LayerNormGradient(LayerNormalization),
-    /// [`Composite::Gelu`](super::Composite::Gelu) in one pass.
+    /// [`Composite::Gelu`](super::Composite::Gelu) in one pass: `(x[, after]) → y`. A second operand is not read: y is computed when it exists.
     Gelu,
     /// [`Composite::GeluGradient`](super::Composite::GeluGradient) in one pass.
     GeluGradient,

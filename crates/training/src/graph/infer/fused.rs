@@ -68,7 +68,7 @@ pub(super) fn infer(operands: &Operands<'_>, fused: &Fused) -> Types {
         }
         Fused::LayerNorm(_) => super::composite::layer_norm(operands.all),
         Fused::LayerNormGradient(_) => super::composite::layer_norm_gradient(operands.all),
-        Fused::Gelu => super::composite::gelu(operands.all),
+        Fused::Gelu => super::composite::gelu(&Operands(&operands.all.0[..1])),
         Fused::GeluGradient | Fused::SoftmaxGradient => super::composite::pair(operands.all),
         Fused::AdamW(_) => adamw(operands.all),
     }
@@ -203,7 +203,7 @@ impl<'a> Cursor<'a> {
             Fused::BatchNormGradient(_) => 6,
             Fused::MaxPool(_) => 2,
             Fused::LayerNorm(_) | Fused::LayerNormGradient(_) => 3,
-            Fused::Gelu => 1,
+            Fused::Gelu => all.0.len().clamp(1, 2),
             Fused::GeluGradient | Fused::SoftmaxGradient => 2,
             Fused::AdamW(_) => {
                 if all.0.len() == 11 {

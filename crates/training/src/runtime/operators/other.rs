@@ -73,17 +73,27 @@ pub(super) fn softmax_gradient(
     Ok(())
 }
 
-/// GELU of one operand, or the gradient of two.
 pub(super) fn gelu(
     exec: &ExecContext<'_>,
     operands: &[Operand<'_>],
     results: &mut [&mut [f32]],
 ) -> ort::Result<()> {
-    match (operands, results) {
-        ([x], [y]) => gelu::forward(exec, x.data, y),
-        ([x, dy], [dx]) => gelu::gradient(exec, [x.data, dy.data], dx),
-        _ => return Err(wrong_arity()),
-    }
+    let ([x] | [x, _], [y]) = (operands, results) else {
+        return Err(wrong_arity());
+    };
+    gelu::forward(exec, x.data, y);
+    Ok(())
+}
+
+pub(super) fn gelu_gradient(
+    exec: &ExecContext<'_>,
+    operands: &[Operand<'_>],
+    results: &mut [&mut [f32]],
+) -> ort::Result<()> {
+    let ([x, dy], [dx]) = (operands, results) else {
+        return Err(wrong_arity());
+    };
+    gelu::gradient(exec, [x.data, dy.data], dx);
     Ok(())
 }
 
