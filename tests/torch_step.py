@@ -6,6 +6,8 @@ get the same number of threads. The PyTorch side is what its documentation recom
 both take their turns, and the one that is faster in the median counts; a row may add torch.compile. CPU time is what all threads of a process computed, waiting for one
 another included.
 
+Then inference: as validation computes it, beside plain onnxruntime with the exported model (`--inference`).
+
 Then `client train` trains an epoch from a server on the same machine: the share of the time that it waits for batches. Last, the whole experiment, wall
 clock, beside fastai (fastai_experiment.py): from the start of the client to its end, and of fastai without its imports.
 
@@ -40,12 +42,16 @@ ROWS = {
     "vit_small": ("timm.vit_small_patch16_224", 16, "trained", "eager"),
 }
 
+# Networks whose inference is compared.
+INFERENCE = {"resnet34": "resnet34", "efficientnet_lite0": "timm.efficientnet_lite0"}
+
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--client", default="target/release/client")
     parser.add_argument("--server", default="target/release/server", help="what to train an epoch from; nothing for no training")
     parser.add_argument("--rows", default=",".join(ROWS), help="comma-separated names of rows")
+    parser.add_argument("--inference", default=",".join(INFERENCE), help="comma-separated networks of which inference is compared with onnxruntime")
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--steps", type=int, default=2, help="steps a turn, after one step to warm up")
@@ -54,6 +60,7 @@ def parse():
     parser.add_argument("--experiments", type=int, default=1, help="turns of the whole experiment, minutes each; 0 for none")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--export", help=argparse.SUPPRESS)
+    parser.add_argument("--onnx", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -148,6 +155,24 @@ def torch_worker(options):
         optimizer.step()
         return loss.item()
 
+    answer(options, step)
+
+
+def onnx_worker(options):
+    """Infers the logits of noise with the model of a file, a turn for each line read."""
+    sys.path.insert(0, ".runtime")
+    import numpy
+    import onnxruntime
+
+    file, batch = options.onnx.split(",")
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = options.threads
+    session = onnxruntime.InferenceSession(file, settings, providers=["CPUExecutionProvider"])
+    images = numpy.random.default_rng(0).standard_normal((int(batch), 3, options.size, options.size), numpy.float32)
+    answer(options, lambda: session.run(["logits"], {"images": images}))
+
+
+def answer(options, step):
     for _ in sys.stdin:
         step()
         times, cpu = [], time.process_time()
@@ -160,9 +185,9 @@ def torch_worker(options):
         print(json.dumps({"step_ms": times, "cpu_ms_per_step": cpu, "peak_rss_mb": peak}), flush=True)
 
 
-class TorchSide:
-    def __init__(self, options, *row):
-        command = [sys.executable, __file__, "--worker", ",".join(map(str, row)), "--size", str(options.size),
+class Worker:
+    def __init__(self, options, kind, *row):
+        command = [sys.executable, __file__, kind, ",".join(map(str, row)), "--size", str(options.size),
                    "--steps", str(options.steps), "--threads", str(options.threads)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
@@ -177,13 +202,15 @@ class TorchSide:
         self.process.wait()
 
 
-def client_turn(options, file, frozen, batch):
+def client_turn(options, file, frozen, batch, inference=None):
     command = [options.client, "bench", "--json", "--batch-size", str(batch), "--size", str(options.size),
                "--steps", str(options.steps), "--threads", str(options.threads)]
     if frozen == "frozen":
         command.append("--frozen")
     if file:
         command += ["--model", file]
+    if inference:
+        command += ["--inference", inference]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     return json.loads(output.strip().splitlines()[-1])
 
@@ -192,14 +219,36 @@ def median_of(turns, key):
     return statistics.median(statistics.median(turn[key]) if key == "step_ms" else turn[key] for turn in turns)
 
 
+def file_of(options, name, folder):
+    """The ONNX file of a network; of the client's own none."""
+    if name == "resnet34":
+        return None
+    file = f"{folder}/{name}.onnx"
+    subprocess.run([sys.executable, __file__, "--export", f"{name},{file}", "--size", str(options.size)], check=True,
+                   stdout=subprocess.DEVNULL)
+    return file
+
+
+def compare_inference(options, network, folder):
+    name, batch, model = INFERENCE[network], 16, f"{folder}/{network}-inference.onnx"
+    file = file_of(options, name, folder)
+    client_turn(options, file, "trained", batch, model)
+    side, ours, theirs = Worker(options, "--onnx", model, batch), [], []
+    for _ in range(options.pairs):
+        ours.append(client_turn(options, file, "trained", batch, model))
+        theirs.append(side.turn())
+    side.close()
+    ratios = [median_of([mine], "step_ms") / median_of([other], "step_ms") for mine, other in zip(ours, theirs)]
+    step, cpu = ([median_of(turns, key) for turns in (ours, theirs)] for key in ("step_ms", "cpu_ms_per_step"))
+    print(f"Inference of {name}, batch {batch}: validation {step[0]:.1f} ms ({cpu[0]:.0f} CPU-ms), onnxruntime {step[1]:.1f} ms ({cpu[1]:.0f} CPU-ms), "
+          f"ratio {statistics.median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})", flush=True)
+    return statistics.median(ratios)
+
+
 def compare(options, row, folder):
     name, batch, frozen, mode = ROWS[row]
-    file = None
-    if name != "resnet34":
-        file = f"{folder}/{row}.onnx"
-        subprocess.run([sys.executable, __file__, "--export", f"{name},{file}", "--size", str(options.size)], check=True,
-                       stdout=subprocess.DEVNULL)
-    sides = {layout: TorchSide(options, name, layout, frozen, mode, batch) for layout in ("contiguous", "channels_last")}
+    file = file_of(options, name, folder)
+    sides = {layout: Worker(options, "--worker", name, layout, frozen, mode, batch) for layout in ("contiguous", "channels_last")}
     ours, theirs = [], {layout: [] for layout in sides}
     for _ in range(options.pairs):
         ours.append(client_turn(options, file, frozen, batch))
@@ -273,6 +322,8 @@ def main():
     options = parse()
     if options.worker:
         return torch_worker(options)
+    if options.onnx:
+        return onnx_worker(options)
     if options.export:
         name, path = options.export.split(",")
         return export(name, options.size, path)
@@ -284,6 +335,9 @@ def main():
             result[f"ratio_{row}"], peak = compare(options, row, folder)
             if row in ("resnet34_16", "resnet34_32"):
                 memory.append(peak)
+        print(flush=True)
+        for network in filter(None, options.inference.split(",")):
+            result[f"ratio_inference_{network}"] = compare_inference(options, network, folder)
     if memory:
         result["peak_memory_ratio"] = max(memory)
     if options.server:

@@ -54,7 +54,7 @@ fn trained(images: Images, bytes: &[u8]) -> (Vec<f32>, BTreeMap<String, Tensor>)
             state.insert(pair.name.clone(), Tensor::full(pair.shape.clone(), 0.0));
         }
     }
-    let mut state = runner.upload(&state).unwrap();
+    let mut state = runner.upload(state).unwrap();
     runner.fill("images", bytes).unwrap();
     for (name, value) in [
         ("beta1", 0.9),

@@ -177,6 +177,9 @@ pub struct Bench {
     /// Freeze the body except its batch norms, as in the first stage of transfer learning.
     #[arg(long)]
     pub frozen: bool,
+    /// Measure inference, as validation of a training run computes it, instead of training steps, and write the model to FILE.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["profile", "frozen"])]
+    pub inference: Option<PathBuf>,
     /// Write ONNX Runtime profiles to PREFIX_*.json (Chrome trace format), and print the time by operator. Profiling adds overhead.
     #[arg(long, value_name = "PREFIX")]
     pub profile: Option<PathBuf>,

@@ -12,6 +12,7 @@ use crate::{
     config::{check_precision, training_options},
     learn::{
         architecture::AUTO_HEAD,
+        evaluate::ImageModel,
         learner::Learner,
         run::{Frozen, RunConfig},
     },
@@ -19,7 +20,7 @@ use crate::{
 use equibatch_stream::{Batch, Position};
 use equibatch_training::runtime::{OperatorTime, Runtime, SessionOptions};
 
-/// Measures training steps on a batch of noise, after one warm-up step.
+/// Measures training steps, or inference, on a batch of noise, after one step to warm up.
 pub(super) fn run(args: &Bench) -> Result<Exit> {
     check_precision(args.precision, args.execution.device)?;
     let runtime = Runtime::load_for(args.execution.device)?;
@@ -31,16 +32,22 @@ pub(super) fn run(args: &Bench) -> Result<Exit> {
         ..training_options(&args.execution, args.operators)
     };
     let mut learner = Learner::new(&runtime, &config, &options)?;
-    // The batch is copied to the device for every step, as in training.
-    learner.step_ahead(&batch, Some(&batch))?;
-    let mut times = vec![];
-    let cpu = cpu_ms();
-    for _ in 0..args.steps {
-        let start = Instant::now();
-        learner.step_ahead(&batch, Some(&batch))?;
-        times.push(start.elapsed().as_secs_f64() * 1e3);
-    }
-    let cpu = (cpu_ms() - cpu) / f64::from(args.steps);
+    let (times, cpu) = if let Some(file) = &args.inference {
+        let snapshot = learner.snapshot()?;
+        fs::write(file, snapshot.model()?).with_context(|| format!("cannot write {}", file.display()))?;
+        let mut validator = learner.validator(&snapshot)?;
+        let (count, size) = (config.batch_size as usize, config.image_size as usize);
+        measure(args.steps, || {
+            validator.logits(&batch.tensor, count, size)?;
+            Ok(())
+        })?
+    } else {
+        // The batch is copied to the device for every step, as in training.
+        measure(args.steps, || {
+            learner.step_ahead(&batch, Some(&batch))?;
+            Ok(())
+        })?
+    };
     let mut sorted = times.clone();
     sorted.sort_by(f64::total_cmp);
     let median = sorted[sorted.len() / 2];
@@ -70,6 +77,19 @@ pub(super) fn run(args: &Bench) -> Result<Exit> {
         }
     }
     Ok(Exit::Done)
+}
+
+/// Milliseconds of each step after the first, and CPU-milliseconds per step.
+fn measure(steps: u32, mut step: impl FnMut() -> Result<()>) -> Result<(Vec<f64>, f64)> {
+    step()?;
+    let cpu = cpu_ms();
+    let mut times = vec![];
+    for _ in 0..steps {
+        let start = Instant::now();
+        step()?;
+        times.push(start.elapsed().as_secs_f64() * 1e3);
+    }
+    Ok((times, (cpu_ms() - cpu) / f64::from(steps)))
 }
 
 fn config(args: &Bench) -> RunConfig {

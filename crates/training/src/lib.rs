@@ -16,7 +16,8 @@
 //! # How a step flows
 //!
 //! (a) The batch, the schedule's scalars and this step's dropout masks are copied into the program's host buffers. (b) [`runtime`] executes the
-//! program, which reads each parameter and moment from one device buffer and writes its next value to a second one. (c) The buffers are swapped.
+//! program, which reads each parameter and moment from one device buffer and writes its next value to a second one, or in place. (c) The buffers are
+//! swapped.
 
 pub mod autodiff;
 pub mod graph;

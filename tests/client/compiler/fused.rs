@@ -139,7 +139,8 @@ fn layer_norms_and_gelus_of_a_transformer_are_one_node_each() {
         let written_out = graph.nodes().iter().filter(|node| node.op == Op::Erf);
         assert_eq!(written_out.count(), 3, "{file}");
         let counts = counts(&fuse(&graph).expect("every operator fits"));
-        assert_eq!((counts["Gelu"], counts["GeluGradient"]), (3, 3), "{file}");
+        // Each GELU is computed again for the gradient of the next layer's weight.
+        assert_eq!((counts["Gelu"], counts["GeluGradient"]), (6, 3), "{file}");
         assert_eq!(
             (counts["LayerNorm"], counts["LayerNormGradient"]),
             (9, 9),

@@ -3,7 +3,7 @@
 use super::exec_context::ExecContext;
 use super::instructions::Kernel;
 use super::unsafe_slice::UnsafeSlice;
-use super::vector::{LANES, Vector};
+use super::vector::{LANES, Vector, load_first, store_first};
 
 /// Scalars of one AdamW step, named as in `optim::AdamW`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,17 +29,24 @@ pub struct AdamWStep {
 /// Elements per task.
 const CHUNK: usize = 1 << 14;
 
-/// Computes the next parameter and moments (`to`) from parameter, gradient and moments (`from`). Operations are not fused and have the order of
-/// the standard ONNX operators, so that both give the same bits.
+/// Computes the next parameter and moments (`to`) from the gradient and parameter and moments (`from`; those of `None` are in `to`). Operations are not
+/// fused and have the order of the standard ONNX operators, so that both give the same bits.
 ///
 /// # Panics
 /// If the lengths differ.
-pub fn update(exec: &ExecContext<'_>, adamw_step: &AdamWStep, from: [&[f32]; 4], to: [&mut [f32]; 3]) {
-    let length = from[0].len();
-    assert!(from.iter().all(|operand| operand.len() == length));
+pub fn update(
+    exec: &ExecContext<'_>,
+    adamw_step: &AdamWStep,
+    gradient: &[f32],
+    from: [Option<&[f32]>; 3],
+    to: [&mut [f32]; 3],
+) {
+    let length = gradient.len();
+    assert!(from.iter().flatten().all(|operand| operand.len() == length));
     assert!(to.iter().all(|result| result.len() == length));
     let work = Update {
         adamw_step,
+        gradient,
         from,
         to: to.map(UnsafeSlice::new),
         length,
@@ -49,7 +56,8 @@ pub fn update(exec: &ExecContext<'_>, adamw_step: &AdamWStep, from: [&[f32]; 4],
 
 struct Update<'a> {
     adamw_step: &'a AdamWStep,
-    from: [&'a [f32]; 4],
+    gradient: &'a [f32],
+    from: [Option<&'a [f32]>; 3],
     to: [UnsafeSlice<'a>; 3],
     length: usize,
 }
@@ -61,32 +69,37 @@ impl Kernel for Update<'_> {
         let last = (first + CHUNK).min(self.length);
         let whole = first + (last - first) / LANES * LANES;
         // SAFETY: the caller guarantees the instruction set and a chunk that exists. `update` found operands and results to be equally long,
-        // `first..last` lies within them, vectors of memory within `first..whole`, and this task alone writes its chunk.
+        // `first..last` lies within them, vectors of memory within `first..whole`, and this task alone uses its chunk of the results, each vector of
+        // which it reads, if at all, before it writes it.
         unsafe {
             let factors = Factors::<V>::of(self.adamw_step);
+            let mut state = [std::ptr::null(); 3];
+            for (state, (from, to)) in state.iter_mut().zip(self.from.iter().zip(&self.to)) {
+                *state = match from {
+                    Some(from) => from.as_ptr(),
+                    None => to.at(0).cast_const(),
+                };
+            }
             for at in (first..whole).step_by(LANES) {
-                let mut operands = [V::splat(0.0); 4];
-                for (operand, from) in operands.iter_mut().zip(&self.from) {
-                    *operand = V::load(from.as_ptr().add(at));
+                let gradient = V::load(self.gradient.as_ptr().add(at));
+                let mut before = [V::splat(0.0); 3];
+                for (before, state) in before.iter_mut().zip(state) {
+                    *before = V::load(state.add(at));
                 }
-                for (result, to) in factors.next(operands).into_iter().zip(&self.to) {
+                for (result, to) in factors.next(gradient, before).into_iter().zip(&self.to) {
                     result.store(to.at(at));
                 }
             }
             let rest = last - whole;
             if rest > 0 {
-                let mut operands = [V::splat(0.0); 4];
-                for (operand, from) in operands.iter_mut().zip(&self.from) {
-                    let mut padded = [0.0; LANES];
-                    padded[..rest].copy_from_slice(&from[whole..last]);
-                    *operand = V::load(padded.as_ptr());
+                let gradient = load_first(&self.gradient[..last], whole);
+                let mut before = [V::splat(0.0); 3];
+                for (before, state) in before.iter_mut().zip(state) {
+                    let state = std::slice::from_raw_parts(state.add(whole), rest);
+                    *before = load_first(state, 0);
                 }
-                for (result, to) in factors.next(operands).into_iter().zip(&self.to) {
-                    let mut padded = [0.0; LANES];
-                    result.store(padded.as_mut_ptr());
-                    for (lane, &number) in padded[..rest].iter().enumerate() {
-                        *to.at(whole + lane) = number;
-                    }
+                for (result, to) in factors.next(gradient, before).into_iter().zip(&self.to) {
+                    store_first(result, to.at(whole), rest);
                 }
             }
         }
@@ -123,7 +136,7 @@ impl<V: Vector> Factors<V> {
 
     /// Next parameter and moments from parameter, gradient and moments.
     #[inline(always)]
-    fn next(&self, [p, g, m, v]: [V; 4]) -> [V; 3] {
+    fn next(&self, g: V, [p, m, v]: [V; 3]) -> [V; 3] {
         let m = m.mul(self.beta1[0]).add(g.mul(self.beta1[1]));
         let v = v.mul(self.beta2[0]).add(g.mul(g).mul(self.beta2[1]));
         let denominator = v.sqrt().mul(self.scale2).add(self.epsilon);

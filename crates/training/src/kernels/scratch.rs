@@ -51,7 +51,7 @@ impl Drop for ScratchGuard {
     }
 }
 
-/// Temporary memory shared by the tasks of a kernel: packed weights and partial sums.
+/// Temporary memory shared by the tasks of a kernel: packed weights or sums of a weight's gradient, and partial sums.
 ///
 /// Kernels that run one after the other can share one.
 #[derive(Default)]

@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::f64::consts::TAU;
+use std::num::NonZeroUsize;
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use rand::Rng as _;
 
-use super::{Builder, ParameterKind};
+use super::{Builder, Parameter, ParameterKind};
 use crate::{
     graph::{Shape, Tensor},
     random::{Purpose, generator},
@@ -24,18 +28,25 @@ use crate::{
 /// a = √5). fastai's head: fastai's `apply_init`.
 #[must_use]
 pub fn state(model: &Builder<'_>, seed: u64) -> BTreeMap<String, Tensor> {
-    let parameters = model.parameters().iter().map(|parameter| {
-        let shape = model.graph.shape(parameter.value);
-        let tensor = match parameter.kind {
-            ParameterKind::ConvWeight => normal(&parameter.name, shape, shape[0] * shape[2] * shape[3], seed),
-            ParameterKind::LinearWeight => normal(&parameter.name, shape, shape[1], seed),
-            ParameterKind::Uniform { inputs } => uniform(&parameter.name, shape, inputs, seed),
-            ParameterKind::NormWeight => Tensor::full(shape.clone(), 1.0),
-            ParameterKind::NormBias | ParameterKind::LinearBias | ParameterKind::Other => {
-                Tensor::full(shape.clone(), 0.0)
-            }
-        };
-        (parameter.name.clone(), tensor)
+    let parameters = model.parameters().iter();
+    let parameters: Vec<_> = parameters
+        .map(|parameter| (parameter, model.graph.shape(parameter.value)))
+        .collect();
+    let next = AtomicUsize::new(0);
+    let draw = || {
+        let mut drawn = vec![];
+        while let Some((parameter, shape)) = parameters.get(next.fetch_add(1, Ordering::Relaxed)) {
+            drawn.push((parameter.name.clone(), initial(parameter, shape, seed)));
+        }
+        drawn
+    };
+    let parameters = thread::scope(|scope| {
+        let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(draw)).collect();
+        let drawn = threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        drawn.collect::<Vec<_>>()
     });
     let statistics = model.statistics().iter().map(|statistic| {
         let start = if statistic.is_variance { 1.0 } else { 0.0 };
@@ -44,7 +55,19 @@ pub fn state(model: &Builder<'_>, seed: u64) -> BTreeMap<String, Tensor> {
             Tensor::full(model.graph.shape(statistic.value).clone(), start),
         )
     });
-    parameters.chain(statistics).collect()
+    parameters.into_iter().flatten().chain(statistics).collect()
+}
+
+fn initial(parameter: &Parameter, shape: &Shape, seed: u64) -> Tensor {
+    match parameter.kind {
+        ParameterKind::ConvWeight => normal(&parameter.name, shape, shape[0] * shape[2] * shape[3], seed),
+        ParameterKind::LinearWeight => normal(&parameter.name, shape, shape[1], seed),
+        ParameterKind::Uniform { inputs } => uniform(&parameter.name, shape, inputs, seed),
+        ParameterKind::NormWeight => Tensor::full(shape.clone(), 1.0),
+        ParameterKind::NormBias | ParameterKind::LinearBias | ParameterKind::Other => {
+            Tensor::full(shape.clone(), 0.0)
+        }
+    }
 }
 
 /// N(0, 2 / fan): Kaiming normal for ReLU.

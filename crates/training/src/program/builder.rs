@@ -37,6 +37,7 @@ impl ProgramBuilder {
             name: name.to_owned(),
             input: name.to_owned(),
             output,
+            is_in_place: false,
             shape: self.graph.shape(value).clone(),
             role,
         });

@@ -10,6 +10,7 @@ mod grad_cam;
 mod groups;
 mod head;
 mod images;
+mod in_place;
 mod inference;
 mod loss;
 mod norm_statistics;

@@ -50,10 +50,21 @@ pub struct StatePair {
     pub input: String,
     /// The model's output that replaces it; `None` if it does not change, such as a frozen parameter.
     pub output: Option<String>,
+    /// Whether the output may be written to the input's memory: each run reads the input completely before, and returns it as it is if loss or
+    /// gradients are not finite.
+    pub is_in_place: bool,
     /// The shape.
     pub shape: Shape,
     /// Its role.
     pub role: Role,
+}
+
+impl StatePair {
+    /// Whether a run writes it to another buffer, which then takes the place of the one that it read.
+    #[must_use]
+    pub fn is_swapped(&self) -> bool {
+        self.output.is_some() && !self.is_in_place
+    }
 }
 
 /// Role of a state tensor: decides its initial value and whether it is saved with the model.

@@ -44,9 +44,9 @@ fn programs_of_residual_networks_are_unchanged() {
     assert_eq!(
         found,
         [
-            "70c7e1edf7059d7c",
-            "cf74704a672f284d",
-            "4d724b75bc3f9c04",
+            "aea554db164d2ac6",
+            "ddbcdfb2d752433b",
+            "5aa75729279a78d2",
             "05db7ff9ef106fe3",
             "627232c07278a62d",
             "586e0a87707a9a80",
@@ -181,7 +181,7 @@ fn programs_of_an_imported_network_are_unchanged() {
     assert_eq!(
         found,
         [
-            "42d55eefb15227c1",
+            "f696abcf87b536ca",
             "86195b2536f199f4",
             "860cbbcbe9fcabbd",
             "e54735f1568c5906",

@@ -1,7 +1,7 @@
 use super::builder::ProgramBuilder;
 use super::forward_backward::{ForwardBackward, forward_backward};
 use super::update::{averages, update};
-use super::{Error, Program, Role, Signature, TrainSpec};
+use super::{Error, Program, Role, Signature, TrainSpec, in_place};
 use crate::graph::Graph;
 use crate::graph::Value;
 use crate::graph::autocast::merge_casts;
@@ -36,7 +36,7 @@ pub(super) fn compile(
     name: &str,
     spec: &TrainSpec,
     graph: &Graph,
-    signature: Signature,
+    mut signature: Signature,
 ) -> Result<Program, Error> {
     let options = ExportOptions {
         name,
@@ -48,6 +48,7 @@ pub(super) fn compile(
     } else {
         lower::lower(graph, spec.kernels)?
     };
+    in_place::mark(&lowered, &mut signature);
     Ok(Program {
         model: export::export(&lowered, &options)?,
         signature,

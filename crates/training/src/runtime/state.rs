@@ -13,42 +13,73 @@ use ort::{
 use super::{Device, Error, error::first_line};
 use crate::program::Tensor;
 
-/// Named `f32` tensors on the device, double-buffered: a step reads one buffer and writes the other, and then they are swapped. Steps neither
-/// copy nor allocate.
+/// Named `f32` tensors on the device. Those that a step replaces are double-buffered, unless it updates them in place: it reads one buffer and writes
+/// the other, and then they are swapped. Steps do not copy, and none but the first allocates.
 pub struct DeviceState {
     id: u64,
     device: Device,
     tensors: BTreeMap<String, DoubleBuffer>,
 }
 
-/// Two buffers of a tensor.
+/// One or two buffers of a tensor.
 pub(super) struct DoubleBuffer {
     /// Buffers of equal shape.
-    pub(super) buffers: [Buffer<f32>; 2],
+    pub(super) buffers: Vec<Buffer<f32>>,
     /// Index of the buffer with the current value.
     pub(super) current: usize,
+}
+
+impl DoubleBuffer {
+    /// Replaces the current value by one of the same number of elements.
+    fn load(&mut self, device: Device, value: &Tensor) -> Result<(), Error> {
+        let buffer = &mut self.buffers[self.current];
+        match device {
+            Device::Cpu => buffer.extract_tensor_mut().1.copy_from_slice(&value.data),
+            Device::Cuda { .. } => Buffer::from_array((dimensions(&value.shape), value.data.clone()))
+                .and_then(|host| host.copy_into(buffer))
+                .map_err(|error| device.refused(&error))?,
+        }
+        Ok(())
+    }
+
+    /// The buffers to read and to write, which is made if there is none yet.
+    pub(super) fn pair(&mut self, allocator: &Allocator) -> ort::Result<(&Buffer<f32>, &mut Buffer<f32>)> {
+        if self.buffers.len() == 1 {
+            let shape = self.buffers[0].shape().to_vec();
+            self.buffers.push(Buffer::new(allocator, shape)?);
+        }
+        let [first, second] = &mut *self.buffers else {
+            unreachable!("a tensor has at most two buffers")
+        };
+        Ok(if self.current == 0 {
+            (first, second)
+        } else {
+            (second, first)
+        })
+    }
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 impl DeviceState {
-    /// Copies `values` to the device.
+    /// Copies `values` to the device, and frees each when it is copied.
     pub(super) fn new(
         device: Device,
         allocator: &Allocator,
-        values: &BTreeMap<String, Tensor>,
+        values: BTreeMap<String, Tensor>,
     ) -> Result<Self, Error> {
-        let mut tensors = BTreeMap::new();
-        for (name, value) in values {
-            let shape = dimensions(&value.shape);
-            let allocate =
-                || Buffer::<f32>::new(allocator, shape.clone()).map_err(|error| device.refused(&error));
-            let buffers = [allocate()?, allocate()?];
-            tensors.insert(name.clone(), DoubleBuffer { buffers, current: 0 });
-        }
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let tensors = BTreeMap::new();
         let mut state = Self { id, device, tensors };
-        state.load(values)?;
+        for (name, value) in values {
+            let buffer = Buffer::<f32>::new(allocator, dimensions(&value.shape));
+            let mut tensor = DoubleBuffer {
+                buffers: vec![buffer.map_err(|error| device.refused(&error))?],
+                current: 0,
+            };
+            tensor.load(device, &value)?;
+            state.tensors.insert(name, tensor);
+        }
         Ok(state)
     }
 
@@ -71,14 +102,7 @@ impl DeviceState {
                     found: value.data.len(),
                 });
             }
-            for buffer in &mut pair.buffers {
-                match self.device {
-                    Device::Cpu => buffer.extract_tensor_mut().1.copy_from_slice(&value.data),
-                    Device::Cuda { .. } => Buffer::from_array((dimensions(&value.shape), value.data.clone()))
-                        .and_then(|host| host.copy_into(buffer))
-                        .map_err(|error| self.device.refused(&error))?,
-                }
-            }
+            pair.load(self.device, value)?;
         }
         Ok(())
     }

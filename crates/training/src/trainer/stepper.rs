@@ -157,7 +157,7 @@ impl Stepper {
     /// # Errors
     /// [`Error::State`] if a tensor is missing or has another shape, [`Error::Runtime`] if the device is out of memory.
     pub fn upload(&self, state: BTreeMap<String, Tensor>) -> Result<DeviceState, Error> {
-        Ok(self.pass.upload(&self.checked(state)?)?)
+        Ok(self.pass.upload(self.checked(state)?)?)
     }
 
     /// The state with tensors that are meaningful only within a step; checks names and shapes.

@@ -85,7 +85,15 @@ pub(super) fn apply(fused: &Fused, operands: &[&Array]) -> Vec<Array> {
         Fused::Gelu => vec![composite::gelu(operands[0])],
         Fused::GeluGradient => vec![composite::gelu_gradient(operands)],
         Fused::SoftmaxGradient => vec![composite::softmax_gradient(operands)],
-        Fused::AdamW(adamw) => composite::adamw(operands, adamw),
+        Fused::AdamW(adamw) => {
+            let (update, conditions) = operands.split_at(9);
+            match conditions {
+                [is_finite, loss] if !(is_finite.data[0] > 0.0 && loss.data[0].is_finite()) => {
+                    [0, 2, 3].map(|at| update[at].clone()).to_vec()
+                }
+                _ => composite::adamw(update, adamw),
+            }
+        }
     }
 }
 

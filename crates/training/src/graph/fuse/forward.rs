@@ -2,7 +2,7 @@
 
 use super::fusion::Fusion;
 use super::value_state::{Deferred, DeferredOp, Normalized};
-use crate::graph::op::Relu;
+use crate::graph::op::{AdamW, Relu};
 use crate::graph::{Composite, Error, Fused, Node, Op, Value};
 
 impl Fusion<'_> {
@@ -195,10 +195,29 @@ impl Fusion<'_> {
             Composite::Gelu => Fused::Gelu,
             Composite::GeluGradient => Fused::GeluGradient,
             Composite::SoftmaxGradient => Fused::SoftmaxGradient,
-            Composite::AdamW(adamw) => Fused::AdamW(adamw),
+            Composite::AdamW(adamw) => return self.adamw(node, adamw),
             _ => return Ok(false),
         };
         self.copy(node, Op::Fused(fused))?;
+        Ok(true)
+    }
+
+    /// Depends on the finiteness of loss and gradients, if the step has told it before: see [`Fused::AdamW`].
+    fn adamw(&mut self, node: &Node, adamw: AdamW) -> Result<bool, Error> {
+        let told = ["is_finite", "loss"].map(|name| {
+            let mut outputs = self.from.outputs().iter();
+            let output =
+                outputs.find(|(output, value)| output == name && value.index() < first(node).index());
+            output.map(|(_, value)| *value)
+        });
+        let told: Option<Vec<Value>> = told.into_iter().collect();
+        let operands = node.inputs.iter().copied().chain(told.into_iter().flatten());
+        let operands = operands.map(|operand| self.nchw(operand));
+        let operands = operands.collect::<Result<Vec<_>, _>>()?;
+        let results = self.push::<3>(&node.scope, Fused::AdamW(adamw), &operands)?;
+        for (output, result) in node.outputs().zip(results) {
+            self.states[output.index()].nchw = Some(result);
+        }
         Ok(true)
     }
 

@@ -8,6 +8,7 @@
 //! # Layout
 //! - [`fuse`]: the pass, and the ordered list of its rules.
 //! - `forward`, `backward`, `fixed_norm`: the rules.
+//! - `recompute`: what is computed again instead of being kept.
 //! - `materialize`: adds deferred operations to the graph.
 //! - `fusion`, `value_state`: the state of the pass and of a value, and deferred operations.
 
@@ -15,6 +16,7 @@ mod backward;
 mod forward;
 mod fusion;
 mod materialize;
+mod recompute;
 mod value_state;
 
 use self::fusion::Fusion;
@@ -24,8 +26,9 @@ use super::{Error, Graph, Node, Origin};
 type Rule<'g> = fn(&mut Fusion<'g>, &Node) -> Result<bool, Error>;
 
 /// The fusion rules with their names, in the order in which they are tried.
-fn rules<'g>() -> [(&'static str, Rule<'g>); 14] {
+fn rules<'g>() -> [(&'static str, Rule<'g>); 15] {
     [
+        ("GELU computed again", Fusion::gelu_again),
         ("convolution", Fusion::conv),
         ("batch norm", Fusion::batch_norm),
         ("batch norm with running statistics", Fusion::fixed_batch_norm),

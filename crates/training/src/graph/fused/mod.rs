@@ -69,13 +69,14 @@ pub enum Fused {
     LayerNorm(LayerNormalization),
     /// [`Composite::LayerNormGradient`](super::Composite::LayerNormGradient) in one pass.
     LayerNormGradient(LayerNormalization),
-    /// [`Composite::Gelu`](super::Composite::Gelu) in one pass.
+    /// [`Composite::Gelu`](super::Composite::Gelu) in one pass: `(x[, after]) → y`. A second operand is not read: y is computed when it exists.
     Gelu,
     /// [`Composite::GeluGradient`](super::Composite::GeluGradient) in one pass.
     GeluGradient,
     /// [`Composite::SoftmaxGradient`](super::Composite::SoftmaxGradient) in one pass.
     SoftmaxGradient,
-    /// [`Composite::AdamW`](super::Composite::AdamW) in one pass.
+    /// [`Composite::AdamW`](super::Composite::AdamW) in one pass. With two more operands, whether all gradients are finite and the loss: returns
+    /// parameter and moments as they are unless both are finite, and may overwrite them.
     AdamW(AdamW),
 }
 

@@ -68,10 +68,19 @@ pub(super) fn infer(operands: &Operands<'_>, fused: &Fused) -> Types {
         }
         Fused::LayerNorm(_) => super::composite::layer_norm(operands.all),
         Fused::LayerNormGradient(_) => super::composite::layer_norm_gradient(operands.all),
-        Fused::Gelu => super::composite::gelu(operands.all),
+        Fused::Gelu => super::composite::gelu(&Operands(&operands.all.0[..1])),
         Fused::GeluGradient | Fused::SoftmaxGradient => super::composite::pair(operands.all),
-        Fused::AdamW(_) => super::composite::adamw(operands.all),
+        Fused::AdamW(_) => adamw(operands.all),
     }
+}
+
+fn adamw(operands: &Operands<'_>) -> Types {
+    let (update, conditions) = operands.0.split_at(9);
+    for (condition, found) in conditions.iter().enumerate() {
+        expect_elements(9 + condition, found, ElementType::F32)?;
+        expect_shape(9 + condition, &found.shape, [])?;
+    }
+    super::composite::adamw(&Operands(update))
 }
 
 fn convolution(operands: &mut Cursor<'_>, conv: Conv2d, input: ConvInput) -> Types {
@@ -194,9 +203,15 @@ impl<'a> Cursor<'a> {
             Fused::BatchNormGradient(_) => 6,
             Fused::MaxPool(_) => 2,
             Fused::LayerNorm(_) | Fused::LayerNormGradient(_) => 3,
-            Fused::Gelu => 1,
+            Fused::Gelu => all.0.len().clamp(1, 2),
             Fused::GeluGradient | Fused::SoftmaxGradient => 2,
-            Fused::AdamW(_) => 9,
+            Fused::AdamW(_) => {
+                if all.0.len() == 11 {
+                    11
+                } else {
+                    9
+                }
+            }
         };
         let found = all.0.len();
         if found != expected {

@@ -273,14 +273,16 @@ fn adamw_matches_unfused_operations() {
         let v: Vec<f32> = noise(length, 4).iter().map(|number| number.abs()).collect();
         let found = same_everywhere(&format!("{length}"), |exec| {
             let [mut next, mut first, mut second] = [(); 3].map(|()| vec![f32::NAN; length]);
-            adamw::update(
-                exec,
-                &adamw_step,
-                [&p, &g, &m, &v],
-                [&mut next, &mut first, &mut second],
-            );
+            let from = [Some(&*p), Some(&*m), Some(&*v)];
+            adamw::update(exec, &adamw_step, &g, from, [&mut next, &mut first, &mut second]);
             [next, first, second].concat()
         });
+        let in_place = same_everywhere(&format!("{length}, in place"), |exec| {
+            let [mut p, mut m, mut v] = [p.clone(), m.clone(), v.clone()];
+            adamw::update(exec, &adamw_step, &g, [None; 3], [&mut p, &mut m, &mut v]);
+            [p, m, v].concat()
+        });
+        assert!(found == in_place, "{length}");
         for i in 0..length {
             let first = m[i] * adamw_step.beta1 + g[i] * adamw_step.one_minus_beta1;
             let second = v[i] * adamw_step.beta2 + g[i] * g[i] * adamw_step.one_minus_beta2;

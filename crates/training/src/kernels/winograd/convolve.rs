@@ -1,7 +1,10 @@
-use super::PLACES;
+use std::marker::PhantomData;
+
 use super::input::{InputTiles, TileBuffer};
 use super::output::OutputTiles;
+use super::prefers_four;
 use super::product::{Product, height, width};
+use super::tile_size::{Four, TileSize, Two};
 use super::tiles::{Chunk, Tiles};
 use super::weights::{self, Packed, WeightOrder};
 use crate::kernels::Extent;
@@ -36,10 +39,24 @@ pub(in crate::kernels) fn convolve<S: Prologue, K: Epilogue>(
     workspace: &mut Workspace,
     convolution: &Convolution<'_, S, K>,
 ) -> Vec<[f64; 2]> {
+    if prefers_four(convolution.extent) {
+        convolve_tiles::<Four, _, _>(set, pool, workspace, convolution)
+    } else {
+        convolve_tiles::<Two, _, _>(set, pool, workspace, convolution)
+    }
+}
+
+fn convolve_tiles<T: TileSize, S: Prologue, K: Epilogue>(
+    set: InstructionSet,
+    pool: &dyn Pool,
+    workspace: &mut Workspace,
+    convolution: &Convolution<'_, S, K>,
+) -> Vec<[f64; 2]> {
     let &Convolution { extent, blocks, .. } = convolution;
     let Workspace { weights, sums } = workspace;
-    let weights = weights.slice(weights::length(extent.blocks, blocks));
-    Packed {
+    let weights = weights.slice(weights::length::<T>(extent.blocks, blocks));
+    Packed::<T> {
+        size: PhantomData,
         w: convolution.w,
         order: convolution.order,
         summed: extent.blocks,
@@ -47,9 +64,11 @@ pub(in crate::kernels) fn convolve<S: Prologue, K: Epilogue>(
         to: UnsafeSlice::new(weights),
     }
     .fill(set, pool);
-    let tiles = Tiles::of(extent);
+    let tiles = Tiles::<T>::of(extent);
     // Transformed tiles of wide layers exceed a core's cache in any case; larger chunks then read the weights less often.
-    let chunk = if extent.blocks < 32 { 56 } else { 112 };
+    let most = if extent.blocks < 32 { 56 } else { 112 };
+    let chunks = tiles.total.div_ceil(most);
+    let chunk = tiles.total.div_ceil(chunks).next_multiple_of(14);
     let chunks = tiles.total.div_ceil(chunk);
     // Every task of a chunk transforms the tiles again, which costs little if there are many channels.
     let parts = (blocks / 4).clamp(1, 8);
@@ -66,9 +85,9 @@ pub(in crate::kernels) fn convolve<S: Prologue, K: Epilogue>(
     reduce(sums, blocks)
 }
 
-struct Work<'a, S, K> {
+struct Work<'a, T, S, K> {
     convolution: &'a Convolution<'a, S, K>,
-    tiles: Tiles,
+    tiles: Tiles<T>,
     /// Tiles per chunk.
     chunk: usize,
     /// Number of parts into which a chunk's output blocks are split.
@@ -77,7 +96,7 @@ struct Work<'a, S, K> {
     partial_sums: PartialSumTable<'a>,
 }
 
-impl<S: Prologue, K: Epilogue> Kernel for Work<'_, S, K> {
+impl<T: TileSize, S: Prologue, K: Epilogue> Kernel for Work<'_, T, S, K> {
     #[inline(always)]
     unsafe fn task<V: Vector>(&self, number: usize) {
         let &Convolution {
@@ -89,12 +108,12 @@ impl<S: Prologue, K: Epilogue> Kernel for Work<'_, S, K> {
             ..
         } = self.convolution;
         let (row, part) = (number / self.parts, number % self.parts);
-        let chunk = Chunk::of(self.tiles, self.chunk, row);
+        let chunk = Chunk::of(self.tiles.total, self.chunk, row);
         let [first, last] = [part, part + 1].map(|part| part * blocks / self.parts);
         // One line of padding, so that the places do not map to the same cache sets.
         let line = chunk.count.next_multiple_of(width::<V>()) * LANES;
         let (seen_place, product_place) = (extent.blocks * line + LANES, (last - first) * line + LANES);
-        let lengths = [PLACES * seen_place, PLACES * product_place];
+        let lengths = [T::PLACES * seen_place, T::PLACES * product_place];
         let mut scratch = scratch::acquire();
         let start = scratch.slice(lengths[0] + lengths[1]).as_mut_ptr();
         let transformed_x = TileBuffer {
@@ -124,7 +143,7 @@ impl<S: Prologue, K: Epilogue> Kernel for Work<'_, S, K> {
         // writes the result and the partial sums.
         unsafe {
             tiles.transform::<V>(chunk, transformed_x);
-            for place in 0..PLACES {
+            for place in 0..T::PLACES {
                 self.products::<V>(place, [first, last], [transformed_x, products], chunk.count);
             }
             for block in first..last {
@@ -139,7 +158,7 @@ impl<S: Prologue, K: Epilogue> Kernel for Work<'_, S, K> {
     }
 }
 
-impl<S: Prologue, K: Epilogue> Work<'_, S, K> {
+impl<T: TileSize, S: Prologue, K: Epilogue> Work<'_, T, S, K> {
     /// The matrix multiplication of one place, for result blocks `first` to `last`.
     ///
     /// # Safety

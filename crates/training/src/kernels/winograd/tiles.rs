@@ -1,10 +1,14 @@
+use std::marker::PhantomData;
+
+use super::tile_size::TileSize;
 use crate::kernels::Extent;
 
-/// Partition of planes into tiles of 2 × 2 pixels; those at the lower and right border may extend beyond the plane.
+/// Partition of planes into tiles of `T`; those at the lower and right border may extend beyond the plane.
 ///
 /// Tiles are numbered across all images, row by row.
 #[derive(Clone, Copy)]
-pub(super) struct Tiles {
+pub(super) struct Tiles<T> {
+    size: PhantomData<T>,
     down: usize,
     across: usize,
     /// Number of tiles in all images.
@@ -19,10 +23,11 @@ pub(super) struct Tile {
     pub(super) column: usize,
 }
 
-impl Tiles {
+impl<T: TileSize> Tiles<T> {
     pub(super) fn of(extent: Extent) -> Self {
-        let (down, across) = (extent.rows.div_ceil(2), extent.columns.div_ceil(2));
+        let [down, across] = [extent.rows, extent.columns].map(|pixels| pixels.div_ceil(T::OUTPUTS));
         Self {
+            size: PhantomData,
             down,
             across,
             total: extent.images * down * across,
@@ -61,10 +66,10 @@ pub(super) struct Chunk {
 }
 
 impl Chunk {
-    /// The chunk with that number, for chunks of `size` tiles.
-    pub(super) fn of(tiles: Tiles, size: usize, number: usize) -> Self {
+    /// The chunk with that number, for chunks of `size` of `total` tiles.
+    pub(super) fn of(total: usize, size: usize, number: usize) -> Self {
         let first = number * size;
-        let count = size.min(tiles.total - first);
+        let count = size.min(total - first);
         Self { first, count }
     }
 }

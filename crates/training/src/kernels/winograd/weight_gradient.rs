@@ -1,9 +1,11 @@
-use super::input::{InputTiles, TileBuffer, line};
+use super::input::{InputTiles, TileBuffer};
+use super::prefers_four;
+use super::tile_size::{Four, TileSize, Two};
 use super::tiles::{Chunk, Tiles};
 use crate::kernels::Extent;
 use crate::kernels::instructions::{InstructionSet, Kernel};
 use crate::kernels::pool::Pool;
-use crate::kernels::prologue::{Identity, Prologue};
+use crate::kernels::prologue::Prologue;
 use crate::kernels::scratch::{self, Workspace};
 use crate::kernels::unsafe_slice::UnsafeSlice;
 use crate::kernels::vector::{LANES, Vector};
@@ -19,27 +21,47 @@ pub(in crate::kernels) fn weight_gradient<S: Prologue>(
     workspace: &mut Workspace,
     gradient: &WeightGradient<'_, S>,
 ) {
+    if prefers_four(gradient.input) {
+        weight_gradient_of_tiles::<Four, _>(set, pool, workspace, gradient);
+    } else {
+        weight_gradient_of_tiles::<Two, _>(set, pool, workspace, gradient);
+    }
+}
+
+fn weight_gradient_of_tiles<T: TileSize, S: Prologue>(
+    set: InstructionSet,
+    pool: &dyn Pool,
+    workspace: &mut Workspace,
+    gradient: &WeightGradient<'_, S>,
+) {
     let &WeightGradient {
         input: extent,
         output,
         ..
     } = gradient;
     let blocks = output.blocks;
-    let tiles = Tiles::of(extent);
+    let tiles = Tiles::<T>::of(extent);
     let parts = (blocks / 4).clamp(1, 8);
-    // Enough tasks to occupy several cores; slices with their own sums only if these are small.
-    let slices = (4 / parts).clamp(1, tiles.total.div_ceil(CHUNK));
+    // Enough tasks to occupy several cores; slices with their own sums only if these are small. If those of all places fit into a core's cache, a
+    // task computes all places, so that each pixel is read from memory once.
+    let (rows, slices) = if extent.blocks * blocks <= 16 {
+        (T::INPUTS, 12)
+    } else {
+        (1, 4 / parts)
+    };
+    let slices = slices.clamp(1, tiles.total.div_ceil(CHUNK));
     let place = blocks * extent.blocks * LANES * LANES + LANES;
-    let sums = workspace.sums.slice(slices * 16 * place);
+    let sums = workspace.weights.slice(slices * T::PLACES * place);
     let work = Sums {
         gradient,
         tiles,
         parts,
+        rows,
         slices,
         place,
         sums: UnsafeSlice::new(sums),
     };
-    set.run(pool, slices * parts * 4, &work);
+    set.run(pool, slices * parts * T::INPUTS / rows, &work);
     set.run(pool, blocks * extent.blocks, &InverseTransform(&work));
 }
 
@@ -48,12 +70,14 @@ const CHUNK: usize = 56;
 
 /// First pass: the sums of products, for each slice of the tiles and each place.
 ///
-/// A task computes the four places of one row of the transformed tile, which depend on at most half of a tile's pixels.
-struct Sums<'a, S> {
+/// A task computes the places of one or all rows of the transformed tile.
+struct Sums<'a, T, S> {
     gradient: &'a WeightGradient<'a, S>,
-    tiles: Tiles,
+    tiles: Tiles<T>,
     /// Number of parts into which the blocks of dy are split.
     parts: usize,
+    /// Rows of a transformed tile per task.
+    rows: usize,
     /// Number of slices of the tiles with their own sums.
     slices: usize,
     /// Stride between places, in floats, of the sums: `[slice][place][block of dy][channel of x][16]`.
@@ -61,7 +85,7 @@ struct Sums<'a, S> {
     sums: UnsafeSlice<'a>,
 }
 
-impl<S: Prologue> Kernel for Sums<'_, S> {
+impl<T: TileSize, S: Prologue> Kernel for Sums<'_, T, S> {
     #[inline(always)]
     unsafe fn task<V: Vector>(&self, number: usize) {
         let &WeightGradient {
@@ -70,7 +94,8 @@ impl<S: Prologue> Kernel for Sums<'_, S> {
             ..
         } = self.gradient;
         let blocks = output.blocks;
-        let (row, number) = (number % 4, number / 4);
+        let groups = T::INPUTS / self.rows;
+        let (group, number) = (number % groups, number / groups);
         let (part, slice) = (number % self.parts, number / self.parts);
         let [first, last] = [part, part + 1].map(|part| part * blocks / self.parts);
         let chunks = self.tiles.total.div_ceil(CHUNK);
@@ -79,7 +104,7 @@ impl<S: Prologue> Kernel for Sums<'_, S> {
         let x_place = extent.blocks * line + LANES;
         let dy_place = (last - first) * line + LANES;
         let mut scratch = scratch::acquire();
-        let start = scratch.slice(4 * (x_place + dy_place)).as_mut_ptr();
+        let start = scratch.slice(T::INPUTS * (x_place + dy_place)).as_mut_ptr();
         let transformed_x = TileBuffer {
             start,
             place: x_place,
@@ -87,29 +112,31 @@ impl<S: Prologue> Kernel for Sums<'_, S> {
         };
         let transformed_dy = TileBuffer {
             // SAFETY: the scratch memory is longer than its first part.
-            start: unsafe { start.add(4 * x_place) },
+            start: unsafe { start.add(T::INPUTS * x_place) },
             place: dy_place,
             block: line,
         };
-        // SAFETY: the caller guarantees the instruction set and a valid task number. x and dy were found to have all planes; scratch memory has four
-        // places of a chunk's tiles for both; the sums have all slices and places, and this task alone uses its row's places of its blocks in
+        // SAFETY: the caller guarantees the instruction set and a valid task number. x and dy were found to have all planes; scratch memory has the
+        // places of a row of a chunk's tiles for both; the sums have all slices and places, and this task alone uses its rows' places of its blocks in
         // its slice.
         unsafe {
             for chunk in from..to {
-                let chunk = Chunk::of(self.tiles, CHUNK, chunk);
-                self.transform_input_row::<V>(chunk, row, transformed_x);
-                self.transform_dy_row::<V>(chunk, row, [first, last], transformed_dy);
-                for column in 0..4 {
-                    let place = (slice * 16 + 4 * row + column) * self.place;
-                    for block in 0..extent.blocks {
-                        let x = transformed_x.start.add(column * x_place + block * line);
-                        for result in first..last {
-                            let dy = transformed_dy
-                                .start
-                                .add(column * dy_place + (result - first) * line);
-                            let at = place + (result * extent.blocks + block) * LANES * LANES;
-                            let sums = self.sums.at(at);
-                            correlate::<V>(x, dy, sums, (chunk.count, chunk.first == from * CHUNK));
+                let chunk = Chunk::of(self.tiles.total, CHUNK, chunk);
+                for row in group * self.rows..(group + 1) * self.rows {
+                    self.transform_input_row::<V>(chunk, row, transformed_x);
+                    self.transform_dy_row::<V>(chunk, row, [first, last], transformed_dy);
+                    for column in 0..T::INPUTS {
+                        let place = (slice * T::PLACES + T::INPUTS * row + column) * self.place;
+                        for block in 0..extent.blocks {
+                            let x = transformed_x.start.add(column * x_place + block * line);
+                            for result in first..last {
+                                let dy = transformed_dy
+                                    .start
+                                    .add(column * dy_place + (result - first) * line);
+                                let at = place + (result * extent.blocks + block) * LANES * LANES;
+                                let sums = self.sums.at(at);
+                                correlate::<V>(x, dy, sums, (chunk.count, chunk.first == from * CHUNK));
+                            }
                         }
                     }
                 }
@@ -118,11 +145,11 @@ impl<S: Prologue> Kernel for Sums<'_, S> {
     }
 }
 
-impl<S: Prologue> Sums<'_, S> {
+impl<T: TileSize, S: Prologue> Sums<'_, T, S> {
     /// Computes one row of `Bᵀ d B`.
     ///
     /// # Safety
-    /// The CPU supports the instruction set of `V`, and the chunk is one of the tiles. `to` has room for its tiles in each of four places and each
+    /// The CPU supports the instruction set of `V`, and the chunk is one of the tiles. `to` has room for its tiles in each place of a row and each
     /// block of x, and no other task uses it.
     #[inline(always)]
     unsafe fn transform_input_row<V: Vector>(&self, chunk: Chunk, row: usize, to: TileBuffer) {
@@ -138,27 +165,31 @@ impl<S: Prologue> Sums<'_, S> {
             prologue,
             tiles: self.tiles,
         };
-        // The two pixel rows that a row of Bᵀ adds or subtracts.
-        let (above, below, sign) = [(0, 2, -1.0), (1, 2, 1.0), (2, 1, -1.0), (1, 3, -1.0)][row];
+        let coefficients = T::input_row(row);
         for block in 0..extent.blocks {
             let mut tile = self.tiles.at(chunk.first);
             // SAFETY: the caller guarantees the instruction set and the room at `to`. x was found to have all planes, and the block and the chunk's
             // tiles are of its extent, so that `plane` is that of an image's block.
             unsafe {
                 let registers = prologue.block::<V>(block);
-                let sign = V::splat(sign);
                 for number in 0..chunk.count {
                     let plane = x
                         .as_ptr()
                         .add(tile.image * extent.image() + block * extent.plane());
-                    let mut half = input.row(&registers, plane, (tile, above));
-                    let below = input.row(&registers, plane, (tile, below));
-                    for j in 0..4 {
-                        half[j] = below[j].mul_add(sign, half[j]);
+                    let mut half = [V::splat(0.0); 6];
+                    for (i, &coefficient) in coefficients.iter().enumerate().take(T::INPUTS) {
+                        if coefficient != 0.0 {
+                            let pixels = input.row(&registers, plane, (tile, i));
+                            let coefficient = V::splat(coefficient);
+                            for j in 0..T::INPUTS {
+                                half[j] = pixels[j].mul_add(coefficient, half[j]);
+                            }
+                        }
                     }
                     let to_tile = to.start.add(block * to.block + number * LANES);
-                    for (j, value) in line(half).into_iter().enumerate() {
-                        value.store(to_tile.add(j * to.place));
+                    let values = T::input(half);
+                    for j in 0..T::INPUTS {
+                        values[j].store(to_tile.add(j * to.place));
                     }
                     tile = self.tiles.after(tile);
                 }
@@ -170,7 +201,7 @@ impl<S: Prologue> Sums<'_, S> {
     ///
     /// # Safety
     /// The CPU supports the instruction set of `V`, the chunk is one of the tiles, and dy has blocks `first` to `last`. `to` has room for the tiles
-    /// in each of four places and each of these blocks, and no other task uses it.
+    /// in each place of a row and each of these blocks, and no other task uses it.
     #[inline(always)]
     unsafe fn transform_dy_row<V: Vector>(
         &self,
@@ -186,57 +217,40 @@ impl<S: Prologue> Sums<'_, S> {
             blocks: output.blocks,
             ..input
         };
-        let (above, below) = [(1.0, 0.0), (1.0, 1.0), (1.0, -1.0), (0.0, -1.0)][row];
+        let coefficients = T::output_gradient_row(row);
         for block in first..last {
             let mut tile = self.tiles.at(chunk.first);
             // SAFETY: the caller guarantees the instruction set, the block and the room at `to`. dy was found to have all planes, and the chunk's
             // tiles are of its extent, so that `plane` is that of an image's block.
             unsafe {
-                let (above, below) = (V::splat(above), V::splat(below));
                 for number in 0..chunk.count {
                     let plane = dy
                         .as_ptr()
                         .add(tile.image * extent.image() + block * extent.plane());
-                    let pixels = pixels::<V>(plane, extent, [tile.row, tile.column]);
-                    let mut half = [V::splat(0.0); 2];
-                    for j in 0..2 {
-                        half[j] = pixels[1][j].mul_add(below, pixels[0][j].mul(above));
+                    let mut half = [V::splat(0.0); 6];
+                    for (i, &coefficient) in coefficients.iter().enumerate().take(T::OUTPUTS) {
+                        let row = T::OUTPUTS * tile.row + i;
+                        if coefficient == 0.0 || row >= extent.rows {
+                            continue;
+                        }
+                        let coefficient = V::splat(coefficient);
+                        for j in 0..T::OUTPUTS {
+                            let column = T::OUTPUTS * tile.column + j;
+                            if column < extent.columns {
+                                let pixel = V::load(plane.add((row * extent.columns + column) * LANES));
+                                half[j] = pixel.mul_add(coefficient, half[j]);
+                            }
+                        }
                     }
-                    let values = [
-                        half[0],
-                        half[0].add(half[1]),
-                        half[0].sub(half[1]),
-                        V::splat(0.0).sub(half[1]),
-                    ];
+                    let values = T::output_gradient(half);
                     let to_tile = to.start.add((block - first) * to.block + number * LANES);
-                    for (j, value) in values.into_iter().enumerate() {
-                        value.store(to_tile.add(j * to.place));
+                    for j in 0..T::INPUTS {
+                        values[j].store(to_tile.add(j * to.place));
                     }
                     tile = self.tiles.after(tile);
                 }
             }
         }
-    }
-}
-
-/// The 2 × 2 pixels of a tile, zero outside the plane.
-///
-/// # Safety
-/// The CPU supports the instruction set of `V`, and all vectors of a block of an image can be read at `plane`.
-#[inline(always)]
-unsafe fn pixels<V: Vector>(plane: *const f32, extent: Extent, [row, column]: [usize; 2]) -> [[V; 2]; 2] {
-    // SAFETY: the caller guarantees the instruction set and the plane, and every pixel that is read was found to be inside.
-    unsafe {
-        let mut pixels = [[V::splat(0.0); 2]; 2];
-        for (i, pixels) in pixels.iter_mut().enumerate() {
-            for (j, pixel) in pixels.iter_mut().enumerate() {
-                let (i, j) = (2 * row + i, 2 * column + j);
-                if i < extent.rows && j < extent.columns {
-                    *pixel = Identity::get(&(), plane.add((i * extent.columns + j) * LANES));
-                }
-            }
-        }
-        pixels
     }
 }
 
@@ -295,9 +309,9 @@ unsafe fn correlate_channels<V: Vector, const CHANNELS: usize>(
 }
 
 /// Second pass: `Gᵀ m G`, in the layout of the weight.
-struct InverseTransform<'a, S>(&'a Sums<'a, S>);
+struct InverseTransform<'a, T, S>(&'a Sums<'a, T, S>);
 
-impl<S: Prologue> Kernel for InverseTransform<'_, S> {
+impl<T: TileSize, S: Prologue> Kernel for InverseTransform<'_, T, S> {
     #[inline(always)]
     unsafe fn task<V: Vector>(&self, number: usize) {
         let Self(work) = self;
@@ -309,23 +323,25 @@ impl<S: Prologue> Kernel for InverseTransform<'_, S> {
             // SAFETY: the caller guarantees the instruction set and a valid pair of blocks. The first pass has ended, so that no task writes sums
             // any more; they have all slices and places. What is written are arrays of sixteen floats.
             unsafe {
-                let half = V::splat(0.5);
-                let mut columns = [[V::splat(0.0); 3]; 4];
-                for (j, column) in columns.iter_mut().enumerate() {
-                    let mut m = [V::splat(0.0); 4];
-                    for (i, m) in m.iter_mut().enumerate() {
+                let mut columns = [[V::splat(0.0); 3]; 6];
+                for j in 0..T::INPUTS {
+                    let mut m = [V::splat(0.0); 6];
+                    for i in 0..T::INPUTS {
                         for slice in 0..work.slices {
-                            let place = slice * 16 + 4 * i + j;
-                            *m = m.add(V::load(work.sums.at(place * work.place + at)));
+                            let place = slice * T::PLACES + T::INPUTS * i + j;
+                            m[i] = m[i].add(V::load(work.sums.at(place * work.place + at)));
                         }
                     }
-                    *column = inverse_line(m, half);
+                    columns[j] = T::weight_gradient(m);
                 }
                 for i in 0..3 {
-                    let row =
-                        inverse_line([columns[0][i], columns[1][i], columns[2][i], columns[3][i]], half);
-                    for (j, value) in row.into_iter().enumerate() {
-                        value.store(kernel[3 * i + j].as_mut_ptr());
+                    let mut row = [V::splat(0.0); 6];
+                    for j in 0..T::INPUTS {
+                        row[j] = columns[j][i];
+                    }
+                    let row = T::weight_gradient(row);
+                    for j in 0..3 {
+                        row[j].store(kernel[3 * i + j].as_mut_ptr());
                     }
                 }
             }
@@ -342,15 +358,4 @@ impl<S: Prologue> Kernel for InverseTransform<'_, S> {
             }
         }
     }
-}
-
-/// `Gᵀ` times a column.
-#[inline(always)]
-fn inverse_line<V: Vector>(m: [V; 4], half: V) -> [V; 3] {
-    let (sum, difference) = (m[1].add(m[2]), m[1].sub(m[2]));
-    [
-        m[0].add(sum.mul(half)),
-        difference.mul(half),
-        sum.mul(half).add(m[3]),
-    ]
 }

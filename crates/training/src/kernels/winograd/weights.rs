@@ -1,6 +1,8 @@
 //! Weight transform: `G g Gᵀ`, packed in the order in which the matrix multiplications read it.
 
-use super::PLACES;
+use std::marker::PhantomData;
+
+use super::tile_size::TileSize;
 use crate::kernels::instructions::{InstructionSet, Kernel};
 use crate::kernels::pool::Pool;
 use crate::kernels::unsafe_slice::UnsafeSlice;
@@ -19,7 +21,8 @@ pub(in crate::kernels) enum WeightOrder {
 }
 
 /// Transformed weights: `[place][result block][summed channel][16]`.
-pub(super) struct Packed<'a> {
+pub(super) struct Packed<'a, T> {
+    pub(super) size: PhantomData<T>,
     pub(super) w: &'a [f32],
     pub(super) order: WeightOrder,
     /// Blocks of channels summed over.
@@ -35,11 +38,11 @@ pub(super) fn place(summed: usize, results: usize) -> usize {
 }
 
 /// Number of floats of the transformed weights.
-pub(super) fn length(summed: usize, results: usize) -> usize {
-    PLACES * place(summed, results)
+pub(super) fn length<T: TileSize>(summed: usize, results: usize) -> usize {
+    T::PLACES * place(summed, results)
 }
 
-impl Packed<'_> {
+impl<T: TileSize> Packed<'_, T> {
     /// Transforms and packs the weight.
     pub(super) fn fill(&self, set: InstructionSet, pool: &dyn Pool) {
         set.run(pool, self.results * self.summed, self);
@@ -73,7 +76,7 @@ impl Packed<'_> {
     }
 }
 
-impl Kernel for Packed<'_> {
+impl<T: TileSize> Kernel for Packed<'_, T> {
     #[inline(always)]
     unsafe fn task<V: Vector>(&self, number: usize) {
         let (result, summed) = (number / self.summed, number % self.summed);
@@ -82,31 +85,23 @@ impl Kernel for Packed<'_> {
         for (channel, kernel) in kernels.iter().enumerate() {
             let to = ((result * self.summed + summed) * LANES + channel) * LANES;
             // SAFETY: the caller guarantees the instruction set and a valid pair of blocks. Loads read arrays of sixteen floats; what
-            // is written lies within the place of each of sixteen, and this task alone writes these channels of its pair.
+            // is written lies within each place, and this task alone writes these channels of its pair.
             unsafe {
-                let half = V::splat(0.5);
-                let mut columns = [[V::splat(0.0); 4]; 3];
-                for (j, column) in columns.iter_mut().enumerate() {
-                    let mut g = [V::splat(0.0); 3];
-                    for (i, g) in g.iter_mut().enumerate() {
-                        *g = V::load(kernel[3 * i + j].as_ptr());
-                    }
-                    *column = line(g, half);
+                let mut columns = [[V::splat(0.0); 6]; 3];
+                for j in 0..3 {
+                    columns[j] = T::weight([
+                        V::load(kernel[j].as_ptr()),
+                        V::load(kernel[3 + j].as_ptr()),
+                        V::load(kernel[6 + j].as_ptr()),
+                    ]);
                 }
-                for i in 0..4 {
-                    let row = line([columns[0][i], columns[1][i], columns[2][i]], half);
-                    for (j, value) in row.into_iter().enumerate() {
-                        value.store(self.to.at((4 * i + j) * place + to));
+                for i in 0..T::INPUTS {
+                    let row = T::weight([columns[0][i], columns[1][i], columns[2][i]]);
+                    for j in 0..T::INPUTS {
+                        row[j].store(self.to.at((T::INPUTS * i + j) * place + to));
                     }
                 }
             }
         }
     }
-}
-
-/// `G` times a column.
-#[inline(always)]
-fn line<V: Vector>(g: [V; 3], half: V) -> [V; 4] {
-    let ends = g[0].add(g[2]);
-    [g[0], ends.add(g[1]).mul(half), ends.sub(g[1]).mul(half), g[2]]
 }

@@ -36,7 +36,8 @@ pub(super) fn compute(
         Fused::MaxPoolGradient(pool) => other::max_pool_gradient(pool, exec, operands, results),
         Fused::LayerNorm(norm) => normalization::layer_norm(norm, exec, operands, results),
         Fused::LayerNormGradient(norm) => normalization::layer_norm_gradient(norm, exec, operands, results),
-        Fused::Gelu | Fused::GeluGradient => other::gelu(exec, operands, results),
+        Fused::Gelu => other::gelu(exec, operands, results),
+        Fused::GeluGradient => other::gelu_gradient(exec, operands, results),
         Fused::SoftmaxGradient => other::softmax_gradient(exec, operands, results),
         Fused::AdamW(attributes) => other::adamw(attributes, exec, operands, results),
     }

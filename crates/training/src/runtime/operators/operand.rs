@@ -7,6 +7,7 @@ use crate::kernels::{BatchMean, Extent, GradEpilogue, ReluMask, ScaleShiftRelu};
 #[derive(Clone, Copy)]
 pub(super) struct Operand<'a> {
     pub(super) shape: &'a [i64],
+    /// Empty if the operator updates it in place.
     pub(super) data: &'a [f32],
 }
 

@@ -78,11 +78,21 @@ impl Kernel for Node {
             let (shape, data) = operand.try_extract_tensor::<f32>()?;
             Ok(Operand { shape, data })
         });
-        let operands = operands.collect::<ort::Result<Vec<_>>>()?;
+        let mut operands = operands.collect::<ort::Result<Vec<_>>>()?;
         let results = self.shapes.iter().enumerate();
         let results =
             results.map(|(result, shape)| context.output(result, shape.clone())?.ok_or_else(missing));
         let mut results = results.collect::<ort::Result<Vec<_>>>()?;
+        for result in &results {
+            let start = result.try_extract_tensor::<f32>()?.1.as_ptr();
+            // A result in the memory of an operand is the only reference to it.
+            for operand in operands
+                .iter_mut()
+                .filter(|operand| operand.data.as_ptr() == start)
+            {
+                operand.data = &[];
+            }
+        }
         let results = results
             .iter_mut()
             .map(|result| result.try_extract_tensor_mut::<f32>().map(|(_, data)| data));

@@ -73,17 +73,27 @@ pub(super) fn softmax_gradient(
     Ok(())
 }
 
-/// GELU of one operand, or the gradient of two.
 pub(super) fn gelu(
     exec: &ExecContext<'_>,
     operands: &[Operand<'_>],
     results: &mut [&mut [f32]],
 ) -> ort::Result<()> {
-    match (operands, results) {
-        ([x], [y]) => gelu::forward(exec, x.data, y),
-        ([x, dy], [dx]) => gelu::gradient(exec, [x.data, dy.data], dx),
-        _ => return Err(wrong_arity()),
-    }
+    let ([x] | [x, _], [y]) = (operands, results) else {
+        return Err(wrong_arity());
+    };
+    gelu::forward(exec, x.data, y);
+    Ok(())
+}
+
+pub(super) fn gelu_gradient(
+    exec: &ExecContext<'_>,
+    operands: &[Operand<'_>],
+    results: &mut [&mut [f32]],
+) -> ort::Result<()> {
+    let ([x, dy], [dx]) = (operands, results) else {
+        return Err(wrong_arity());
+    };
+    gelu::gradient(exec, [x.data, dy.data], dx);
     Ok(())
 }
 
@@ -98,9 +108,19 @@ pub(super) fn adamw(
     };
     let number = |operand: &Operand<'_>| operand.data.first().copied();
     let scalars: Option<Vec<f32>> = scalars.iter().map(number).collect();
-    let Some([beta1, one_minus_beta1, scale2, decay, step]) = scalars.as_deref() else {
+    let Some([beta1, one_minus_beta1, scale2, decay, step, conditions @ ..]) = scalars.as_deref() else {
         return Err(wrong_arity());
     };
+    let from = [p, m, v].map(|operand| (!operand.data.is_empty()).then_some(operand.data));
+    let to: [&mut [f32]; 3] = [next, first, second];
+    if let [is_finite, loss] = conditions
+        && !(*is_finite > 0.0 && loss.is_finite())
+    {
+        for (from, to) in from.into_iter().zip(to) {
+            from.into_iter().for_each(|from| to.copy_from_slice(from));
+        }
+        return Ok(());
+    }
     let adamw_step = AdamWStep {
         beta1: *beta1,
         one_minus_beta1: *one_minus_beta1,
@@ -111,7 +131,6 @@ pub(super) fn adamw(
         decay: *decay,
         step: *step,
     };
-    let from = [p.data, g.data, m.data, v.data];
-    adamw::update(exec, &adamw_step, from, [next, first, second]);
+    adamw::update(exec, &adamw_step, g.data, from, to);
     Ok(())
 }

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use ort::{
+    memory::Allocator,
     session::{IoBinding, Session},
     value::Tensor as Buffer,
 };
@@ -26,20 +27,27 @@ impl Bound {
     /// Binds state and outputs, whose addresses do not change between runs.
     pub(super) fn new(
         (session, signature, outputs): (&Session, &Signature, &mut BTreeMap<String, Buffer<f32>>),
-        (device, state): (Device, &mut DeviceState),
+        (device, allocator, state): (Device, &Allocator, &mut DeviceState),
         buffer_indices: Vec<usize>,
     ) -> Result<Self, Error> {
         let refused = |error: ort::Error| device.refused(&error);
         let mut binding = session.create_binding().map_err(refused)?;
-        for (pair, &buffer_index) in signature.state.iter().zip(&buffer_indices) {
-            let buffers = &mut state.double_buffer(&pair.name)?.buffers;
-            binding
-                .bind_input(pair.input.as_str(), &buffers[buffer_index])
-                .map_err(refused)?;
-            if let Some(output) = &pair.output {
-                binding
-                    .bind_output(output.as_str(), &mut buffers[1 - buffer_index])
-                    .map_err(refused)?;
+        for pair in &signature.state {
+            let tensor = state.double_buffer(&pair.name)?;
+            let input = pair.input.as_str();
+            match &pair.output {
+                Some(output) if !pair.is_in_place => {
+                    let (before, after) = tensor.pair(allocator).map_err(refused)?;
+                    binding.bind_input(input, before).map_err(refused)?;
+                    binding.bind_output(output.as_str(), after).map_err(refused)?;
+                }
+                output => {
+                    let buffer = &mut tensor.buffers[tensor.current];
+                    binding.bind_input(input, &*buffer).map_err(refused)?;
+                    if let Some(output) = output {
+                        binding.bind_output(output.as_str(), buffer).map_err(refused)?;
+                    }
+                }
             }
         }
         for (name, buffer) in outputs {

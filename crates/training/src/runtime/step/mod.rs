@@ -104,7 +104,7 @@ impl StepRunner {
     /// # Errors
     ///
     /// [`Error::Device`] if the device is out of memory.
-    pub fn upload(&self, values: &BTreeMap<String, Tensor>) -> Result<DeviceState, Error> {
+    pub fn upload(&self, values: BTreeMap<String, Tensor>) -> Result<DeviceState, Error> {
         DeviceState::new(self.options.device, &self.device_allocator()?, values)
     }
 
@@ -190,7 +190,7 @@ impl StepRunner {
     ///
     /// # Errors
     ///
-    /// [`Error::Run`] if ONNX Runtime fails; the state is then unchanged.
+    /// [`Error::Run`] if ONNX Runtime fails; the state is then unchanged, but for tensors that are updated in place.
     pub fn step(&mut self, state: &mut DeviceState) -> Result<(), Error> {
         self.step_ahead(state, None)
     }
@@ -201,7 +201,7 @@ impl StepRunner {
     /// # Errors
     ///
     /// [`Error::Run`] if ONNX Runtime or the copy to the device fails, [`Error::Name`] if the program has no such double-buffered input,
-    /// [`Error::Length`] if the number of elements differs. The state is then unchanged.
+    /// [`Error::Length`] if the number of elements differs. The state is then unchanged, but for tensors that are updated in place.
     pub fn step_ahead(&mut self, state: &mut DeviceState, ahead: Option<(&str, &[u8])>) -> Result<(), Error> {
         let names = self.signature.state.iter().map(|pair| &pair.name);
         let buffer_indices: Vec<usize> = names
@@ -211,28 +211,30 @@ impl StepRunner {
         match self.bindings.iter().position(is_this) {
             Some(known) => self.bindings[..=known].rotate_right(1),
             None => {
+                let allocator = self.device_allocator()?;
                 let program = (&self.session, &self.signature, &mut self.outputs);
-                let bound = Bound::new(program, (self.options.device, state), buffer_indices)?;
+                let device = (self.options.device, &allocator, &mut *state);
+                let bound = Bound::new(program, device, buffer_indices)?;
                 self.bindings.insert(0, bound);
                 self.bindings.truncate(BINDINGS);
             }
         }
         self.run(ahead)?;
-        for pair in self.signature.state.iter().filter(|pair| pair.output.is_some()) {
+        for pair in self.signature.state.iter().filter(|pair| pair.is_swapped()) {
             let tensor = state.double_buffer(&pair.name)?;
             tensor.current = 1 - tensor.current;
         }
         Ok(())
     }
 
-    /// Restores the values of `state` before the last [`StepRunner::step`] of this program, which are still in the other buffers. No other
-    /// program may have updated the state since.
+    /// Restores the values of `state` before the last [`StepRunner::step`] of this program, whose loss or gradients were not finite: they are still in
+    /// the other buffers, or were not updated. No other program may have updated the state since.
     ///
     /// # Errors
     ///
     /// [`Error::Name`] if `state` lacks a tensor of this program.
     pub fn rollback(&self, state: &mut DeviceState) -> Result<(), Error> {
-        for pair in self.signature.state.iter().filter(|pair| pair.output.is_some()) {
+        for pair in self.signature.state.iter().filter(|pair| pair.is_swapped()) {
             let tensor = state.double_buffer(&pair.name)?;
             tensor.current = 1 - tensor.current;
         }

@@ -16,6 +16,7 @@ fn pair(name: &str, output: Option<&str>) -> StatePair {
         name: name.to_owned(),
         input: name.to_owned(),
         output: output.map(str::to_owned),
+        is_in_place: false,
         shape: [2].into(),
         role: Role::Parameter,
     }
@@ -72,7 +73,7 @@ fn state(total: f32) -> BTreeMap<String, Tensor> {
 #[test]
 fn a_step_updates_only_state_with_an_output() {
     let mut runner = runner();
-    let mut device = runner.upload(&state(0.0)).expect("room");
+    let mut device = runner.upload(state(0.0)).expect("room");
     for step in 1..=5 {
         runner
             .f32_input("amount")
@@ -96,7 +97,7 @@ fn a_step_updates_only_state_with_an_output() {
 #[test]
 fn rollback_restores_the_state_before_the_step() {
     let mut runner = runner();
-    let mut device = runner.upload(&state(0.0)).expect("room");
+    let mut device = runner.upload(state(0.0)).expect("room");
     let mut step = |amount: f32, is_kept: bool| {
         runner.f32_input("amount").expect("an input").fill(amount);
         runner.step(&mut device).expect("a step");
@@ -116,8 +117,8 @@ fn rollback_restores_the_state_before_the_step() {
 #[test]
 fn states_of_one_runner_are_independent() {
     let mut runner = runner();
-    let mut first = runner.upload(&state(0.0)).expect("room");
-    let mut second = runner.upload(&state(50.0)).expect("room");
+    let mut first = runner.upload(state(0.0)).expect("room");
+    let mut second = runner.upload(state(50.0)).expect("room");
     runner.f32_input("amount").expect("an input").fill(1.0);
     for state in [&mut first, &mut second] {
         runner.step(state).expect("a step");
@@ -154,7 +155,7 @@ fn two_programs_can_share_a_state() {
     let mut saver = StepRunner::new(&runtime, "the collector", &collector(), &options).expect("a runner");
     let mut values = state(0.0);
     values.insert("saved".to_owned(), Tensor::full([2], 0.0));
-    let mut device = adder.upload(&values).expect("room");
+    let mut device = adder.upload(values).expect("room");
     adder.f32_input("amount").expect("an input").fill(1.0);
     let (mut total, mut saved) = (0.0, 0.0);
     // Uses all combinations of buffers repeatedly.
@@ -174,7 +175,7 @@ fn two_programs_can_share_a_state() {
 #[test]
 fn load_replaces_the_values_of_both_buffers() {
     let mut runner = runner();
-    let mut device = runner.upload(&state(0.0)).expect("room");
+    let mut device = runner.upload(state(0.0)).expect("room");
     runner.f32_input("amount").expect("an input").fill(1.0);
     for _ in 0..2 {
         runner.step(&mut device).expect("a step");
@@ -193,7 +194,7 @@ fn unknown_names_and_wrong_lengths_are_errors_that_name_the_value() {
     );
     assert!(runner.i64_input("amount").is_err(), "another element type");
     assert!(runner.output("loss").is_err());
-    let mut device = runner.upload(&state(0.0)).expect("room");
+    let mut device = runner.upload(state(0.0)).expect("room");
     let mut short = state(0.0);
     short.insert("total".to_owned(), Tensor::full([1], 0.0));
     let message = device.load(&short).expect_err("too short").to_string();
@@ -219,7 +220,7 @@ fn bytes(numbers: [f32; 2]) -> Vec<u8> {
 fn a_run_reads_the_elements_staged_during_the_previous_one() {
     let mut runner = runner();
     runner.double_buffer("amount").expect("an input");
-    let mut device = runner.upload(&state(0.0)).expect("room");
+    let mut device = runner.upload(state(0.0)).expect("room");
     runner.fill("amount", &bytes([1.0, 10.0])).expect("two elements");
     let mut expected = [0.0, 0.0];
     // Every third step stages nothing, and the next input is filled instead.
@@ -246,7 +247,7 @@ fn a_run_reads_the_elements_staged_during_the_previous_one() {
 #[test]
 fn a_failed_copy_is_an_error_and_leaves_the_state_unchanged() {
     let mut runner = runner();
-    let mut device = runner.upload(&state(0.0)).expect("room");
+    let mut device = runner.upload(state(0.0)).expect("room");
     let elements = bytes([1.0, 1.0]);
     let message = runner.step_ahead(&mut device, Some(("amount", &elements)));
     assert_eq!(
