@@ -85,8 +85,9 @@ impl Arm {
         Ok(arm)
     }
 
-    /// How far the arm is behind others in our measurements of rare classes on photographs (BENCHMARKS, "Real photographs"): 0 with an adjusted loss,
-    /// 1 with another correction of class frequencies, 2 without any. Only for arms that their own images do not tell apart.
+    /// How far the arm is behind others in our measurements of rare classes on photographs (BENCHMARKS, "Real photographs"): 0 with an adjusted loss
+    /// and a linear head that is fitted to kept features, 1 with an adjusted loss, 2 with another correction of class frequencies, 3 without any. Only
+    /// for arms that their own images do not tell apart.
     #[must_use]
     pub fn handicap(&self) -> u8 {
         let is_given = |flag: &str| self.flags.iter().any(|own| own.split('=').next() == Some(flag));
@@ -95,12 +96,15 @@ impl Arm {
             .windows(2)
             .any(|pair| *pair == ["--balance", "natural"])
             || self.flags.iter().any(|own| own == "--balance=natural");
-        if is_given("--logit-adjust") {
-            0
-        } else if !is_natural || is_given("--class-weights") || self.prior.is_some() {
-            1
-        } else {
-            2
+        let is_fitted = self
+            .flags
+            .windows(2)
+            .any(|pair| *pair == ["--head-steps", "auto"]);
+        match is_given("--logit-adjust") {
+            true if is_fitted && !is_given("--head") => 0,
+            true => 1,
+            false if !is_natural || is_given("--class-weights") || self.prior.is_some() => 2,
+            false => 3,
         }
     }
 
@@ -250,11 +254,13 @@ mod tests {
     fn arms_without_any_correction_come_last() {
         for (text, handicap) in [
             ("adjusted:0.5+probe", 0),
-            ("natural+probe+prior", 1),
-            ("oversample", 1),
-            ("weighted", 1),
-            ("crt", 1),
-            ("natural+fine-tuned", 2),
+            ("adjusted+cosine+probe", 1),
+            ("adjusted+fine-tuned", 1),
+            ("natural+probe+prior", 2),
+            ("oversample", 2),
+            ("weighted", 2),
+            ("crt", 2),
+            ("natural+fine-tuned", 3),
         ] {
             assert_eq!(arm(text).handicap(), handicap, "{text}");
         }
