@@ -1,3 +1,4 @@
+use super::pack::Pack;
 use super::{Error, Role, Signature, StatePair, ValueInfo};
 use crate::graph::{Graph, TensorType, Value};
 
@@ -6,6 +7,8 @@ use crate::graph::{Graph, TensorType, Value};
 pub(super) struct ProgramBuilder {
     pub(super) graph: Graph,
     pub(super) signature: Signature,
+    /// Leaves that are parts of others once the program is complete.
+    pub(super) packs: Vec<Pack>,
 }
 
 impl ProgramBuilder {
@@ -39,6 +42,7 @@ impl ProgramBuilder {
             output,
             shape: self.graph.shape(value).clone(),
             role,
+            members: vec![],
         });
         Ok(())
     }

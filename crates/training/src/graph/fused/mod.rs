@@ -77,6 +77,31 @@ pub enum Fused {
     SoftmaxGradient,
     /// [`Composite::AdamW`](super::Composite::AdamW) in one pass.
     AdamW(AdamW),
+    /// [`Composite::ConvInputGradient`](super::Composite::ConvInputGradient) by cuDNN, in NCHW layout.
+    CudnnInputGradient {
+        /// The convolution.
+        conv: Conv2d,
+        /// Height and width of its input.
+        extent: [usize; 2],
+    },
+    /// [`Composite::ConvWeightGradient`](super::Composite::ConvWeightGradient) by cuDNN, in NCHW layout.
+    CudnnWeightGradient {
+        /// The convolution.
+        conv: Conv2d,
+        /// Height and width of its kernel.
+        kernel: [usize; 2],
+    },
+}
+
+impl Fused {
+    /// Whether cuDNN computes it, on CUDA devices; a CPU computes the others.
+    #[must_use]
+    pub fn is_of_cudnn(&self) -> bool {
+        matches!(
+            self,
+            Self::CudnnInputGradient { .. } | Self::CudnnWeightGradient { .. }
+        )
+    }
 }
 
 /// Layout and prologue of a convolution's input.

@@ -38,6 +38,9 @@ pub(super) fn compute(
         Fused::LayerNormGradient(norm) => normalization::layer_norm_gradient(norm, exec, operands, results),
         Fused::Gelu | Fused::GeluGradient => other::gelu(exec, operands, results),
         Fused::SoftmaxGradient => other::softmax_gradient(exec, operands, results),
+        Fused::CudnnInputGradient { .. } | Fused::CudnnWeightGradient { .. } => {
+            Err(ort::Error::new("operators of cuDNN run on CUDA devices"))
+        }
         Fused::AdamW(attributes) => other::adamw(attributes, exec, operands, results),
     }
 }

@@ -18,6 +18,7 @@ fn pair(name: &str, output: Option<&str>) -> StatePair {
         output: output.map(str::to_owned),
         shape: [2].into(),
         role: Role::Parameter,
+        members: vec![],
     }
 }
 
