@@ -1,7 +1,8 @@
 """The checks of cuda.sh, which sets up the libraries.
 
-On the device as on the CPU: the losses of a short training in each precision, the loss and the predictions of a trained model, networks from ONNX files.
-No node may run on the CPU: the client refuses that itself. Then medians of training steps of ResNet34 at 224x224, operators by time, and an epoch's wait.
+On the device as on the CPU: the losses of a short training in each precision, with gradients of convolutions by cuDNN and by standard operators, and the loss
+of models trained on either. On the device parameters are updated as vectors, on the CPU one by one. No node may run on the CPU: the client refuses that
+itself. Then one table with medians of training steps of ResNet34 at 224x224, networks from ONNX files, operators by time, and an epoch's wait.
 """
 
 import argparse
@@ -17,6 +18,8 @@ import torch_step
 
 # Relative difference of the mean loss of an epoch of 11 steps from the CPU's in single precision.
 TOLERANCES = {"f32": 1e-3, "tf32": 2e-2, "f16": 5e-2, "bf16": 5e-2}
+# `fast`: gradients of convolutions by cuDNN; an error if it cannot be loaded.
+OPERATORS = ["fast", "standard"]
 NETWORKS = "tests/fixtures/networks"
 
 
@@ -62,24 +65,34 @@ class Checks:
         common = ["train", "--server", f"unix:{socket}", "--arch", "resnet18", "--size", "64", "--batch-size", "16", "--epochs", "1", "--images-per-epoch", "176",
                   "--seed", "1", "--no-tensorboard"]
         loss = lambda run: json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])["train_loss"]
-        self.client(*common, "--out", folder / "cpu")
+        self.client(*common, "--operators", "standard", "--out", folder / "cpu")
         expected = loss(folder / "cpu")
         for precision in self.precisions:
-            run = folder / precision
-            def trained():
-                self.client(*common, "--device", self.options.device, "--precision", precision, "--out", run)
-                difference = abs(loss(run) - expected) / expected
-                assert difference <= TOLERANCES[precision], f"loss {loss(run)}, on the CPU {expected}"
-                return f"relative difference of the loss {difference:.1e}"
-            self.check(f"training, {precision}", trained)
+            for operators in OPERATORS:
+                run = folder / f"{precision}-{operators}"
+                def trained():
+                    self.client(*common, "--device", self.options.device, "--precision", precision, "--operators", operators, "--out", run)
+                    difference = abs(loss(run) - expected) / expected
+                    assert difference <= TOLERANCES[precision], f"loss {loss(run)}, on the CPU {expected}"
+                    return f"relative difference of the loss {difference:.1e}"
+                self.check(f"training, {precision}, {operators} operators", trained)
+        first = folder / f"{self.precisions[0]}-{OPERATORS[0]}"
+        again = folder / "again"
+        def repeated():
+            self.client(*common, "--device", self.options.device, "--precision", self.precisions[0], "--operators", OPERATORS[0], "--out", again)
+            difference = abs(loss(again) - loss(first)) / expected
+            assert difference <= TOLERANCES[self.precisions[0]], f"losses {loss(first)} and {loss(again)}"
+            return f"relative difference of the loss {difference:.1e}" if difference else "the same loss, bit for bit"
+        self.check("training again", repeated)
 
     def inference(self, socket, folder):
-        def evaluated():
-            on = [json.loads(self.client("evaluate", "--json", "--server", f"unix:{socket}", "--device", device, folder / "cpu"))["models"]["cpu"]["loss"]
-                  for device in ("cpu", self.options.device)]
-            assert abs(on[0] - on[1]) <= 1e-3 * on[0], f"loss {on[1]}, on the CPU {on[0]}"
-            return f"loss {on[1]:.5f}, on the CPU {on[0]:.5f}"
-        self.check("evaluation", evaluated)
+        for run in ("cpu", f"{self.precisions[0]}-{OPERATORS[0]}"):
+            def evaluated():
+                on = [json.loads(self.client("evaluate", "--json", "--server", f"unix:{socket}", "--device", device, folder / run))["models"][run]["loss"]
+                      for device in ("cpu", self.options.device)]
+                assert abs(on[0] - on[1]) <= 1e-3 * on[0], f"loss {on[1]}, on the CPU {on[0]}"
+                return f"loss {on[1]:.5f}, on the CPU {on[0]:.5f}"
+            self.check(f"evaluation of the run {run}", evaluated)
 
     def networks(self):
         for file in sorted(pathlib.Path(NETWORKS).glob("*.onnx")):
@@ -90,18 +103,25 @@ class Checks:
         return {**line, "median_ms": statistics.median(line["step_ms"])}
 
     def table(self):
-        print("\n| batch | precision | client, ms | PyTorch eager, ms | ratio | PyTorch precision |\n|--:|---|--:|--:|--:|---|", flush=True)
+        print("\n| batch | precision | client, ms | standard operators, ms | PyTorch eager, ms | ratio | PyTorch precision |\n|--:|---|--:|--:|--:|--:|---|",
+              flush=True)
         for batch in map(int, self.options.batches.split(",")):
             for precision in self.precisions:
-                try:
-                    ours = self.bench("--batch-size", batch, "--size", self.options.size, "--steps", self.options.steps, "--precision", precision)["median_ms"]
-                except Exception as error:
-                    self.failed += 1
-                    print(f"| {batch} | {precision} | FAILED: {error} | | | |", flush=True)
-                    continue
+                ours, standard = [self.step(operators, batch, precision) for operators in OPERATORS]
                 theirs = self.torch(batch, precision)
-                print(f"| {batch} | {precision} | {ours:.1f} | {theirs and f'{theirs:.1f}' or '-'} | {theirs and f'{ours / theirs:.2f}' or '-'} "
+                cells = [f"{time:.1f}" if time else "-" for time in (ours, standard, theirs)]
+                print(f"| {batch} | {precision} | {' | '.join(cells)} | {f'{ours / theirs:.2f}' if ours and theirs else '-'} "
                       f"| {'AMP ' if precision in ('f16', 'bf16') else ''}{precision}, channels last |", flush=True)
+        print(flush=True)
+
+    def step(self, operators, batch, precision):
+        """The median of the milliseconds of a step, or None if it failed."""
+        try:
+            return self.bench("--batch-size", batch, "--size", self.options.size, "--steps", self.options.steps, "--precision", precision, "--operators",
+                              operators)["median_ms"]
+        except Exception as error:
+            self.failed += 1
+            print(f"FAILED step of batch {batch}, {precision}, {operators} operators: {error}", flush=True)
 
     def torch(self, batch, precision):
         """The median in milliseconds, or None without PyTorch."""
@@ -168,8 +188,8 @@ def main():
         folder = data.parent
         checks.check("training on the CPU, to compare with", lambda: checks.losses(socket, folder) or "done")
         checks.inference(socket, folder)
-        checks.networks()
         checks.table()
+        checks.networks()
         checks.check("operators", lambda: checks.operators() or "above")
         checks.waiting(socket, folder)
     print(f"\n{checks.failed} checks failed." if checks.failed else "\nEvery check passed.")

@@ -149,8 +149,8 @@ pub struct Bench {
     /// Device and threads.
     #[command(flatten)]
     pub execution: Execution,
-    /// Operators of the training step: standard (ONNX operators only), fast (custom CPU kernels), or auto (fast if the CPU has AVX2 or
-    /// AVX-512). The choice affects speed and the last bits of the results.
+    /// Operators of the training step: standard (ONNX operators only), fast (custom operators: kernels for CPUs, cuDNN 9 on CUDA
+    /// devices), or auto (fast if the CPU has AVX2 or AVX-512, or cuDNN 9 is installed). The choice affects speed and the last bits of the results.
     #[arg(long, value_name = "CHOICE", default_value_t = Operators::Auto)]
     pub operators: Operators,
     /// Copy the next batch to the device while a step runs: on, off, or auto (on for CUDA, as in training).

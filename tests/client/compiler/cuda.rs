@@ -53,7 +53,9 @@ fn documented(op: &Op, port: Port) -> &'static [ElementType] {
         (Op::BatchNormalization(_), _) => F32_F16,
         (Op::Pad(_), _) => &[F32, F16, Bool],
         (Op::Cast(_) | Op::Reshape(_) | Op::Flatten | Op::Transpose(_) | Op::Expand(_), _) => ALL,
-        (Op::Concat(_) | Op::Slice(_) | Op::Gather(_) | Op::Flip(_), _) => ALL,
+        (Op::Concat(_) | Op::Split(_) | Op::Slice(_) | Op::Gather(_) | Op::Flip(_), _) => ALL,
+        // Registered by our runtime for these.
+        (Op::Fused(fused), _) if fused.is_of_cudnn() => F32_F16,
         (Op::Composite(_) | Op::Fused(_), _) => &[],
     }
 }
@@ -86,7 +88,14 @@ fn resnet() -> ResNet {
 }
 
 fn spec() -> TrainSpec {
-    TrainSpec::new(resnet(), 4)
+    for_cuda(resnet())
+}
+
+fn for_cuda(model: ResNet) -> TrainSpec {
+    TrainSpec {
+        kernels: Kernels::Cuda,
+        ..TrainSpec::new(model, 4)
+    }
 }
 
 #[test]
@@ -111,9 +120,9 @@ fn every_node_of_a_step_has_a_cuda_kernel() {
     };
     let variants = [
         spec(),
-        TrainSpec::new(resnet34, 4),
-        TrainSpec::new(plain_head, 4),
-        TrainSpec::new(deep, 4),
+        for_cuda(resnet34),
+        for_cuda(plain_head),
+        for_cuda(deep),
         spec().freeze_layers(2),
         TrainSpec {
             loss: Loss::soft_cross_entropy("logits", "targets", 2.0),
@@ -140,6 +149,8 @@ fn every_node_of_a_step_has_a_cuda_kernel() {
             let [(part, _), (update, _)] = parts_graphs(&spec).expect("a valid step");
             for graph in [step, part, update] {
                 assert_eq!(unsupported(&lowered(&graph)), [] as [&str; 0], "{spec:?}");
+                let by_cudnn = lower(&graph, Kernels::CudaFused).expect("lowered");
+                assert_eq!(unsupported(&by_cudnn), [] as [&str; 0], "{spec:?}");
             }
         }
     }
@@ -196,6 +207,58 @@ fn convolutions_and_their_gradients_are_one_operator_each_on_cuda() {
         count(&on_cuda, |op| matches!(op, Op::MatMul | Op::Gemm(_))),
         products + convolutions
     );
+}
+
+/// By operators of our own, both gradients of a convolution are one node each, in half precision also. bfloat16 is decomposed.
+#[test]
+fn gradients_of_convolutions_are_one_operator_of_cudnn_each() {
+    for precision in [Precision::F32, Precision::F16, Precision::Bf16] {
+        let (step, _) = train_graph(&TrainSpec { precision, ..spec() }).expect("a valid step");
+        let is_gradient = |op: &Op| {
+            matches!(
+                op,
+                Op::Composite(Composite::ConvInputGradient { .. } | Composite::ConvWeightGradient { .. })
+            )
+        };
+        let gradients = step.nodes().iter().filter(|node| is_gradient(&node.op)).count();
+        let by_cudnn = lower(&step, Kernels::CudaFused).expect("lowered");
+        let ours = by_cudnn
+            .nodes()
+            .iter()
+            .filter(|node| matches!(node.op, Op::Fused(_)));
+        let is_decomposed = precision == Precision::Bf16;
+        assert_eq!(ours.count(), if is_decomposed { 0 } else { gradients });
+        let is_transposed = by_cudnn
+            .nodes()
+            .iter()
+            .any(|node| matches!(node.op, Op::ConvTranspose(_)));
+        assert!(is_decomposed || !is_transposed, "{precision}");
+    }
+}
+
+/// The nodes that check, clip and apply gradients work on a vector for each group of settings. Only reshaping, and what joins and divides the vectors, knows
+/// of parameters.
+#[test]
+fn an_update_has_as_many_nodes_for_any_number_of_parameters() {
+    let nodes = |blocks: Backbone, kernels: Kernels| {
+        let backbone = Backbone { width: 16, ..blocks };
+        let spec = TrainSpec {
+            clip_norm: Some(1.0),
+            kernels,
+            ..TrainSpec::new(ResNet { backbone, ..resnet() }, 4)
+        };
+        let [_, (update, _)] = parts_graphs(&spec).expect("a valid step");
+        let lowered = lower(&update, kernels).expect("lowered");
+        let computing = lowered
+            .nodes()
+            .iter()
+            .filter(|node| !matches!(node.op, Op::Reshape(_)));
+        computing.count()
+    };
+    let [small, large] = [Backbone::RESNET18, Backbone::RESNET34].map(|of| nodes(of, Kernels::Cuda));
+    assert_eq!(small, large);
+    assert!(small < 90, "{small} nodes");
+    assert!(nodes(Backbone::RESNET34, Kernels::Cpu) > 1000);
 }
 
 /// Guards against a table that accepts everything.

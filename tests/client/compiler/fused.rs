@@ -124,7 +124,8 @@ fn fusing_preserves_all_outputs() {
             assert!(distance < 1e-9, "{name} is off by {distance:e} in {spec:?}");
         }
     }
-    let all = BTreeSet::from(Fused::all().map(|fused| fused.name()));
+    let of_cpus = Fused::all().into_iter().filter(|fused| !fused.is_of_cudnn());
+    let all: BTreeSet<&str> = of_cpus.map(|fused| fused.name()).collect();
     assert_eq!(used, all, "every fused operator is covered");
 }
 

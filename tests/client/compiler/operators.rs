@@ -37,7 +37,7 @@ fn lowering_preserves_outputs() {
         }
         let leaves = case.leaves(number as u64);
         let before = evaluate(&graph, &leaves);
-        for kernels in [Kernels::Cpu, Kernels::Cuda] {
+        for kernels in [Kernels::Cpu, Kernels::Cuda, Kernels::CudaFused] {
             let lowered = lower::lower(&graph, kernels).expect("every composite can be lowered");
             let after = evaluate(&lowered, &leaves);
             for ((_, composite), (_, decomposed)) in graph.outputs().iter().zip(lowered.outputs()) {

@@ -27,7 +27,7 @@ pub(super) fn of(config: &RunConfig, options: &SessionOptions) -> Result<TrainSp
         .kernels(options.device)
         .ok_or_else(|| Error::Setting {
             reason: format!(
-                "--operators fast: only supported on the CPU, not on {}",
+                "--operators fast: cuDNN 9, which computes our operators on {}, cannot be loaded",
                 options.device
             ),
         })?;

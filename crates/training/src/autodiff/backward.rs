@@ -31,7 +31,12 @@ impl Backward<'_> {
 
     /// The upstream gradient of the node's first output; zeros if only another output has one.
     pub(super) fn upstream(&mut self) -> Result<Value, Error> {
-        self.upstream[0].map_or_else(|| self.zeros(0), Ok)
+        self.upstream_at(0)
+    }
+
+    /// The upstream gradient of an output; zeros if it has none.
+    pub(super) fn upstream_at(&mut self, position: usize) -> Result<Value, Error> {
+        self.upstream[position].map_or_else(|| self.zeros(position), Ok)
     }
 
     /// The upstream gradient of an output, if it has one.

@@ -283,6 +283,12 @@ impl Graph {
         (0..index(self.values.len())).map(Value)
     }
 
+    /// The inputs and parameters, oldest first.
+    pub fn leaves(&self) -> impl Iterator<Item = Value> {
+        let is_leaf = |&value: &Value| matches!(self.origin(value), Origin::Input(_) | Origin::Parameter(_));
+        self.values().filter(is_leaf)
+    }
+
     /// The node with this id.
     #[must_use]
     pub fn node(&self, id: NodeId) -> &Node {

@@ -165,6 +165,14 @@ impl Graph {
         self.single(Op::Concat(axis), operands)
     }
 
+    /// Wires [`Op::Split`].
+    ///
+    /// # Errors
+    /// [`Error::Wiring`] if the lengths do not add up to the first extent.
+    pub fn split(&mut self, x: Value, lengths: &[usize]) -> Result<Vec<Value>, Error> {
+        self.push(Op::Split(lengths.to_vec()), &[x])
+    }
+
     /// Wires [`Op::Gemm`], with an optional addend.
     ///
     /// # Errors

@@ -39,6 +39,7 @@ impl Op {
             Self::Transpose(_) => "Transpose",
             Self::Expand(_) => "Expand",
             Self::Concat(_) => "Concat",
+            Self::Split(_) => "Split",
             Self::Slice(_) | Self::Flip(_) => "Slice",
             Self::Gather(_) => "Gather",
             Self::Pad(_) => "Pad",

@@ -81,6 +81,8 @@ pub enum Op {
     Expand(Shape),
     /// Concatenation along an axis.
     Concat(usize),
+    /// Consecutive parts along the first axis, of the given lengths.
+    Split(Vec<usize>),
     /// Every `step`-th index of a range, per axis.
     Slice(Slice),
     /// Selection along an axis by integer indices `(data, indices)`: their shape replaces the axis.

@@ -88,6 +88,10 @@ impl Optimizer for AdamW {
         self.weight_decay
     }
 
+    fn is_elementwise(&self) -> bool {
+        true
+    }
+
     fn emit(
         &self,
         g: &mut Graph,

@@ -20,6 +20,11 @@ pub trait Optimizer: Debug + Send + Sync {
     /// Weight decay of the parameters whose group sets none.
     fn weight_decay(&self) -> f32;
 
+    /// Whether the update of an element depends on no other element of its parameter. Then parameters may be updated as one vector.
+    fn is_elementwise(&self) -> bool {
+        false
+    }
+
     /// Adds the updates of a group's parameters, and returns them in the same order.
     ///
     /// # Errors

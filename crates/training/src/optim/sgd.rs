@@ -69,6 +69,10 @@ impl Optimizer for Sgd {
         self.weight_decay
     }
 
+    fn is_elementwise(&self) -> bool {
+        true
+    }
+
     fn emit(
         &self,
         g: &mut Graph,

@@ -1,3 +1,4 @@
+use super::pack::Pack;
 use super::{Error, Role, Signature, StatePair, ValueInfo};
 use crate::graph::{Graph, TensorType, Value};
 
@@ -6,6 +7,8 @@ use crate::graph::{Graph, TensorType, Value};
 pub(super) struct ProgramBuilder {
     pub(super) graph: Graph,
     pub(super) signature: Signature,
+    /// Leaves that are parts of others once the program is complete.
+    pub(super) packs: Vec<Pack>,
 }
 
 impl ProgramBuilder {
@@ -40,6 +43,7 @@ impl ProgramBuilder {
             is_in_place: false,
             shape: self.graph.shape(value).clone(),
             role,
+            members: vec![],
         });
         Ok(())
     }

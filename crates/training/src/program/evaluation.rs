@@ -1,12 +1,13 @@
 use super::builder::ProgramBuilder;
-use super::{Error, Images, ModelSpec, Program, Role};
+use super::pack;
+use super::{Error, Images, ModelSpec, Program, Role, Signature};
 use crate::graph::export::{self, ExportOptions};
 use crate::graph::lower::{self, Kernels};
 use crate::graph::{Op, Value, fuse};
 use crate::nn::{Builder, Mode};
 
 /// Compiles a model for inference on `batch` samples, with parameters and running statistics as state that does not change: a runner binds those of
-/// a training step, and always computes with their current values. `None` if ONNX Runtime's CPU provider is to compute convolutions: it is much
+/// a training step of signature `step`, and always computes with their current values. `None` if ONNX Runtime's CPU provider is to compute convolutions: it is much
 /// faster if their weights are initializers, as those of [`inference`](super::inference()) are.
 ///
 /// # Shapes
@@ -17,7 +18,11 @@ use crate::nn::{Builder, Mode};
 ///
 /// # Errors
 /// [`Error::Spec`] if the model is invalid.
-pub fn evaluation(model: &ModelSpec, batch: usize, kernels: Kernels) -> Result<Option<Program>, Error> {
+pub fn evaluation(
+    model: &ModelSpec,
+    (batch, kernels): (usize, Kernels),
+    step: &Signature,
+) -> Result<Option<Program>, Error> {
     model.check()?;
     let mut program = ProgramBuilder::default();
     let inputs = model.inputs(batch, Images::F32)?.into_iter();
@@ -29,19 +34,18 @@ pub fn evaluation(model: &ModelSpec, batch: usize, kernels: Kernels) -> Result<O
     for (name, value) in outputs {
         program.output(&name, value)?;
     }
-    for parameter in parameters {
-        program.state(&parameter.name, Role::Parameter, parameter.value, None)?;
-    }
+    pack::same_state(&mut program, &parameters, step)?;
     for statistic in statistics {
         program.state(&statistic.name, Role::Statistic, statistic.value, None)?;
     }
+    let graph = pack::with_packs(program.graph, &program.packs)?;
     let graph = if kernels == Kernels::CpuFused {
-        fuse::fuse(&program.graph)?
+        fuse::fuse(&graph)?
     } else {
-        program.graph
+        graph
     };
     let is_conv = |op: &Op| matches!(op, Op::Conv(_));
-    if kernels != Kernels::Cuda && graph.nodes().iter().any(|node| is_conv(&node.op)) {
+    if !kernels.are_of_cuda() && graph.nodes().iter().any(|node| is_conv(&node.op)) {
         return Ok(None);
     }
     let options = ExportOptions {

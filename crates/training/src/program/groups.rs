@@ -99,7 +99,7 @@ pub struct LearningRate {
 }
 
 /// Settings of a parameter.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Settings {
     /// The group that sets the learning rate.
     pub(super) rate: Option<usize>,

@@ -7,6 +7,8 @@ use crate::nn::Dropout;
 pub struct Signature {
     /// Inputs of every run: the batch, dropout masks, and the scalars of the schedule.
     pub inputs: Vec<ValueInfo>,
+    /// Names of the inputs that the model has as parts of one, [`PACKED_INPUTS`](super::PACKED_INPUTS), in its order.
+    pub packed_inputs: Vec<String>,
     /// State kept between runs.
     pub state: Vec<StatePair>,
     /// Outputs of every run, without state.
@@ -57,6 +59,20 @@ pub struct StatePair {
     pub shape: Shape,
     /// Its role.
     pub role: Role,
+    /// If it is a vector of several tensors of a state dictionary: their names and shapes, in its order.
+    pub members: Vec<(String, Shape)>,
+}
+
+impl StatePair {
+    /// The tensors of a state dictionary that it holds: itself, or its members.
+    pub fn tensors(&self) -> impl Iterator<Item = (&str, &Shape)> {
+        let own = self
+            .members
+            .is_empty()
+            .then_some((self.name.as_str(), &self.shape));
+        let members = self.members.iter().map(|(name, shape)| (name.as_str(), shape));
+        own.into_iter().chain(members)
+    }
 }
 
 impl StatePair {

@@ -1,11 +1,13 @@
+use std::collections::BTreeMap;
+
 use super::builder::ProgramBuilder;
 use super::forward_backward::forward_backward;
-use super::groups::Trained;
-use super::train_step::{compile, finish, statistics};
+use super::pack::{Unit, parameters};
+use super::train_step::{compile, finish, statistics, units};
 use super::update::{averages, update};
 use super::{Error, Program, Role, Signature, TrainSpec};
 use crate::graph::{Graph, Value};
-use crate::nn::{Parameter, staged_name};
+use crate::nn::staged_name;
 
 /// A training step with gradient accumulation, for batches that do not fit into memory.
 #[derive(Clone, Debug)]
@@ -54,9 +56,8 @@ fn gradients_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
     let is_accumulating = accumulation_flag(&mut program, keep)?;
     let step = forward_backward(spec, &mut program, Some(is_accumulating))?;
     statistics(&mut program, &step)?;
-    for parameter in &step.parameters {
-        program.state(&parameter.name, Role::Parameter, parameter.value, None)?;
-    }
+    let (units, gradients) = units(spec, &mut program, &step)?;
+    parameters(&mut program, &step.parameters, &units, &BTreeMap::new())?;
     // Autocast replaced the graph.
     let keep = program.graph.named("keep").expect("it was declared above");
     // Without loss scaling, training ends at the first non-finite gradient, so the faster multiplication is safe.
@@ -64,8 +65,8 @@ fn gradients_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
         true => Some(accumulation_flag(&mut program, keep)?),
         false => None,
     };
-    for (trained, &gradient) in step.trained.iter().zip(&step.gradients) {
-        let name = accumulator(&trained.parameter);
+    for ((unit, _), &gradient) in units.iter().zip(&gradients) {
+        let name = accumulator(unit);
         let shape = program.graph.shape(gradient).clone();
         let before = program.graph.parameter(&name, shape)?;
         let total = program.graph.scoped(&name, |g| {
@@ -103,23 +104,24 @@ fn update_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
         let shape = model.shape(like).clone();
         program.graph.parameter(name, shape)
     };
-    let (mut own, mut gradients) = (trained, vec![]);
-    for Trained { parameter, .. } in &mut own {
-        let like = parameter.value;
-        parameter.value = leaf(&mut program, &parameter.name, like)?;
-        let gradient = leaf(&mut program, &accumulator(parameter), like)?;
-        program.state(&accumulator(parameter), Role::Gradient, gradient, None)?;
+    let (mut units, mut gradients) = (vec![], vec![]);
+    for unit in Unit::of(spec, &trained) {
+        let value = program.graph.parameter(&unit.name, unit.shape.clone())?;
+        let name = accumulator(&unit);
+        let gradient = program.graph.parameter(&name, unit.shape.clone())?;
+        program.state(&name, Role::Gradient, gradient, None)?;
         gradients.push(gradient);
+        units.push((unit, value));
     }
     let scale = if spec.precision.is_scaled() {
         Some(program.scalar("loss_scale")?)
     } else {
         None
     };
-    let next = update(spec, &mut program, &own, (&gradients, scale))?;
-    for Trained { parameter, .. } in &own {
-        let next = next.get(&parameter.name).copied();
-        program.state(&parameter.name, Role::Parameter, parameter.value, next)?;
+    let next = update(spec, &mut program, &units, (&gradients, scale))?;
+    for (unit, value) in &units {
+        let next = next.get(&unit.name).copied();
+        unit.state(&mut program, ("", Role::Parameter), *value, next)?;
     }
     let mut moved: Vec<(&str, Value)> = vec![];
     for statistic in statistics
@@ -134,12 +136,11 @@ fn update_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
         program.state(&statistic.name, Role::Statistic, value, Some(next))?;
         moved.push((&statistic.name, next));
     }
-    moved.extend(next.iter().map(|(name, &value)| (name.as_str(), value)));
-    averages(spec, &mut program, &moved)?;
+    averages(spec, &mut program, &moved, (&units, &next))?;
     finish(spec, program)
 }
 
-/// Name of a parameter's accumulated gradient.
-fn accumulator(parameter: &Parameter) -> String {
-    format!("gradient.{}", parameter.name)
+/// Name of a unit's accumulated gradient.
+fn accumulator(unit: &Unit) -> String {
+    format!("gradient.{}", unit.name)
 }

@@ -1,5 +1,6 @@
 use super::builder::ProgramBuilder;
 use super::forward_backward::{ForwardBackward, forward_backward};
+use super::pack::{Unit, inputs, parameters, with_packs};
 use super::update::{averages, update};
 use super::{Error, Program, Role, Signature, TrainSpec, in_place};
 use crate::graph::Graph;
@@ -64,28 +65,39 @@ pub fn train_graph(spec: &TrainSpec) -> Result<(Graph, Signature), Error> {
     let mut program = ProgramBuilder::default();
     let step = forward_backward(spec, &mut program, None)?;
     statistics(&mut program, &step)?;
-    let next = update(
-        spec,
-        &mut program,
-        &step.trained,
-        (&step.gradients, step.loss_scale),
-    )?;
-    for parameter in &step.parameters {
-        let next = next.get(&parameter.name).copied();
-        program.state(&parameter.name, Role::Parameter, parameter.value, next)?;
-    }
+    let (units, gradients) = units(spec, &mut program, &step)?;
+    let next = update(spec, &mut program, &units, (&gradients, step.loss_scale))?;
+    parameters(&mut program, &step.parameters, &units, &next)?;
     let statistics = step.statistics.iter();
     let moved = statistics.filter_map(|statistic| Some((statistic.name.as_str(), statistic.next?)));
-    let moved = moved.chain(next.iter().map(|(name, &value)| (name.as_str(), value)));
-    averages(spec, &mut program, &moved.collect::<Vec<(&str, Value)>>())?;
+    let moved: Vec<(&str, Value)> = moved.collect();
+    averages(spec, &mut program, &moved, (&units, &next))?;
     finish(spec, program)
 }
 
-/// Completes a program: removes redundant casts, and returns graph and signature.
-pub(super) fn finish(spec: &TrainSpec, program: ProgramBuilder) -> Result<(Graph, Signature), Error> {
+/// The units of a step with their values, and their gradients.
+#[expect(clippy::type_complexity, reason = "a list, and a list for it")]
+pub(super) fn units(
+    spec: &TrainSpec,
+    program: &mut ProgramBuilder,
+    step: &ForwardBackward,
+) -> Result<(Vec<(Unit, Value)>, Vec<Value>), Error> {
+    let (mut units, mut gradients) = (vec![], vec![]);
+    for unit in Unit::of(spec, &step.trained) {
+        gradients.push(unit.gradient(&mut program.graph, &step.gradients)?);
+        let value = unit.value(program, &step.trained)?;
+        units.push((unit, value));
+    }
+    Ok((units, gradients))
+}
+
+/// Completes a program: takes packed leaves from their packs, removes redundant casts, and returns graph and signature.
+pub(super) fn finish(spec: &TrainSpec, mut program: ProgramBuilder) -> Result<(Graph, Signature), Error> {
+    inputs(spec, &mut program)?;
+    let graph = with_packs(program.graph, &program.packs)?;
     let graph = match spec.precision.format() {
-        Some(_) => merge_casts(&program.graph)?,
-        None => program.graph,
+        Some(_) => merge_casts(&graph)?,
+        None => graph,
     };
     Ok((graph, program.signature))
 }

@@ -6,7 +6,7 @@
 //! - [`device`]: `cpu`, `cuda`, `cuda:N`.
 //! - `provider`: execution providers and memory of a device; `placement`: the execution provider of each node of a session.
 //! - [`session`]: the loaded library, and session options.
-//! - [`operators`]: custom operators of CPU sessions.
+//! - [`operators`]: custom operators of CPU sessions; `cudnn`: those of CUDA sessions.
 //! - `profile`: run time by operator.
 //! - [`state`]: parameters, moments and running statistics on the device, double-buffered.
 //! - [`classifier`]: inference of a classification model.
@@ -16,6 +16,7 @@
 //! - [`step`]: runs a program step by step.
 
 pub mod classifier;
+mod cudnn;
 pub mod device;
 mod element;
 mod error;

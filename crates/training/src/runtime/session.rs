@@ -12,7 +12,9 @@ use ort::{
     session::{Session, builder::GraphOptimizationLevel},
 };
 
-use super::{Device, Error, Operators, Staging, error::first_line, library::Search, operators, placement};
+use super::{
+    Device, Error, Operators, Staging, cudnn, error::first_line, library::Search, operators, placement,
+};
 
 /// The loaded ONNX Runtime library. Cheap to clone; there is one per process.
 #[derive(Clone, Debug)]
@@ -117,8 +119,12 @@ impl Runtime {
                 .with_profiling(file)
                 .map_err(|error| refused(first_line(&error)))?;
         }
-        if options.device == Device::Cpu {
-            builder = operators::domain()
+        let domain = match options.device {
+            Device::Cpu => Some(operators::domain()),
+            Device::Cuda { index } => cudnn::is_available().then(|| cudnn::domain(index, options.tf32)),
+        };
+        if let Some(domain) = domain {
+            builder = domain
                 .and_then(|domain| Ok(builder.with_operators(domain)?))
                 .map_err(|error| refused(first_line(&error)))?;
         }

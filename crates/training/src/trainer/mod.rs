@@ -8,6 +8,8 @@
 
 mod array;
 mod builder;
+#[cfg(test)]
+mod cuda_tests;
 mod error;
 mod evaluator;
 mod model;

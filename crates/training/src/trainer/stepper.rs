@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::{Error, Evaluator};
 use crate::{
-    program::{self, LearningRate, ModelSpec, Role, Signature, StatePair, TrainSpec, dropout},
+    program::{self, LearningRate, ModelSpec, Role, Shape, Signature, StatePair, TrainSpec, dropout},
     runtime::{DeviceState, OperatorTime, Runtime, SessionOptions, StepRunner, Tensor},
 };
 
@@ -136,19 +136,24 @@ impl Stepper {
             .flat_map(|program| &program.signature().state)
     }
 
+    /// The names, shapes and roles of the state dictionary's tensors; vectors are several of them.
+    fn tensors(&self) -> impl Iterator<Item = (&str, &Shape, Role)> {
+        self.state()
+            .flat_map(|pair| pair.tensors().map(|(name, shape)| (name, shape, pair.role)))
+    }
+
     /// Adds missing optimizer state: zero moments, and averages equal to their parameters.
     pub fn init_optimizer(&self, state: &mut BTreeMap<String, Tensor>) {
-        for pair in self
-            .state()
-            .filter(|pair| !state.contains_key(&pair.name))
-            .collect::<Vec<_>>()
-        {
-            let start = match pair.role {
-                Role::Optimizer => Some(Tensor::full(pair.shape.clone(), 0.0)),
-                Role::Average => averaged_by(&pair.name).and_then(|of| state.get(of).cloned()),
+        for (name, shape, role) in self.tensors() {
+            if state.contains_key(name) {
+                continue;
+            }
+            let start = match role {
+                Role::Optimizer => Some(Tensor::full(shape.clone(), 0.0)),
+                Role::Average => averaged_by(name).and_then(|of| state.get(of).cloned()),
                 Role::Parameter | Role::Statistic | Role::Gradient | Role::Staged => None,
             };
-            state.extend(start.map(|start| (pair.name.clone(), start)));
+            state.extend(start.map(|start| (name.to_owned(), start)));
         }
     }
 
@@ -160,21 +165,36 @@ impl Stepper {
         Ok(self.pass.upload(self.checked(state)?)?)
     }
 
-    /// The state with tensors that are meaningful only within a step; checks names and shapes.
+    /// The state as the programs have it: with tensors that are meaningful only within a step, and with vectors. Checks names and shapes.
     fn checked(&self, mut state: BTreeMap<String, Tensor>) -> Result<BTreeMap<String, Tensor>, Error> {
         self.add_zero_sums(&mut state);
-        for pair in self.state() {
-            let reason = match state.get(&pair.name) {
-                Some(tensor) if tensor.shape == pair.shape => continue,
+        for (name, shape, _) in self.tensors() {
+            let reason = match state.get(name) {
+                Some(tensor) if tensor.shape == *shape => continue,
                 Some(tensor) => format!(
-                    "tensor `{}` has shape {}, but the model needs {}",
-                    pair.name, tensor.shape, pair.shape
+                    "tensor `{name}` has shape {}, but the model needs {shape}",
+                    tensor.shape
                 ),
-                None => format!("tensor `{}` is missing", pair.name),
+                None => format!("tensor `{name}` is missing"),
             };
             return Err(Error::State { reason });
         }
+        for pair in self.vectors() {
+            let members = pair.members.iter();
+            let members = members.filter_map(|(name, _)| state.remove(name));
+            let data = members.flat_map(|member| member.data).collect();
+            let shape = pair.shape.clone();
+            state.insert(pair.name.clone(), Tensor { shape, data });
+        }
         Ok(state)
+    }
+
+    /// The state tensors that hold several of the state dictionary, each once.
+    fn vectors(&self) -> impl Iterator<Item = &StatePair> {
+        let mut known = BTreeSet::new();
+        self.state()
+            .filter(|pair| !pair.members.is_empty())
+            .filter(move |pair| known.insert(&pair.name))
     }
 
     /// Replaces the state on the device.
@@ -202,7 +222,20 @@ impl Stepper {
     pub fn read_into(&self, device: &DeviceState, state: &mut BTreeMap<String, Tensor>) -> Result<(), Error> {
         let pairs = self.state().filter(|pair| pair.role.is_within_a_step());
         let within: BTreeSet<&str> = pairs.map(|pair| pair.name.as_str()).collect();
-        Ok(device.read_into(state, |name| !within.contains(name))?)
+        device.read_into(state, |name| !within.contains(name))?;
+        for pair in self.vectors() {
+            let whole = state.remove(&pair.name).map_or_else(Vec::new, |whole| whole.data);
+            let mut rest = whole.as_slice();
+            for (name, shape) in &pair.members {
+                let (own, after) = rest.split_at(shape.elements());
+                let member = state
+                    .entry(name.clone())
+                    .or_insert_with(|| Tensor::full(shape.clone(), 0.0));
+                member.data.copy_from_slice(own);
+                rest = after;
+            }
+        }
+        Ok(())
     }
 
     /// Adds zeros for the tensors that are meaningful only within a step and are never saved.
@@ -223,7 +256,7 @@ impl Stepper {
         options: &SessionOptions,
     ) -> Result<Option<Evaluator>, Error> {
         let kernels = options.operators.kernels(options.device).unwrap_or_default();
-        let Some(mut program) = program::evaluation(model, batch, kernels)? else {
+        let Some(mut program) = program::evaluation(model, (batch, kernels), self.pass.signature())? else {
             return Ok(None);
         };
         for pair in &mut program.signature.state {

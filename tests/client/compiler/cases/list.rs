@@ -100,6 +100,8 @@ pub(in crate::compiler) fn cases() -> Vec<Case> {
         Case::linear(Op::Transpose(vec![2, 0, 1]), &[&[2, 3, 4]]),
         Case::linear(Op::Expand(Shape::from([2, 3, 4])), &[&[3, 1]]),
         Case::linear(Op::Concat(1), &[&[2, 1, 3], &[2, 2, 3], &[2, 4, 3]]),
+        Case::linear(Op::Split(vec![1, 3]), &[&[4, 2]]),
+        Case::linear(Op::Split(vec![3, 1, 2]), &[&[6]]),
         Case::linear(
             Op::Slice(Slice {
                 starts: vec![1, 0],

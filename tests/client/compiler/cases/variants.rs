@@ -72,6 +72,7 @@ fn variant(op: &Op) -> usize {
         Op::Composite(Composite::Gelu) => 59,
         Op::Composite(Composite::GeluGradient) => 60,
         Op::Composite(Composite::SoftmaxGradient) => 61,
+        Op::Split(_) => 62,
         // Their operands have NCHWc layout; they are tested in `fused`.
         Op::Fused(_) => unreachable!("fused operators have cases of their own"),
     }
@@ -80,5 +81,5 @@ fn variant(op: &Op) -> usize {
 #[test]
 fn every_operator_has_a_case() {
     let found: BTreeSet<usize> = cases().iter().map(|case| variant(&case.op)).collect();
-    assert_eq!(found, (0..62).collect());
+    assert_eq!(found, (0..63).collect());
 }

@@ -27,6 +27,22 @@ pub(super) fn apply(fused: &Fused, operands: &[&Array]) -> Vec<Array> {
             let (x, rest) = conv_input(input, operands);
             vec![convolution::weight_gradient(&x, rest[0], conv, kernel)]
         }
+        Fused::CudnnInputGradient { conv, extent } => {
+            vec![convolution::input_gradient(
+                operands[0],
+                operands[1],
+                conv,
+                extent,
+            )]
+        }
+        Fused::CudnnWeightGradient { conv, kernel } => {
+            vec![convolution::weight_gradient(
+                operands[0],
+                operands[1],
+                conv,
+                kernel,
+            )]
+        }
         Fused::ScaleShift(norm) => {
             let [scale, bias, mean, variance] = operands else {
                 panic!("four operands")

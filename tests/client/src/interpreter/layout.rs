@@ -36,6 +36,18 @@ pub(super) fn concat(operands: &[&Array], axis: usize) -> Array {
     })
 }
 
+pub(super) fn split(x: &Array, lengths: &[usize]) -> Vec<Array> {
+    let row: usize = x.shape[1..].iter().product();
+    let mut rest = &x.data[..];
+    let mut parts = vec![];
+    for &length in lengths {
+        let (part, after) = rest.split_at(length * row);
+        parts.push(Array::new(&[&[length], &x.shape[1..]].concat(), part.to_vec()));
+        rest = after;
+    }
+    parts
+}
+
 pub(super) fn slice(x: &Array, slice: &Slice) -> Array {
     let axes = 0..x.shape.len();
     let shape: Vec<usize> = axes

@@ -143,6 +143,7 @@ fn apply(node: &Node, operands: &[&Array]) -> Vec<Array> {
         Op::Transpose(permutation) => one(layout::transpose(operands[0], permutation)),
         Op::Expand(shape) => one(layout::expand(operands[0], shape)),
         Op::Concat(axis) => one(layout::concat(operands, *axis)),
+        Op::Split(lengths) => layout::split(operands[0], lengths),
         Op::Slice(slice) => one(layout::slice(operands[0], slice)),
         Op::Gather(axis) => one(layout::gather(operands, *axis)),
         Op::Flip(axes) => one(layout::flip(operands[0], axes)),

@@ -53,6 +53,13 @@ pub(super) fn concat(b: &mut Backward<'_>) -> Result<Gradients, Error> {
     Ok(gradients)
 }
 
+/// `[y₀ | y₁ | …] = x` ⟹ `dx = [dy₀ | dy₁ | …]`.
+pub(super) fn split(b: &mut Backward<'_>) -> Result<Gradients, Error> {
+    let parts = (0..b.node.outputs().len()).map(|position| b.upstream_at(position));
+    let parts = parts.collect::<Result<Vec<_>, _>>()?;
+    Ok(vec![Some(b.concat(0, &parts)?)])
+}
+
 /// `y = x[start..end by step]` ⟹ `dx` is `dy` with `step − 1` zeros after each element, and zero padding.
 ///
 /// ONNX has no operator that inserts zeros between elements, so they are padded along an extra axis, which is then merged.

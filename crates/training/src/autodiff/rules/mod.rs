@@ -55,6 +55,7 @@ pub(super) fn vjp(op: &Op) -> Vjp {
         Op::Transpose(_) => Rule(layout::transpose),
         Op::Expand(_) => Rule(layout::expand),
         Op::Concat(_) => Rule(layout::concat),
+        Op::Split(_) => Rule(layout::split),
         Op::Slice(_) => Rule(layout::slice),
         Op::Gather(_) => Rule(layout::gather),
         Op::Flip(_) => Rule(layout::flip),

@@ -180,6 +180,7 @@ pub(super) fn encode(op: &Op, context: NodeContext<'_>) -> Option<NodeEncoding> 
         Op::Flatten => plain.int("axis", 1),
         Op::Transpose(permutation) => plain.ints("perm", permutation),
         Op::Concat(axis) | Op::Gather(axis) => plain.int("axis", signed(*axis)),
+        Op::Split(lengths) => plain.int("axis", 0).list(lengths),
         Op::Slice(slice) => {
             // With a dynamic batch size, axes that are sliced whole for every batch size are left out.
             let is_named = |axis: &usize| match (context.operand, context.resized) {

@@ -56,7 +56,7 @@ pub trait AttributeVisitor {
 impl Fused {
     /// Each operator once, with some attributes.
     #[must_use]
-    pub fn all() -> [Self; 17] {
+    pub fn all() -> [Self; 19] {
         let (conv, extent, kernel) = (Conv2d::default(), [1; 2], [1; 2]);
         let (input, shortcut, relu) = (ConvInput::NchwC, Shortcut::None, None);
         let norm = BatchNormalization { epsilon: 0.0 };
@@ -94,6 +94,8 @@ impl Fused {
             Self::GeluGradient,
             Self::SoftmaxGradient,
             Self::AdamW(AdamW { beta2, epsilon }),
+            Self::CudnnInputGradient { conv, extent },
+            Self::CudnnWeightGradient { conv, kernel },
         ]
     }
 
@@ -118,6 +120,8 @@ impl Fused {
             Self::GeluGradient => "GeluGradient",
             Self::SoftmaxGradient => "SoftmaxGradient",
             Self::AdamW(_) => "AdamW",
+            Self::CudnnInputGradient { .. } => "CudnnConvInputGradient",
+            Self::CudnnWeightGradient { .. } => "CudnnConvWeightGradient",
         }
     }
 
@@ -170,6 +174,16 @@ impl Fused {
             }
             Self::LayerNorm(norm) | Self::LayerNormGradient(norm) => {
                 visitor.visit_float("epsilon", &mut norm.epsilon)
+            }
+            Self::CudnnInputGradient { conv, extent } => {
+                convolution(conv, visitor)?;
+                visitor.visit_extents("dilations", &mut conv.dilation)?;
+                visitor.visit_output_extent(extent)
+            }
+            Self::CudnnWeightGradient { conv, kernel } => {
+                convolution(conv, visitor)?;
+                visitor.visit_extents("dilations", &mut conv.dilation)?;
+                visitor.visit_output_extent(kernel)
             }
             Self::AdamW(adamw) => {
                 visitor.visit_float("beta2", &mut adamw.beta2)?;

@@ -78,6 +78,31 @@ pub enum Fused {
     /// [`Composite::AdamW`](super::Composite::AdamW) in one pass. With two more operands, whether all gradients are finite and the loss: returns
     /// parameter and moments as they are unless both are finite, and may overwrite them.
     AdamW(AdamW),
+    /// [`Composite::ConvInputGradient`](super::Composite::ConvInputGradient) by cuDNN, in NCHW layout.
+    CudnnInputGradient {
+        /// The convolution.
+        conv: Conv2d,
+        /// Height and width of its input.
+        extent: [usize; 2],
+    },
+    /// [`Composite::ConvWeightGradient`](super::Composite::ConvWeightGradient) by cuDNN, in NCHW layout.
+    CudnnWeightGradient {
+        /// The convolution.
+        conv: Conv2d,
+        /// Height and width of its kernel.
+        kernel: [usize; 2],
+    },
+}
+
+impl Fused {
+    /// Whether cuDNN computes it, on CUDA devices; a CPU computes the others.
+    #[must_use]
+    pub fn is_of_cudnn(&self) -> bool {
+        matches!(
+            self,
+            Self::CudnnInputGradient { .. } | Self::CudnnWeightGradient { .. }
+        )
+    }
 }
 
 /// Layout and prologue of a convolution's input.

@@ -96,7 +96,7 @@ fn cross_entropy(operands: &Operands<'_>) -> Types {
     float(Shape::scalar())
 }
 
-fn conv_input_gradient(operands: &Operands<'_>, conv: Conv2d, extent: [usize; 2]) -> Types {
+pub(super) fn conv_input_gradient(operands: &Operands<'_>, conv: Conv2d, extent: [usize; 2]) -> Types {
     let ([w, dy], precision) = operands.alike()?;
     let [k, c, kh, kw] = extents(0, w)?;
     let [n, _, _, _] = extents(1, dy)?;
@@ -106,7 +106,7 @@ fn conv_input_gradient(operands: &Operands<'_>, conv: Conv2d, extent: [usize; 2]
     one(precision, [n, c * conv.groups, extent[0], extent[1]])
 }
 
-fn conv_weight_gradient(operands: &Operands<'_>, conv: Conv2d, kernel: [usize; 2]) -> Types {
+pub(super) fn conv_weight_gradient(operands: &Operands<'_>, conv: Conv2d, kernel: [usize; 2]) -> Types {
     let ([x, dy], precision) = operands.alike()?;
     let [n, c, h, w] = extents(0, x)?;
     let [_, k, _, _] = extents(1, dy)?;

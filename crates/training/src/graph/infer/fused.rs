@@ -71,6 +71,12 @@ pub(super) fn infer(operands: &Operands<'_>, fused: &Fused) -> Types {
         Fused::Gelu => super::composite::gelu(&Operands(&operands.all.0[..1])),
         Fused::GeluGradient | Fused::SoftmaxGradient => super::composite::pair(operands.all),
         Fused::AdamW(_) => adamw(operands.all),
+        Fused::CudnnInputGradient { conv, extent } => {
+            super::composite::conv_input_gradient(operands.all, conv, extent)
+        }
+        Fused::CudnnWeightGradient { conv, kernel } => {
+            super::composite::conv_weight_gradient(operands.all, conv, kernel)
+        }
     }
 }
 
@@ -179,7 +185,7 @@ fn nchwc(operand: usize, shape: Shape) -> Result<Shape, InferError> {
     })
 }
 
-/// Iterates over the operands of a node, all in single precision.
+/// Iterates over the operands of a node; all that it returns are in single precision.
 struct Cursor<'a> {
     all: &'a Operands<'a>,
     position: usize,
@@ -212,6 +218,7 @@ impl<'a> Cursor<'a> {
                     9
                 }
             }
+            Fused::CudnnInputGradient { .. } | Fused::CudnnWeightGradient { .. } => 2,
         };
         let found = all.0.len();
         if found != expected {

@@ -83,6 +83,16 @@ pub(super) fn concat(operands: &Operands<'_>, axis: usize) -> Types {
     same_elements(first, joined)
 }
 
+pub(super) fn split(operands: &Operands<'_>, lengths: &[usize]) -> Types {
+    let [x] = operands.exactly()?;
+    let is_whole = x.shape.first() == Some(&lengths.iter().sum());
+    if !is_whole || lengths.contains(&0) {
+        return Err(invalid("lengths", &x.shape));
+    }
+    let part = |&length: &usize| TensorType::new(x.element_type, [&[length], &x.shape[1..]].concat());
+    Ok(lengths.iter().map(part).collect())
+}
+
 pub(super) fn slice(operands: &Operands<'_>, slice: &Slice) -> Types {
     let [x] = operands.exactly()?;
     let rank = x.shape.len();

@@ -44,6 +44,7 @@ pub(super) fn infer(op: &Op, operands: &[&TensorType]) -> Types {
         Op::Transpose(permutation) => layout::transpose(&operands, permutation),
         Op::Expand(shape) => layout::expand(&operands, shape),
         Op::Concat(axis) => layout::concat(&operands, *axis),
+        Op::Split(lengths) => layout::split(&operands, lengths),
         Op::Slice(slice) => layout::slice(&operands, slice),
         Op::Gather(axis) => layout::gather(&operands, *axis),
         Op::Flip(axes) => layout::flip(&operands, axes),

@@ -4,8 +4,9 @@
 //! im2col matrix multiplication over the whole batch is up to twice as fast; for large ones, the copies made by im2col cost more than they
 //! save. The measurements are in `BENCHMARKS.md`.
 //!
-//! On CUDA, cuDNN computes a convolution and, as a transposed one, its gradient with respect to the input. ONNX has no operator for the gradient
-//! with respect to the weight: of the two with one matrix multiplication, the one that writes fewer elements. This is not measured.
+//! On CUDA, cuDNN computes a convolution and its gradients, by operators of our own. Without these, it computes the gradient with respect to the input as a
+//! transposed convolution. ONNX has no operator for the gradient with respect to the weight: of the two with one matrix multiplication, the one that writes
+//! fewer elements. This is not measured.
 
 use super::Kernels;
 use super::im2col::Window;
@@ -61,7 +62,7 @@ impl Sizes {
 }
 
 pub(super) fn forward(sizes: Sizes) -> Forward {
-    let is_small = sizes.kernels != Kernels::Cuda && sizes.positions() <= 64;
+    let is_small = !sizes.kernels.are_of_cuda() && sizes.positions() <= 64;
     if is_small || !sizes.has_conv_kernel {
         Forward::Im2col
     } else {
@@ -72,7 +73,7 @@ pub(super) fn forward(sizes: Sizes) -> Forward {
 pub(super) fn input(sizes: Sizes) -> Input {
     match sizes.window.conv.stride {
         _ if sizes.window.conv.groups > 1 => Input::Transposed,
-        _ if sizes.kernels == Kernels::Cuda && sizes.has_conv_kernel => Input::Transposed,
+        _ if sizes.kernels.are_of_cuda() && sizes.has_conv_kernel => Input::Transposed,
         [1, 1] if sizes.positions() <= 256 || !sizes.has_conv_kernel => Input::Im2col,
         [1, 1] => Input::Flipped,
         _ => Input::Transposed,
@@ -82,7 +83,7 @@ pub(super) fn input(sizes: Sizes) -> Input {
 pub(super) fn weight(sizes: Sizes) -> Weight {
     if sizes.window.conv.groups > 1 {
         Weight::PerTap
-    } else if sizes.kernels == Kernels::Cuda {
+    } else if sizes.kernels.are_of_cuda() {
         // Beside as many patches, one product per image has a row for each filter, im2col transposes a row for each position.
         if sizes.filters <= sizes.positions() {
             Weight::Im2colPerImage

@@ -16,7 +16,7 @@ mod relu;
 mod softmax;
 
 use super::value::Value;
-use super::{Composite, Error, Graph, Node, Op};
+use super::{Composite, Error, Fused, Graph, Node, Op};
 
 /// What computes a program. Of equivalent operators, those are chosen that it computes fastest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +29,17 @@ pub enum Kernels {
     CpuFused,
     /// The standard operators of ONNX Runtime's CUDA provider.
     Cuda,
+    /// The same, with gradients of convolutions in single and in IEEE half precision by operators of our own domain, which call cuDNN and must be
+    /// registered with the session.
+    CudaFused,
+}
+
+impl Kernels {
+    /// Whether a CUDA device computes the program.
+    #[must_use]
+    pub fn are_of_cuda(self) -> bool {
+        matches!(self, Self::Cuda | Self::CudaFused)
+    }
 }
 
 /// Replaces every composite by operators of ONNX's default domain, and convolutions by faster equivalents.
@@ -102,6 +113,16 @@ fn decompose(
         (Composite::SoftmaxGradient, &[y, dy]) => softmax::gradient(g, y, dy).map(|dx| vec![dx]),
         (Composite::CrossEntropy, &[logits, targets]) => {
             cross_entropy::forward(g, logits, targets).map(|loss| vec![loss])
+        }
+        (&Composite::ConvInputGradient { conv, extent }, &[_, dy])
+            if kernels == Kernels::CudaFused && !bf16::is_of(g, dy) =>
+        {
+            g.push(Op::Fused(Fused::CudnnInputGradient { conv, extent }), inputs)
+        }
+        (&Composite::ConvWeightGradient { conv, kernel }, &[_, dy])
+            if kernels == Kernels::CudaFused && !bf16::is_of(g, dy) =>
+        {
+            g.push(Op::Fused(Fused::CudnnWeightGradient { conv, kernel }), inputs)
         }
         (Composite::ConvInputGradient { conv, extent }, &[w, dy]) => {
             conv_input::decompose(g, (w, dy), *conv, *extent, kernels).map(|dx| vec![dx])

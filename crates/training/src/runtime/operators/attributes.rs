@@ -5,7 +5,10 @@ use ort::operator::KernelContext;
 use crate::graph::fused::{AttributeVisitor, Fused, shape_attribute};
 
 /// A node's operator with its attributes, and the shapes of its outputs.
-pub(super) fn read(name: &str, context: &KernelContext<'_>) -> ort::Result<(Fused, Vec<Vec<i64>>)> {
+pub(in crate::runtime) fn read(
+    name: &str,
+    context: &KernelContext<'_>,
+) -> ort::Result<(Fused, Vec<Vec<i64>>)> {
     let named = Fused::all().into_iter().find(|fused| fused.name() == name);
     let mut fused = named.ok_or_else(|| ort::Error::new(format!("unknown operator `{name}`")))?;
     let shapes = (0..).map_while(|result| context.get(shape_attribute(result)));

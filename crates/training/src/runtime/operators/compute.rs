@@ -39,6 +39,9 @@ pub(super) fn compute(
         Fused::Gelu => other::gelu(exec, operands, results),
         Fused::GeluGradient => other::gelu_gradient(exec, operands, results),
         Fused::SoftmaxGradient => other::softmax_gradient(exec, operands, results),
+        Fused::CudnnInputGradient { .. } | Fused::CudnnWeightGradient { .. } => {
+            Err(ort::Error::new("operators of cuDNN run on CUDA devices"))
+        }
         Fused::AdamW(attributes) => other::adamw(attributes, exec, operands, results),
     }
 }

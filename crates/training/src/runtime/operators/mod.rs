@@ -1,4 +1,4 @@
-//! Custom operators, called by ONNX Runtime on its own threads.
+//! Custom operators of CPU sessions, called by ONNX Runtime on its own threads; those of CUDA sessions are in `cudnn`.
 //!
 //! # Layout
 //! - `operator`: implements `ort`'s operator and kernel traits; output shapes are attributes of the nodes.
@@ -20,8 +20,10 @@ use std::sync::{Arc, Mutex};
 
 use ort::operator::OperatorDomain;
 
+pub(super) use self::attributes::read as read_attributes;
 use self::operator::Operator;
-use super::Device;
+pub(super) use self::operator::infer_shapes;
+use super::{Device, cudnn};
 use crate::graph::fused::{DOMAIN, Fused};
 use crate::graph::lower::Kernels;
 use crate::kernels::{InstructionSet, Workspace};
@@ -35,26 +37,28 @@ use crate::kernels::{InstructionSet, Workspace};
 /// Those of ONNX Runtime.
 pub fn domain() -> ort::Result<OperatorDomain> {
     let workspace = Arc::new(Mutex::new(Workspace::default()));
-    Fused::all()
-        .iter()
-        .try_fold(OperatorDomain::new(DOMAIN)?, |domain, fused| {
-            domain.add(Operator {
-                name: fused.name(),
-                set: InstructionSet::best(),
-                workspace: Arc::clone(&workspace),
-            })
+    let domain = OperatorDomain::new(DOMAIN)?;
+    #[cfg(test)]
+    let domain = cudnn::twin::add_to(domain)?;
+    let mut operators = Fused::all().into_iter().filter(|fused| !fused.is_of_cudnn());
+    operators.try_fold(domain, |domain, fused| {
+        domain.add(Operator {
+            name: fused.name(),
+            set: InstructionSet::best(),
+            workspace: Arc::clone(&workspace),
         })
+    })
 }
 
 /// Which operators a training step uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Operators {
-    /// The custom operators on a CPU with AVX2 or AVX-512, otherwise the standard ones.
+    /// The custom operators on a CPU with AVX2 or AVX-512 and on a CUDA device with cuDNN 9, otherwise the standard ones.
     #[default]
     Auto,
     /// Standard ONNX operators only.
     Standard,
-    /// The custom operators, on any CPU.
+    /// The custom operators, on any CPU, and on a CUDA device with cuDNN 9.
     Fast,
 }
 
@@ -63,8 +67,12 @@ impl Operators {
     #[must_use]
     pub fn kernels(self, device: Device) -> Option<Kernels> {
         match (self, device) {
+            (Self::Standard, Device::Cuda { .. }) => Some(Kernels::Cuda),
+            (Self::Auto | Self::Fast, Device::Cuda { .. }) if cudnn::is_available() => {
+                Some(Kernels::CudaFused)
+            }
+            (Self::Auto, Device::Cuda { .. }) => Some(Kernels::Cuda),
             (Self::Fast, Device::Cuda { .. }) => None,
-            (_, Device::Cuda { .. }) => Some(Kernels::Cuda),
             (Self::Fast, Device::Cpu) => Some(Kernels::CpuFused),
             (Self::Auto, Device::Cpu) if InstructionSet::best().is_fast() => Some(Kernels::CpuFused),
             (Self::Auto | Self::Standard, Device::Cpu) => Some(Kernels::Cpu),
@@ -112,10 +120,15 @@ mod tests {
     }
 
     #[test]
-    fn custom_operators_run_on_the_cpu_only() {
+    fn custom_operators_run_on_cpus_and_on_cuda_devices_with_cudnn() {
         let cuda = Device::Cuda { index: 0 };
-        assert_eq!(Operators::Auto.kernels(cuda), Some(Kernels::Cuda));
-        assert_eq!(Operators::Fast.kernels(cuda), None);
+        let (auto, fast) = match cudnn::is_available() {
+            true => (Kernels::CudaFused, Some(Kernels::CudaFused)),
+            false => (Kernels::Cuda, None),
+        };
+        assert_eq!(Operators::Auto.kernels(cuda), Some(auto));
+        assert_eq!(Operators::Fast.kernels(cuda), fast);
+        assert_eq!(Operators::Standard.kernels(cuda), Some(Kernels::Cuda));
         assert_eq!(Operators::Fast.kernels(Device::Cpu), Some(Kernels::CpuFused));
         assert_eq!(Operators::Standard.kernels(Device::Cpu), Some(Kernels::Cpu));
     }

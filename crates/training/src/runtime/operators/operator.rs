@@ -45,19 +45,27 @@ impl ort::operator::Operator for Operator {
     }
 
     fn infer_shape(&self, context: &mut ShapeInferenceContext) -> ort::Result<()> {
-        for result in 0.. {
-            let Ok(shape) = context.attr::<Vec<i64>>(shape_attribute(result)) else {
-                break;
-            };
-            let tensor_type = ValueType::Tensor {
-                ty: TensorElementType::Float32,
-                shape: Shape::new(shape),
-                dimension_symbols: ort::value::SymbolicDimensions::empty(0),
-            };
-            context.set_output(result, &tensor_type)?;
-        }
-        Ok(())
+        infer_shapes(context, TensorElementType::Float32)
     }
+}
+
+/// Tells the shapes of the outputs, which are attributes of the node.
+pub(in crate::runtime) fn infer_shapes(
+    context: &mut ShapeInferenceContext,
+    element_type: TensorElementType,
+) -> ort::Result<()> {
+    for result in 0.. {
+        let Ok(shape) = context.attr::<Vec<i64>>(shape_attribute(result)) else {
+            break;
+        };
+        let tensor_type = ValueType::Tensor {
+            ty: element_type,
+            shape: Shape::new(shape),
+            dimension_symbols: ort::value::SymbolicDimensions::empty(0),
+        };
+        context.set_output(result, &tensor_type)?;
+    }
+    Ok(())
 }
 
 /// A node of a session.

@@ -4,12 +4,13 @@
 //!
 //! - [`StepRunner`]: fills inputs, runs the program, reads outputs.
 //! - `bound`: `IoBinding` of state and outputs; `input`: an input.
-//! - `host`: host buffers of inputs.
+//! - `host`: host buffers of inputs; `packed`: that of inputs that are parts of one.
 //! - `staged`: double-buffered inputs, of which one buffer is filled while the other is read.
 
 mod bound;
 mod host;
 mod input;
+mod packed;
 mod staged;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use self::{
     bound::{BINDINGS, Bound},
     host::HostBuffer,
     input::Input,
+    packed::PackedInputs,
     staged::Staged,
 };
 
@@ -45,6 +47,7 @@ pub struct StepRunner {
     options: SessionOptions,
     signature: Signature,
     inputs: BTreeMap<String, Input>,
+    packed: Option<PackedInputs>,
     outputs: BTreeMap<String, Buffer<f32>>,
     /// Cached bindings, one per combination of the state's buffers, most recently used first.
     bindings: Vec<Bound>,
@@ -70,7 +73,13 @@ impl StepRunner {
         let signature = program.signature.clone();
         let host = Allocator::default();
         let source = options.device.host_allocator(&session);
-        let inputs = signature.inputs.iter().map(|input| {
+        let packed = match &*signature.packed_inputs {
+            [] => None,
+            _ => Some(PackedInputs::new(&source, &signature).map_err(refused)?),
+        };
+        let is_single = |name: &str| !packed.as_ref().is_some_and(|packed| packed.contains(name));
+        let inputs = signature.inputs.iter().filter(|input| is_single(&input.name));
+        let inputs = inputs.map(|input| {
             let buffer = HostBuffer::new(&source, input)?;
             Ok((input.name.clone(), Input::SingleBuffered(buffer)))
         });
@@ -88,6 +97,7 @@ impl StepRunner {
             options: options.clone(),
             signature,
             inputs,
+            packed,
             outputs,
             bindings: vec![],
         })
@@ -121,8 +131,9 @@ impl StepRunner {
     /// [`Error::Name`] if the program has no such input, [`Error::Device`] if the device is out of memory.
     pub fn double_buffer(&mut self, name: &str) -> Result<(), Error> {
         let device = self.options.device;
-        let inputs = &self.signature.inputs;
-        let input = inputs.iter().find(|input| input.name == name);
+        let inputs = self.signature.inputs.iter();
+        let mut inputs = inputs.filter(|input| self.inputs.contains_key(&input.name));
+        let input = inputs.find(|input| input.name == name);
         let input = input.ok_or_else(|| no_input(&self.what, name, "inputs"))?;
         let source = device.host_allocator(&self.session);
         let staged = match device {
@@ -141,9 +152,10 @@ impl StepRunner {
     /// [`Error::Name`] if the program has no such input.
     pub fn f32_input(&mut self, name: &str) -> Result<&mut [f32], Error> {
         let what = &self.what;
-        let buffer = self.inputs.get_mut(name).and_then(Input::host);
-        buffer
-            .and_then(HostBuffer::f32)
+        let packed = self.packed.as_mut().and_then(|packed| packed.input(name));
+        let single = self.inputs.get_mut(name).and_then(Input::host);
+        packed
+            .or_else(|| single.and_then(HostBuffer::f32))
             .ok_or_else(|| no_input(what, name, "f32 inputs"))
     }
 
@@ -166,6 +178,10 @@ impl StepRunner {
     ///
     /// [`Error::Name`] if the program has no such input, [`Error::Length`] if the number of elements differs.
     pub fn fill(&mut self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        let packed = self.packed.as_mut();
+        if let Some(filled) = packed.and_then(|packed| packed.fill(name, bytes)) {
+            return filled;
+        }
         match self.inputs.get_mut(name) {
             Some(Input::SingleBuffered(buffer)) => buffer.fill(name, bytes),
             Some(Input::DoubleBuffered(staged)) => staged.fill(name, bytes),
@@ -266,6 +282,9 @@ impl StepRunner {
         let binding = &mut self.bindings[0].binding;
         for (name, buffer) in &self.inputs {
             buffer.bind(binding, name).map_err(failed)?;
+        }
+        if let Some(packed) = &self.packed {
+            packed.bind(binding).map_err(failed)?;
         }
         let session = &mut self.session;
         let mut run = || session.run_binding(binding).map(drop).map_err(failed);

@@ -19,6 +19,7 @@ fn pair(name: &str, output: Option<&str>) -> StatePair {
         is_in_place: false,
         shape: [2].into(),
         role: Role::Parameter,
+        members: vec![],
     }
 }
 
