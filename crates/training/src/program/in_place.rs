@@ -146,6 +146,7 @@ mod tests {
                 output: Some("p.next".to_owned()),
                 is_in_place: false,
                 shape: [4].into(),
+                members: vec![],
                 role: Role::Parameter,
             }],
             ..Signature::default()

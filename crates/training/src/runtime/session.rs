@@ -138,6 +138,9 @@ impl Runtime {
             .commit_from_memory(model)
             .map_err(|error| refused(first_line(&error)))?;
         options.device.check_placement(what, &session)?;
+        if options.device != Device::Cpu && options.operators != Operators::Standard {
+            cudnn::warn_if_missing();
+        }
         Ok(session)
     }
 }

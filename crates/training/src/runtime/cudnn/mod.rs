@@ -22,16 +22,19 @@ use ort::{operator::OperatorDomain, value::TensorElementType};
 use self::operator::Operator;
 use crate::graph::fused::{DOMAIN, Fused};
 
-/// Whether cuDNN can be loaded. If not, one warning of the process says why.
+/// Whether cuDNN can be loaded.
 pub(super) fn is_available() -> bool {
+    library::cudnn().is_ok()
+}
+
+/// Says why cuDNN cannot be loaded, once, if it cannot.
+pub(super) fn warn_if_missing() {
     static WARNED: std::sync::Once = std::sync::Once::new();
-    library::cudnn()
-        .inspect_err(|reason| {
-            WARNED.call_once(|| {
-                tracing::warn!(%reason, "cuDNN 9 cannot be loaded: gradients of convolutions are computed by ONNX's operators");
-            });
-        })
-        .is_ok()
+    if let Err(reason) = library::cudnn() {
+        WARNED.call_once(|| {
+            tracing::warn!(%reason, "cuDNN 9 cannot be loaded: gradients of convolutions are computed by ONNX's operators");
+        });
+    }
 }
 
 /// The domain of the custom operators of CUDA sessions. `uses_tf32`: whether single-precision operands may be rounded to TF32.

@@ -79,6 +79,7 @@ fn gradients(case: (Conv2d, [usize; 4], [usize; 4]), kernels: Kernels) -> [Vec<f
         name: (*name).to_owned(),
         input: (*name).to_owned(),
         output: None,
+        is_in_place: false,
         shape: tensor.shape.clone(),
         role: Role::Parameter,
         members: vec![],
@@ -103,7 +104,7 @@ fn gradients(case: (Conv2d, [usize; 4], [usize; 4]), kernels: Kernels) -> [Vec<f
         .into_iter()
         .map(|(name, tensor)| (name.to_owned(), tensor))
         .collect();
-    let mut device = runner.upload(&values).expect("room");
+    let mut device = runner.upload(values).expect("room");
     runner.step(&mut device).expect("a run");
     ["dx", "dw"].map(|name| runner.output(name).expect("an output").to_vec())
 }
