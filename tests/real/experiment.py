@@ -54,6 +54,7 @@ ARMS = [
 ]
 # What of the network is trained, with the rate of each.
 BODIES = {
+    "fitted": "",  # the default: frozen, and the head fitted to kept features
     "frozen": "--freeze=all",
     "norms": "--freeze=but-norms",
     "norms-reestimated": "--freeze=but-norms --reestimate-norms",
