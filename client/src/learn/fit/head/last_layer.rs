@@ -63,7 +63,7 @@ pub(super) fn replaced(
     mut state: State,
     layer: &LastLayer,
     weights: impl Fn(usize, usize) -> f32,
-    biases: Vec<f32>,
+    biases: &[f32],
 ) -> State {
     for (weight, bias) in parameters(layer) {
         if let Some(weight) = state.get_mut(&weight) {
@@ -82,7 +82,7 @@ pub(super) fn replaced(
                 .collect();
         }
         if let Some(bias) = bias.and_then(|bias| state.get_mut(&bias)) {
-            bias.data.clone_from(&biases);
+            bias.data = biases.to_vec();
         }
     }
     state

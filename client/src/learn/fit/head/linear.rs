@@ -55,7 +55,7 @@ impl Fit<'_> {
             head.state()?,
             layer,
             |class, feature| single(&fitted.weights[class * width + feature]),
-            fitted.bias.iter().map(single).collect(),
+            &fitted.bias.iter().map(single).collect::<Vec<f32>>(),
         );
         Ok(Some(state))
     }

@@ -236,7 +236,7 @@ fn dot(one: &[f64], other: &[f64]) -> f64 {
 fn descent(slope: &[f64], history: &VecDeque<(Vec<f64>, Vec<f64>, f64)>) -> Vec<f64> {
     let mut direction: Vec<f64> = slope.iter().map(|element| -element).collect();
     let add = |to: &mut [f64], factor: f64, by: &[f64]| {
-        to.iter_mut().zip(by).for_each(|(to, by)| *to += factor * by)
+        to.iter_mut().zip(by).for_each(|(to, by)| *to += factor * by);
     };
     let mut factors = vec![];
     for (step, change, curvature) in history.iter().rev() {
