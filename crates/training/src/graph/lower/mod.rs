@@ -43,7 +43,7 @@ impl Kernels {
 }
 
 /// Replaces every composite by operators of ONNX's default domain, and convolutions by faster equivalents.
-/// [`Fused`](super::Fused) operators are kept.
+/// [`Fused`] operators are kept.
 ///
 /// # Errors
 /// Never for a valid graph: a rejected node is a defect of this module.
