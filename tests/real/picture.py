@@ -38,7 +38,7 @@ def picture(options):
         data = experiment.chosen(name, experiment.DATA)[0]
         left = LEFT + 20 + panel * (PANEL + 10)
         parts.append(text(left + PANEL / 2 - 20, TOP - 18, title, 15, weight="bold"))
-        runs = [run for run in experiment.finished(options, data) if (run["network"], run["body"], run["size"]) == ("lite0", "frozen", data.size)]
+        runs = [run for run in experiment.finished(options, data) if (run["network"], run["body"], run["size"]) == ("lite0", "fitted", data.size)]
         for index, arm in enumerate(ARMS):
             mean, half, balanced = estimate([run for run in runs if run["arm"] == arm], data.rare)
             x, low, high = left + 10 + index * 100, max(mean - half, 0), min(mean + half, 100)

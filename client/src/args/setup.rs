@@ -58,7 +58,7 @@ pub struct Images {
     #[arg(long, value_name = "N", value_parser = at_least(1_u64))]
     pub images_per_epoch: Option<u64>,
     /// Augmentation recipe: a preset such as none, fastai, light or flip-only, operations such as 'flip rotate(10)', or both; `server
-    /// recipe` lists them. [default: fastai]
+    /// recipe` lists them. [default: fastai; with --model fastai pad]
     #[arg(long, value_name = "TEXT")]
     pub recipe: Option<String>,
     /// Element type on the wire: f32 (normalised by the server), f16 (the same, half the bytes), or u8 (pixels, a quarter of the bytes,

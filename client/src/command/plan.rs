@@ -19,7 +19,7 @@ use crate::{
     weights::Source,
 };
 
-/// The recipe of networks with pretrained weights: the default one, of images that are not cropped.
+/// The recipe of networks from a file: the default one, of images that are not cropped.
 const PADDED: &str = "fastai pad";
 
 /// The settings of one run.
@@ -195,7 +195,7 @@ fn unchanged_config(setups: &[&TrainingSetup]) -> Result<(InitSource, RunConfig)
 
 /// The default configuration. With --weights the body is frozen; with --model it is frozen if the head is reinitialised. A network from either
 /// is trained on natural batches with adjusted logits unless an option says how rare classes are handled: few images of a class, drawn often,
-/// are learnt by heart. Its images are padded instead of cropped. `setups` are in order of precedence.
+/// are learnt by heart. Images of a network from --model are padded instead of cropped. `setups` are in order of precedence.
 fn default_config(setups: &[&TrainingSetup]) -> RunConfig {
     let weights = setups.iter().find_map(|setup| setup.network.weights.as_ref());
     let has_weights = weights.is_some_and(|weights| *weights != Source::None);
@@ -207,7 +207,7 @@ fn default_config(setups: &[&TrainingSetup]) -> RunConfig {
         },
         ..RunConfig::default()
     };
-    if has_weights || is_from_file {
+    if is_from_file {
         PADDED.clone_into(&mut config.recipe);
     }
     let handles_rare_classes = |setup: &&TrainingSetup| {
@@ -260,13 +260,19 @@ mod tests {
     }
 
     #[test]
-    fn images_of_pretrained_networks_are_padded_unless_there_is_a_recipe() {
+    fn images_of_a_network_from_a_file_are_padded_unless_there_is_a_recipe() {
+        let file = tempfile::Builder::new()
+            .suffix(".onnx")
+            .tempfile()
+            .expect("a file");
+        let model = format!("--model {}", file.path().display());
         for (flags, recipe) in [
             ("", ""),
             ("--weights none", ""),
-            ("--weights hf:birds/net", "fastai pad"),
-            ("--weights hf:birds/net --balance oversample", "fastai pad"),
-            ("--weights hf:birds/net --recipe light", "light"),
+            ("--weights hf:birds/net", ""),
+            (&model, "fastai pad"),
+            (&format!("{model} --balance oversample"), "fastai pad"),
+            (&format!("{model} --recipe light"), "light"),
         ] {
             assert_eq!(planned(flags).recipe, recipe, "{flags}");
         }
