@@ -84,10 +84,7 @@ impl Predictor {
     pub fn open(runtime: &Runtime, path: &Path, options: &SessionOptions) -> Result<Self, Error> {
         let classifier = Classifier::open(runtime, path, options)?;
         let card = ModelCard::read(&path.display().to_string(), &classifier)?;
-        let draws = vec![Draw {
-            pad: card.preprocessing.pad,
-            ..Draw::identity()
-        }];
+        let draws = vec![Draw::unaugmented(card.preprocessing.pad)];
         Ok(Self {
             classifier,
             card,

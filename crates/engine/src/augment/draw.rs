@@ -55,6 +55,15 @@ impl Draw {
         }
     }
 
+    /// An image without augmentation: padded with a grey value, or cropped to its centre.
+    #[must_use]
+    pub fn unaugmented(pad: Option<u8>) -> Self {
+        Self {
+            pad,
+            ..Self::identity()
+        }
+    }
+
     /// The map from the pixels of the result, `target` by `target`, to those of a source of `(width, height)` pixels, which is padded if
     /// [`Draw::pad`] is given.
     ///

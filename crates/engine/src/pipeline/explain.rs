@@ -3,7 +3,7 @@
 use super::{
     Engine, Error,
     mixing::{Partner, Portion, portion},
-    render::render,
+    render::{render, source},
     sample_renderer::PreparedSample,
     spec::{Shard, StreamSpec},
 };
@@ -89,12 +89,9 @@ impl Engine {
                 draw,
                 ..
             } = prepared;
-            let padded = draw
-                .pad
-                .map(|value| tensor::pad_to_square(image, value, spec.tensor.size));
-            let shown = padded.as_ref().unwrap_or(image);
-            let source = (shown.width(), shown.height());
             let size = spec.tensor.size;
+            let sampled = source(image, &draw, size);
+            let source = (sampled.width(), sampled.height());
             let canvas = canvas(source, size);
             let mut pixels = vec![0; spec.tensor.image_bytes()];
             render(image, &draw, &spec.tensor, &mut pixels);

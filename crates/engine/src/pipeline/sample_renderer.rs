@@ -96,10 +96,7 @@ impl SampleRenderer {
         let recipe = &self.spec.recipe;
         let is_first = slot.repetition == 0 && !is_replaced;
         if recipe.augment == Augment::Repeats && is_first {
-            return Draw {
-                pad: recipe.evaluation_pad(),
-                ..Draw::identity()
-            };
+            return Draw::unaugmented(recipe.evaluation_pad());
         }
         recipe.draw(&mut generator(
             self.spec.seed,

@@ -33,10 +33,7 @@ pub fn variations(image: Image, recipe: &Recipe, (seed, times): (u64, u64), size
         normalization: Normalization::IMAGENET,
     };
     let drawn = (0..times).map(|place| recipe.draw(&mut generator(seed, Purpose::AUGMENT, &[0, place])));
-    let plain = Draw {
-        pad: recipe.evaluation_pad(),
-        ..Draw::identity()
-    };
+    let plain = Draw::unaugmented(recipe.evaluation_pad());
     std::iter::once(plain)
         .chain(drawn)
         .map(|draw| {

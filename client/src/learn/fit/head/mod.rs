@@ -64,15 +64,20 @@ impl Fit<'_> {
             verdict,
         } = features;
         let fit = progress.config.head_fit;
-        let valid = if self.has_valid && (steps == HeadSteps::Auto || fit == HeadFit::TauNorm) {
+        let head = self.learner.head(1)?;
+        let linear = match fit {
+            HeadFit::All => self.linear(steps, &head, &batches)?,
+            HeadFit::Scales | HeadFit::TauNorm => None,
+        };
+        let is_chosen = fit == HeadFit::TauNorm || steps == HeadSteps::Auto && linear.is_none();
+        let valid = if self.has_valid && is_chosen {
             self.valid_features(&mut body)?
         } else {
             vec![]
         };
         drop(body);
-        let head = self.learner.head(1)?;
         let fitted = match fit {
-            HeadFit::All => match self.linear(steps, &head, &batches)? {
+            HeadFit::All => match linear {
                 Some(layer) => self.fit_linear(&head, &layer, &batches, &mut progress)?,
                 None => {
                     let start = |steps| self.learner.head(steps);
