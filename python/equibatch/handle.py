@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeVar
 
@@ -11,8 +12,31 @@ from .source import Where, forget, open_source, parse
 
 _T = TypeVar("_T")
 
-# When the rank with the engine ends: depending on what it was doing.
+# What is raised if the rank with the engine ends, depending on what it was doing.
 LOST = (UnreachableError, ProtocolError)
+
+# Ranks may end one after another, each soon after it has taken the engine over.
+_LONGEST_SECONDS = 30.0
+_PAUSE_SECONDS = 0.02
+
+
+class Takeover:
+    """Goes on with the engine of another rank if the one that had it ends."""
+
+    def __init__(self) -> None:
+        self._deadline: float | None = None
+
+    def goes_on(self, source: Source) -> bool:
+        """Whether to ask again after `source` was lost: if it is shared, for a limited time after the first loss."""
+        if not source.is_shared:
+            return False
+        forget(source)
+        now = time.monotonic()
+        if self._deadline is None:
+            self._deadline = now + _LONGEST_SECONDS
+            return True
+        time.sleep(_PAUSE_SECONDS)
+        return now < self._deadline
 
 
 class QuarantinedFile(NamedTuple):
@@ -43,14 +67,14 @@ class DatasetHandle:
 
     def _ask(self, question: Callable[[Source], _T]) -> _T:
         """The answer of the engine or the servers; if the engine is that of a rank that has ended, of the one that takes its place."""
-        source = self._opened()
-        try:
-            return question(source)
-        except LOST:
-            if not source.is_shared:
-                raise
-        forget(source)
-        return question(self._opened())
+        takeover = Takeover()
+        while True:
+            source = self._opened()
+            try:
+                return question(source)
+            except LOST:
+                if not takeover.goes_on(source):
+                    raise
 
     def _describe(self, beta: float = 0.999) -> Description:
         if not 0 <= beta < 1:

@@ -12,9 +12,9 @@ from .batch import Batch, Replacement, pytorch
 from .display import Grid, grid, has_matplotlib
 from .distributed import Ranks, detect
 from .errors import ProtocolError, RequestError
-from .handle import LOST, DatasetHandle
+from .handle import LOST, DatasetHandle, Takeover
 from .progress import Progress
-from .source import Where, forget
+from .source import Where
 from .state import VERSION, check, token
 
 # Epochs that a stream without an end is asked for at a time: it goes on over the end of an epoch without a pause.
@@ -294,16 +294,14 @@ class Loader(DatasetHandle):
         stream, source, ranks, _, ends = self._open(at, stride)
         epoch, seed = at.epoch, self._spec["seed"]
         description, following = stream.description, at
-        lost: _Position | None = None
+        takeover = Takeover()
         while following.epoch == epoch:
             try:
                 fields = self._first_fields(stream, source) if following == at else stream.next(self._timeout)
             except LOST:
-                if not source.is_shared or lost == following:
+                if not takeover.goes_on(source):
                     raise
-                # The rank whose engine it was has ended. Of another one, the batches are the same.
-                lost = following
-                forget(source)
+                # The batches of another engine are the same.
                 del stream
                 stream, source, ranks, _, ends = self._open(following, stride)
                 continue
@@ -312,7 +310,7 @@ class Loader(DatasetHandle):
                     return
                 raise ProtocolError(f"the stream ended before epoch {epoch} did")
             found, step, next_, received, labels, sample_ids, replacements, mixed_labels, mixed_weights = fields
-            following = _Position(*next_)
+            following, takeover = _Position(*next_), Takeover()
             yield Batch(
                 images=pytorch().in_slot(*received) if isinstance(received, tuple) else received,
                 labels=labels,

@@ -14,7 +14,7 @@ use super::{
     convert,
     leases::Leases,
     loader::{Loader, caller, owner},
-    status::{limit_reached, shared_memory_unavailable, status, stopping},
+    status::{limit_reached, not_planned, shared_memory_unavailable, status, stopping},
     traffic::Refusal,
 };
 
@@ -171,7 +171,7 @@ impl Loader {
         });
         let (stream, memory) = opened
             .await
-            .map_err(|_panic| Status::internal("panic while the stream was planned"))?
+            .map_err(|error| not_planned(&error))?
             .map_err(|error| status(&error))?;
         let (Some(sharing), Some(memory)) = (sharing, memory) else {
             return Ok((stream, None));

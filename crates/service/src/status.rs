@@ -2,6 +2,7 @@
 
 use std::{error::Error as StdError, time::Duration};
 
+use tokio::task::JoinError;
 use tonic::{Code, Status};
 
 use super::{
@@ -88,6 +89,17 @@ pub(super) fn stopping() -> Status {
     Status::unavailable(
         "this server is stopping: continue from the last batch's token on another one, or when it is back",
     )
+}
+
+/// The task that planned a stream did not end.
+#[must_use]
+pub(super) fn not_planned(error: &JoinError) -> Status {
+    if error.is_panic() {
+        Status::internal("panic while the stream was planned")
+    } else {
+        // The runtime shuts down.
+        stopping()
+    }
 }
 
 /// The token of the stream was removed from the token file, or its permissions changed.

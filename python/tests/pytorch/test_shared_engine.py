@@ -179,3 +179,11 @@ def test_workers_of_a_data_loader_use_the_engine_of_their_rank(folder, whole):
     expected = [[[image[:2] for image in batch] for batch in part] for part in parts(whole, 2)]
     assert [found for found, _ in ranks] == expected
     assert [count for _, count in ranks if count is not None] == [images(whole)]
+
+
+def test_ranks_that_end_one_after_another_pass_the_engine_on(folder, whole):
+    def short_epochs():
+        # Each loader ends with its epoch, and with it the engine, if it is that of its rank.
+        return [[contents(batch) for batch in steps_of(folder, epochs=1)] for _ in range(15)]
+
+    assert run_ranks(3, short_epochs) == [[part] * 15 for part in parts(whole, 3)]

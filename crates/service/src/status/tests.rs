@@ -179,3 +179,12 @@ fn a_message_names_each_source_once() {
         format!("cannot read a file now: {}", vanished())
     );
 }
+
+#[tokio::test]
+async fn a_plan_that_panics_is_an_error_of_the_server_and_one_that_is_cut_off_is_not() {
+    let panicked = tokio::spawn(async { panic!("on purpose") }).await;
+    assert_eq!(not_planned(&panicked.unwrap_err()).code(), Code::Internal);
+    let cut_off = tokio::spawn(std::future::pending::<()>());
+    cut_off.abort();
+    assert_eq!(not_planned(&cut_off.await.unwrap_err()).code(), Code::Unavailable);
+}
