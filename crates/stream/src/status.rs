@@ -180,6 +180,10 @@ mod tests {
         let reset = io::Error::from(io::ErrorKind::ConnectionReset);
         let status = Status::from_error(Box::new(reset));
         let error = Error::from_status("a:1", &status);
-        assert!(matches!(error, Error::Unreachable { .. }), "{}: {error}", status.code());
+        assert!(
+            matches!(error, Error::Unreachable { .. }),
+            "{}: {error}",
+            status.code()
+        );
     }
 }

@@ -12,7 +12,7 @@ use equibatch_training::program::{
 };
 
 use super::cases::{Fill, filled};
-use crate::onnx::{self, exported};
+use crate::onnx::{self, depthwise, exported};
 
 /// A small network whose channels are multiples of sixteen.
 fn spec(block: Block, depths: [usize; 4], frozen_groups: usize) -> TrainSpec {
@@ -59,6 +59,7 @@ fn specs() -> Vec<TrainSpec> {
         small,
         // Layer norms and GELUs.
         TrainSpec::new(exported::spec("vit", 3), 2),
+        TrainSpec::new(depthwise::padded_after(), 2),
     ]
 }
 

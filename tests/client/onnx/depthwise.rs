@@ -1,21 +1,36 @@
 //! Networks of depthwise convolutions on operators of our own.
 
-use equibatch_client_tests::model_file::{
-    Attribute::{Int, Ints},
-    ModelFile,
+use equibatch_client_tests::{
+    model_file::{
+        Attribute::{Int, Ints},
+        ModelFile,
+    },
+    onnx_runtime,
 };
 use equibatch_training::{
     graph::{Fused, Op, fuse::fuse},
-    program::{ModelSpec, TrainSpec, train_graph},
+    program::{ModelSpec, TrainSpec, inference, initial_state, train_graph},
 };
 
-use super::{BATCH, CLASSES, SIZE, spec};
+use super::{BATCH, CLASSES, SIZE, images, spec};
+
+/// How an exporter writes what TensorFlow pads after an image of even extent, where a stride of two leaves a row and a column.
+#[derive(Clone, Copy, PartialEq)]
+enum Padding {
+    /// As much before: of the convolution.
+    Even,
+    /// Attributes of the convolution.
+    Attributes,
+    /// A Pad operator before it.
+    Operator,
+}
 
 /// Convolutions with batch norms and ReLU6, some of them depthwise, for 24, 40 and 48 channels.
-fn inverted_residuals() -> ModelSpec {
+fn inverted_residuals(padding: Padding) -> ModelSpec {
     let mut file = ModelFile::new(SIZE as i64)
         .floats("low", &[], vec![0.0])
-        .floats("high", &[], vec![6.0]);
+        .floats("high", &[], vec![6.0])
+        .integers("pads", &[0, 0, 0, 0, 0, 0, 1, 1]);
     // Channels, channels of a group, kernel, stride, whether ReLU6 follows.
     let layers = [
         (24, 3, 3, 2, true),
@@ -36,8 +51,17 @@ fn inverted_residuals() -> ModelSpec {
             );
         }
         let groups = if inputs == 1 { channels } else { 1 };
+        let pads = match padding {
+            Padding::Attributes if stride == 2 => [0, 0, 1, 1],
+            Padding::Operator if stride == 2 => [0; 4],
+            _ => [kernel / 2; 4],
+        };
+        if padding == Padding::Operator && stride == 2 {
+            file = file.node("Pad", &[&x, "pads"], &[&name("pad")], &[]);
+            x = name("pad");
+        }
         let window = [
-            Ints("pads", &[kernel / 2; 4]),
+            Ints("pads", &pads),
             Ints("strides", &[stride; 2]),
             Int("group", groups),
         ];
@@ -70,26 +94,45 @@ fn inverted_residuals() -> ModelSpec {
     spec(&file.bytes())
 }
 
+/// With strides of two whose padding is only after the image.
+pub(crate) fn padded_after() -> ModelSpec {
+    inverted_residuals(Padding::Operator)
+}
+
 /// A network of inverted residual blocks changes its layout at the images and the head, and nowhere else.
 #[test]
 fn a_network_of_depthwise_convolutions_is_fused_completely() {
-    let (graph, _) = train_graph(&TrainSpec::new(inverted_residuals(), BATCH)).unwrap();
-    let fused = fuse(&graph).unwrap();
-    let count =
-        |is_wanted: &dyn Fn(&Op) -> bool| fused.nodes().iter().filter(|node| is_wanted(&node.op)).count();
-    assert_eq!(count(&|op| matches!(op, Op::Fused(Fused::Conv { .. }))), 4);
-    assert_eq!(
-        count(&|op| matches!(op, Op::Fused(Fused::ConvInputGradient { .. }))),
-        3
-    );
-    assert_eq!(
-        count(&|op| matches!(op, Op::Fused(Fused::ConvWeightGradient { .. }))),
-        4
-    );
-    assert_eq!(count(&|op| matches!(op, Op::Fused(Fused::FromBlocks))), 1);
-    assert_eq!(count(&|op| matches!(op, Op::Fused(Fused::ToBlocks))), 1);
-    assert_eq!(
-        count(&|op| matches!(op, Op::Conv(_) | Op::Clip(_) | Op::Composite(_) | Op::Where)),
-        1
-    );
+    for padding in [Padding::Even, Padding::Attributes, Padding::Operator] {
+        let (graph, _) = train_graph(&TrainSpec::new(inverted_residuals(padding), BATCH)).unwrap();
+        let fused = fuse(&graph).unwrap();
+        let count =
+            |is_wanted: &dyn Fn(&Op) -> bool| fused.nodes().iter().filter(|node| is_wanted(&node.op)).count();
+        assert_eq!(count(&|op| matches!(op, Op::Fused(Fused::Conv { .. }))), 4);
+        assert_eq!(
+            count(&|op| matches!(op, Op::Fused(Fused::ConvInputGradient { .. }))),
+            3
+        );
+        assert_eq!(
+            count(&|op| matches!(op, Op::Fused(Fused::ConvWeightGradient { .. }))),
+            4
+        );
+        assert_eq!(count(&|op| matches!(op, Op::Fused(Fused::FromBlocks))), 1);
+        assert_eq!(count(&|op| matches!(op, Op::Fused(Fused::ToBlocks))), 1);
+        assert_eq!(
+            count(&|op| matches!(op, Op::Conv(_) | Op::Clip(_) | Op::Composite(_) | Op::Where)),
+            1
+        );
+    }
+}
+
+#[test]
+fn padding_by_an_operator_is_that_of_the_convolution_after_it() {
+    let logits = |padding| {
+        let model = inverted_residuals(padding);
+        let file = inference(&model, &initial_state(&model, 3).unwrap(), &[]).unwrap();
+        onnx_runtime::run_model(&file.model, "images", &images(), "logits").unwrap()
+    };
+    let [even, attributes, operator] = [Padding::Even, Padding::Attributes, Padding::Operator].map(logits);
+    assert_eq!(attributes, operator);
+    assert_ne!(even, operator);
 }

@@ -8,7 +8,7 @@
 //! - `invalid`: files that are refused.
 
 mod against_pytorch;
-mod depthwise;
+pub(crate) mod depthwise;
 pub(crate) mod exported;
 mod invalid;
 mod operators;

@@ -78,8 +78,10 @@ pub struct Gemm {
 pub struct Conv2d {
     /// Step between windows.
     pub stride: [usize; 2],
-    /// Zero padding on both sides.
+    /// Zeros before the first row and column.
     pub pad: [usize; 2],
+    /// Zeros after the last row and column.
+    pub pad_after: [usize; 2],
     /// Step between the elements of a window, at least one.
     pub dilation: [usize; 2],
     /// Number of groups, at least one; divides the input and output channels.
@@ -92,6 +94,7 @@ impl Default for Conv2d {
         Self {
             stride: [1; 2],
             pad: [0; 2],
+            pad_after: [0; 2],
             dilation: [1; 2],
             groups: 1,
         }
@@ -105,8 +108,15 @@ impl Conv2d {
         Self {
             stride: [stride; 2],
             pad: [pad; 2],
+            pad_after: [pad; 2],
             ..Self::default()
         }
+    }
+
+    /// Whether it pads as much after as before.
+    #[must_use]
+    pub fn is_evenly_padded(&self) -> bool {
+        self.pad == self.pad_after
     }
 
     /// Whether it has one group and no dilation.
@@ -137,8 +147,10 @@ impl Conv2d {
             return None;
         }
         let span = self.span(kernel);
-        let along =
-            |axis: usize| window_positions(extent[axis], span[axis], self.stride[axis], self.pad[axis]);
+        let along = |axis: usize| {
+            let around = self.pad[axis].checked_add(self.pad_after[axis])?;
+            window_positions(extent[axis].checked_add(around)?, span[axis], self.stride[axis])
+        };
         Some([along(0)?, along(1)?])
     }
 }

@@ -52,14 +52,13 @@ fn joined(left: usize, right: usize) -> Option<usize> {
     }
 }
 
-/// Number of window positions on an axis, `⌊(extent + 2·pad − kernel) / stride⌋ + 1`, or `None` if the window does not fit.
+/// Number of window positions on a padded axis, `⌊(extent − kernel) / stride⌋ + 1`, or `None` if the window does not fit.
 #[must_use]
-pub fn window_positions(extent: usize, kernel: usize, stride: usize, pad: usize) -> Option<usize> {
+pub fn window_positions(extent: usize, kernel: usize, stride: usize) -> Option<usize> {
     if kernel == 0 || stride == 0 {
         return None;
     }
-    let padded = pad.checked_mul(2)?.checked_add(extent)?;
-    Some(padded.checked_sub(kernel)? / stride + 1)
+    Some(extent.checked_sub(kernel)? / stride + 1)
 }
 
 impl Deref for Shape {
@@ -103,6 +102,7 @@ impl fmt::Display for Shape {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph::op::Conv2d;
 
     #[test]
     fn broadcasting_repeats_only_missing_axes_and_axes_of_extent_one() {
@@ -126,12 +126,12 @@ mod tests {
 
     #[test]
     fn windows_follow_the_floor_formula() {
-        assert_eq!(window_positions(224, 7, 2, 3), Some(112));
-        assert_eq!(window_positions(112, 3, 2, 1), Some(56));
-        assert_eq!(window_positions(5, 2, 2, 0), Some(2));
-        assert_eq!(window_positions(1, 3, 1, 0), None);
-        assert_eq!(window_positions(1, 1, 0, 0), None);
-        assert_eq!(window_positions(2, 1, 1, usize::MAX / 2), None);
+        assert_eq!(window_positions(230, 7, 2), Some(112));
+        assert_eq!(window_positions(114, 3, 2), Some(56));
+        assert_eq!(window_positions(5, 2, 2), Some(2));
+        assert_eq!(window_positions(1, 3, 1), None);
+        assert_eq!(window_positions(1, 1, 0), None);
+        assert_eq!(Conv2d::square(1, usize::MAX / 2).positions([2, 2], [1, 1]), None);
     }
 
     #[test]

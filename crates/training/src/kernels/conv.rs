@@ -65,8 +65,13 @@ impl ConvShape {
 
     /// For 1×1 convolutions, whose pixels are independent: the plane in rows of as many pixels as are computed at a time.
     fn flattened(mut self) -> Self {
-        let Window { kernel, stride, pad } = self.window;
-        if [kernel, stride] == [[1; 2]; 2] && pad == [0; 2] {
+        let Window {
+            kernel,
+            stride,
+            pad,
+            pad_after,
+        } = self.window;
+        if [kernel, stride] == [[1; 2]; 2] && [pad, pad_after] == [[0; 2]; 2] {
             let pixels = self.extent[0] * self.extent[1];
             let columns = (1..=COLUMNS).rfind(|columns| pixels.is_multiple_of(*columns));
             let columns = columns.unwrap_or(1);

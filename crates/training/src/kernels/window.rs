@@ -5,8 +5,10 @@ pub struct Window {
     pub kernel: [usize; 2],
     /// Stride.
     pub stride: [usize; 2],
-    /// Zero padding on both sides.
+    /// Zeros before the first row and column.
     pub pad: [usize; 2],
+    /// Zeros after the last row and column.
+    pub pad_after: [usize; 2],
 }
 
 impl Window {
@@ -22,9 +24,10 @@ impl Window {
     /// If the kernel is larger than the padded plane.
     #[must_use]
     pub fn positions(&self, extent: [usize; 2]) -> [usize; 2] {
-        let [rows, columns] = [0, 1]
-            .map(|axis| (extent[axis] + 2 * self.pad[axis] - self.kernel[axis]) / self.stride[axis] + 1);
-        [rows, columns]
+        [0, 1].map(|axis| {
+            let padded = extent[axis] + self.pad[axis] + self.pad_after[axis];
+            (padded - self.kernel[axis]) / self.stride[axis] + 1
+        })
     }
 
     /// Whether this is the window that [`winograd`](super::winograd) supports.
@@ -34,6 +37,7 @@ impl Window {
                 kernel: [3, 3],
                 stride: [1, 1],
                 pad: [1, 1],
+                pad_after: [1, 1],
             }
     }
 }

@@ -277,8 +277,8 @@ pub(in crate::compiler) fn cases() -> Vec<Case> {
     for (extent, size, conv, channels) in windows() {
         let (x, w) = ([2, channels, extent[0], extent[1]], [4, channels, size, size]);
         let span = conv.dilation.map(|dilation| (size - 1) * dilation + 1);
-        let positions =
-            [0, 1].map(|axis| (extent[axis] + 2 * conv.pad[axis] - span[axis]) / conv.stride[axis] + 1);
+        let room = [0, 1].map(|axis| extent[axis] + conv.pad[axis] + conv.pad_after[axis] - span[axis]);
+        let positions = [0, 1].map(|axis| room[axis] / conv.stride[axis] + 1);
         let y = [2, 4, positions[0], positions[1]];
         cases.push(Case::linear(Op::Conv(conv), &[&x, &w]));
         cases.push(Case::linear(
@@ -290,7 +290,7 @@ pub(in crate::compiler) fn cases() -> Vec<Case> {
             Op::Composite(Composite::ConvWeightGradient { conv, kernel }),
             &[&x, &y],
         ));
-        let rest = |axis: usize| (extent[axis] + 2 * conv.pad[axis] - span[axis]) % conv.stride[axis];
+        let rest = |axis: usize| room[axis] % conv.stride[axis];
         let transposed = ConvTranspose2d {
             conv,
             output_padding: [rest(0), rest(1)],
@@ -308,13 +308,20 @@ pub(in crate::compiler) fn cases() -> Vec<Case> {
         ));
     }
     // Depthwise, more filters than channels, several channels per group; strides that leave rows and columns uncovered.
-    for (channels, filters, groups, stride) in [(4, 4, 4, 1), (3, 6, 3, 2), (6, 4, 2, 2), (4, 4, 1, 1)] {
+    let groups = [
+        (4, 4, 4, 1, 1),
+        (3, 6, 3, 2, 1),
+        (6, 4, 2, 2, 1),
+        (4, 4, 1, 1, 1),
+        (4, 4, 4, 2, 0),
+    ];
+    for (channels, filters, groups, stride, pad) in groups {
         let conv = Conv2d {
             groups,
-            ..Conv2d::square(stride, 1)
+            ..uneven(stride, pad, 1)
         };
         let extent = [6, 5];
-        let positions = extent.map(|extent| (extent + 2 - 3) / stride + 1);
+        let positions = extent.map(|extent| (extent + pad + 1 - 3) / stride + 1);
         let (x, w) = (
             [2, channels, extent[0], extent[1]],
             [filters, channels / groups, 3, 3],
@@ -322,7 +329,7 @@ pub(in crate::compiler) fn cases() -> Vec<Case> {
         let y = [2, filters, positions[0], positions[1]];
         cases.push(Case::linear(Op::Conv(conv), &[&x, &w]));
         cases.push(Case::linear(Op::Conv(conv), &[&x, &w, &[filters]]));
-        let rest = extent.map(|extent| (extent + 2 - 3) % stride);
+        let rest = extent.map(|extent| (extent + pad + 1 - 3) % stride);
         let transposed = ConvTranspose2d {
             conv,
             output_padding: rest,
@@ -370,9 +377,24 @@ fn windows() -> Vec<([usize; 2], usize, Conv2d, usize)> {
             Conv2d {
                 stride: [2, 1],
                 pad: [0, 1],
+                pad_after: [0, 1],
                 ..Conv2d::default()
             },
             16,
+        ),
+        ([6, 8], 3, uneven(2, 0, 1), 3),
+        ([6, 8], 3, uneven(2, 0, 1), 16),
+        ([7, 5], 5, uneven(1, 3, 1), 3),
+        (
+            [8, 9],
+            3,
+            Conv2d {
+                dilation: [2, 1],
+                pad: [2, 1],
+                pad_after: [3, 0],
+                ..Conv2d::default()
+            },
+            3,
         ),
         ([7, 9], 3, dilated(1, 2, [2, 3]), 3),
         ([9, 8], 3, dilated(2, 1, [2, 2]), 3),
@@ -381,6 +403,13 @@ fn windows() -> Vec<([usize; 2], usize, Conv2d, usize)> {
         ([20, 15], 3, dilated(1, 2, [2, 2]), 3),
         ([33, 32], 3, dilated(1, 0, [2, 2]), 16),
     ]
+}
+
+fn uneven(stride: usize, pad: usize, after: usize) -> Conv2d {
+    Conv2d {
+        pad_after: [after; 2],
+        ..Conv2d::square(stride, pad)
+    }
 }
 
 fn dilated(stride: usize, pad: usize, dilation: [usize; 2]) -> Conv2d {

@@ -44,7 +44,7 @@ fn products(
 
 fn positions(extent: usize, kernel: usize, axis: usize, conv: Conv2d) -> usize {
     let span = (kernel - 1) * conv.dilation[axis] + 1;
-    (extent + 2 * conv.pad[axis] - span) / conv.stride[axis] + 1
+    (extent + conv.pad[axis] + conv.pad_after[axis] - span) / conv.stride[axis] + 1
 }
 
 pub(super) fn conv(operands: &[&Array], conv: Conv2d) -> Array {
@@ -85,7 +85,8 @@ pub(super) fn conv_transpose(operands: &[&Array], attributes: ConvTranspose2d) -
     let ConvTranspose2d { conv, output_padding } = attributes;
     let extent = [0, 1].map(|axis| {
         let span = (w.shape[2 + axis] - 1) * conv.dilation[axis] + 1;
-        (x.shape[2 + axis] - 1) * conv.stride[axis] + span + output_padding[axis] - 2 * conv.pad[axis]
+        let around = conv.pad[axis] + conv.pad_after[axis];
+        (x.shape[2 + axis] - 1) * conv.stride[axis] + span + output_padding[axis] - around
     });
     input_gradient(w, x, conv, extent)
 }
@@ -94,6 +95,7 @@ pub(super) fn max_pool(x: &Array, pool: MaxPool2d) -> Vec<Array> {
     let window = Conv2d {
         stride: pool.stride,
         pad: pool.pad,
+        pad_after: pool.pad,
         ..Conv2d::default()
     };
     let rows = positions(x.shape[2], pool.kernel[0], 0, window);

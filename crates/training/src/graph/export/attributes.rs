@@ -57,9 +57,8 @@ impl NodeEncoding {
     }
 
     fn window(self, window: Conv2d) -> Self {
-        let [vertical, horizontal] = window.pad;
         let encoding = self
-            .ints("pads", &[vertical, horizontal, vertical, horizontal])
+            .ints("pads", &[window.pad, window.pad_after].concat())
             .ints("strides", &window.stride);
         match window.dilation {
             [1, 1] => encoding,
@@ -225,6 +224,7 @@ pub(super) fn encode(op: &Op, context: NodeContext<'_>) -> Option<NodeEncoding> 
         Op::MaxPool(pool) => plain.ints("kernel_shape", &pool.kernel).window(Conv2d {
             stride: pool.stride,
             pad: pool.pad,
+            pad_after: pool.pad,
             ..Conv2d::default()
         }),
         Op::ScatterElementsAdd => plain.int("axis", 0).text("reduction", "add"),

@@ -125,12 +125,16 @@ impl<'g> Fusion<'g> {
     }
 }
 
-/// Number of uses of each value, by nodes and as an output.
+/// Number of uses of each value, as an output and by nodes whose own results are used.
 fn uses(graph: &Graph) -> Vec<usize> {
     let mut uses = vec![0; graph.values().len()];
-    let outputs = graph.outputs().iter().map(|(_, value)| value);
-    for value in graph.nodes().iter().flat_map(|node| &node.inputs).chain(outputs) {
+    for (_, value) in graph.outputs() {
         uses[value.index()] += 1;
+    }
+    for node in graph.nodes().iter().rev() {
+        if node.outputs().any(|output| uses[output.index()] > 0) {
+            node.inputs.iter().for_each(|input| uses[input.index()] += 1);
+        }
     }
     uses
 }

@@ -61,7 +61,10 @@ pub fn fuse(graph: &Graph) -> Result<Graph, Error> {
         }
         // A node's outputs are consecutive values: handle all of them at the first.
         if let Origin::Node(id, 0) = graph.origin(value) {
-            apply(&mut fusion, graph.node(*id))?;
+            let node = graph.node(*id);
+            if node.outputs().any(|output| fusion.uses[output.index()] > 0) {
+                apply(&mut fusion, node)?;
+            }
         }
     }
     for (name, value) in graph.outputs() {

@@ -170,7 +170,8 @@ impl Fused {
             Self::GradEpilogue(epilogue) => grad_epilogue(epilogue, visitor),
             Self::MaxPool(pool) | Self::MaxPoolGradient(pool) => {
                 visitor.visit_extents("kernel_shape", &mut pool.kernel)?;
-                window(&mut pool.stride, &mut pool.pad, visitor)
+                let mut pad_after = pool.pad;
+                window(&mut pool.stride, (&mut pool.pad, &mut pad_after), visitor)
             }
             Self::LayerNorm(norm) | Self::LayerNormGradient(norm) => {
                 visitor.visit_float("epsilon", &mut norm.epsilon)
@@ -196,17 +197,17 @@ impl Fused {
 /// As ONNX encodes them: padding before and after.
 fn window<V: AttributeVisitor>(
     stride: &mut [usize; 2],
-    pad: &mut [usize; 2],
+    (pad, pad_after): (&mut [usize; 2], &mut [usize; 2]),
     visitor: &mut V,
 ) -> Result<(), V::Error> {
-    let mut pads = [pad[0], pad[1], pad[0], pad[1]];
+    let mut pads = [pad[0], pad[1], pad_after[0], pad_after[1]];
     visitor.visit_extents("pads", &mut pads)?;
-    *pad = [pads[0], pads[1]];
+    [*pad, *pad_after] = [[pads[0], pads[1]], [pads[2], pads[3]]];
     visitor.visit_extents("strides", stride)
 }
 
 fn convolution<V: AttributeVisitor>(conv: &mut Conv2d, visitor: &mut V) -> Result<(), V::Error> {
-    window(&mut conv.stride, &mut conv.pad, visitor)?;
+    window(&mut conv.stride, (&mut conv.pad, &mut conv.pad_after), visitor)?;
     visitor.visit_extents("group", std::slice::from_mut(&mut conv.groups))
 }
 

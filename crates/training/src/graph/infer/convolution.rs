@@ -57,7 +57,7 @@ pub(super) fn conv_transpose(operands: &Operands<'_>, attributes: ConvTranspose2
         let full = extent[axis]
             .checked_sub(1)
             .map(|gaps| gaps * conv.stride[axis] + span[axis] + output_padding[axis]);
-        full.and_then(|full| full.checked_sub(2 * conv.pad[axis]))
+        full.and_then(|full| full.checked_sub(conv.pad[axis] + conv.pad_after[axis]))
             .filter(|_| output_padding[axis] < conv.stride[axis])
             .ok_or_else(|| InferError::Attribute {
                 name: "stride, pad, output_padding",
@@ -84,6 +84,7 @@ pub(super) fn max_pool(operands: &Operands<'_>, pool: MaxPool2d) -> Types {
         Conv2d {
             stride: pool.stride,
             pad: pool.pad,
+            pad_after: pool.pad,
             ..Conv2d::default()
         },
     )?;

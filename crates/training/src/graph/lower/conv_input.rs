@@ -46,6 +46,7 @@ fn flipped_window(conv: Conv2d, kernel: [usize; 2], extent: [usize; 2]) -> Windo
         conv: Conv2d {
             stride: [1, 1],
             pad,
+            pad_after: pad,
             ..conv
         },
         kernel,

@@ -11,12 +11,13 @@ mod cross_entropy;
 mod gelu;
 mod im2col;
 mod layer_norm;
+mod padding;
 mod pool;
 mod relu;
 mod softmax;
 
 use super::value::Value;
-use super::{Composite, Error, Fused, Graph, Node, Op};
+use super::{Composite, Error, Fused, Graph, Op};
 
 /// What computes a program. Of equivalent operators, those are chosen that it computes fastest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,7 +49,7 @@ impl Kernels {
 /// # Errors
 /// Never for a valid graph: a rejected node is a defect of this module.
 pub fn lower(graph: &Graph, kernels: Kernels) -> Result<Graph, Error> {
-    graph.rewired(|lowered, node, inputs| rewire(lowered, node, inputs, Some(kernels)))
+    graph.rewired(|lowered, node, inputs| rewire(lowered, &node.op, inputs, Some(kernels)))
 }
 
 /// [`lower`] for a model whose weights are fixed: a runtime prepacks them for its own convolutions, which are kept.
@@ -56,19 +57,17 @@ pub fn lower(graph: &Graph, kernels: Kernels) -> Result<Graph, Error> {
 /// # Errors
 /// Never for a valid graph: a rejected node is a defect of this module.
 pub fn lower_inference(graph: &Graph) -> Result<Graph, Error> {
-    graph.rewired(|lowered, node, inputs| rewire(lowered, node, inputs, None))
+    graph.rewired(|lowered, node, inputs| rewire(lowered, &node.op, inputs, None))
 }
 
 /// `kernels`: `None` if the weights are fixed.
-fn rewire(
-    g: &mut Graph,
-    node: &Node,
-    inputs: &[Value],
-    kernels: Option<Kernels>,
-) -> Result<Vec<Value>, Error> {
+fn rewire(g: &mut Graph, op: &Op, inputs: &[Value], kernels: Option<Kernels>) -> Result<Vec<Value>, Error> {
+    if let Some(results) = padding::explicit(g, op, inputs, kernels)? {
+        return Ok(results);
+    }
     let is_inference = kernels.is_none();
     let kernels = kernels.unwrap_or_default();
-    match &node.op {
+    match op {
         Op::Conv(conv) if conv.groups == 1 && (!is_inference || bf16::is_of(g, inputs[0])) => {
             conv::decompose(g, inputs, *conv, kernels).map(|y| vec![y])
         }

@@ -34,6 +34,7 @@ fn cases() -> Vec<Case> {
                 kernel: [2, 3],
                 stride: [1, 2],
                 pad: [0, 2],
+                pad_after: [1, 2],
             },
             ..Case::new(2, [16, 16], [5, 5], [1, 1, 0])
         },
@@ -45,6 +46,12 @@ fn cases() -> Vec<Case> {
         Case::depthwise(1, 16, [2, 1], [5, 2, 2]),
         Case::depthwise(1, 16, [9, 10], [7, 1, 3]),
         Case::depthwise(1, 16, [9, 11], [2, 3, 0]),
+        Case::new(2, [16, 32], [10, 8], [3, 2, 0]).padded_after(1),
+        Case::new(1, [16, 16], [9, 8], [3, 1, 1]).padded_after(0),
+        Case::new(3, [3, 16], [10, 14], [3, 2, 0]).padded_after(1),
+        Case::depthwise(2, 32, [12, 10], [3, 2, 0]).padded_after(1),
+        Case::depthwise(1, 16, [40, 62], [5, 2, 1]).padded_after(2),
+        Case::depthwise(1, 16, [7, 9], [5, 1, 3]).padded_after(1),
     ]
 }
 

@@ -175,6 +175,7 @@ fn pooling_passes_the_gradient_to_the_first_maximum() {
             kernel: [kernel; 2],
             stride: [stride; 2],
             pad: [pad; 2],
+            pad_after: [pad; 2],
         };
         // Multiples of a quarter: many are equal.
         let x: Vec<f32> = noise(EXTENT.elements(), 1)
@@ -237,6 +238,7 @@ fn pooling_backward_returns_the_sums_of_its_gradient() {
             kernel: [3; 2],
             stride: [1; 2],
             pad: [1; 2],
+            pad_after: [1; 2],
         },
     };
     let mut g = vec![f32::NAN; EXTENT.elements()];

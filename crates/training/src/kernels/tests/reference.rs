@@ -21,9 +21,19 @@ impl Case {
             images,
             channels,
             extent,
-            window: Window { kernel, stride, pad },
+            window: Window {
+                kernel,
+                stride,
+                pad,
+                pad_after: pad,
+            },
             is_depthwise: false,
         }
+    }
+
+    pub(super) fn padded_after(mut self, pad: usize) -> Self {
+        self.window.pad_after = [pad; 2];
+        self
     }
 
     pub(super) fn depthwise(images: usize, channels: usize, extent: [usize; 2], window: [usize; 3]) -> Self {

@@ -3,7 +3,7 @@ use super::elementwise::per_channel;
 use super::importer::Importer;
 use super::node::node_error;
 use super::operator::Operator;
-use super::windows::{Windows, padded};
+use super::windows::{self, Windows};
 use crate::graph::import::ModelNode;
 use crate::graph::{Op, Value};
 use crate::nn::{Mode, ParameterKind};
@@ -34,7 +34,7 @@ pub(super) fn conv(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<
         return Err(node_error(node, "only two-dimensional windows are supported"));
     };
     let windows = Windows::of(node, importer.shape(x), Some([rows, columns]))?;
-    let (x, mut conv) = padded(importer, node, x, &windows)?;
+    let (x, mut conv) = windows::convolution(importer, x, &windows, [rows, columns]);
     conv.groups = usize::try_from(node.attributes.int("group").unwrap_or(1)).unwrap_or(0);
     match (bias, importer.mode()) {
         // A convolution without bias can be fused.

@@ -5,7 +5,8 @@ use super::classifier_head::Resized;
 use super::fold_budget::{FoldBudget, MAX_FOLDED_ELEMENTS};
 use super::node::{node_error, scope};
 use crate::graph::import::{Elements, HostTensor, Model, ModelNode};
-use crate::graph::{Constant, ElementType, Op, Shape, TensorType, Value};
+use crate::graph::op::Pad;
+use crate::graph::{Constant, ElementType, Op, Origin, Shape, TensorType, Value};
 use crate::nn::{Builder, LayerGroup, Mode, ParameterKind};
 
 /// The referent of a name in the file.
@@ -341,6 +342,18 @@ impl<'w, 'g> Importer<'w, 'g> {
 
     pub(super) fn shape(&self, value: Value) -> &Shape {
         self.b.graph.shape(value)
+    }
+
+    /// What a Pad operator adds around which value, if one computes this value.
+    pub(super) fn padding_of(&self, value: Value) -> Option<(Value, &Pad)> {
+        let Origin::Node(node, _) = self.b.graph.origin(value) else {
+            return None;
+        };
+        let node = self.b.graph.node(*node);
+        match &node.op {
+            Op::Pad(pad) => Some((node.inputs[0], pad)),
+            _ => None,
+        }
     }
 
     pub(super) fn mode(&self) -> Mode {

@@ -6,7 +6,7 @@ use super::importer::Importer;
 use super::node::node_error;
 use super::operator::Operator;
 use super::pad::padded_with;
-use super::windows::{Windows, padded};
+use super::windows::{self, Windows};
 use crate::graph::import::ModelNode;
 use crate::graph::op::MaxPool2d;
 use crate::graph::{Constant, Op, Shape, Value, window_positions};
@@ -96,7 +96,7 @@ fn average_pool(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Val
     }
     let ([rows, columns], channels) = (windows.kernel, shape[1]);
     let size = (rows * columns) as f32;
-    let (x, mut conv) = padded(importer, node, x, &windows)?;
+    let (x, mut conv) = windows::convolution(importer, x, &windows, [rows, columns]);
     conv.groups = channels;
     importer.reserve(node, Shape::from([channels, rows, columns]).elements())?;
     let pooled = importer.wire(node, |g| {
@@ -127,7 +127,7 @@ fn average_pool(importer: &mut Importer<'_, '_>, node: &ModelNode) -> Result<Val
 fn inside(windows: &Windows, extent: usize, axis: usize, counts_border: bool) -> Vec<usize> {
     let (kernel, stride) = (windows.kernel[axis], windows.stride[axis]);
     let (before, after) = (windows.before[axis], windows.after[axis]);
-    let positions = window_positions(extent + before + after, kernel, stride, 0).unwrap_or(0);
+    let positions = window_positions(extent + before + after, kernel, stride).unwrap_or(0);
     let counted = match counts_border {
         true => 0..before + extent + after - windows.ceil[axis],
         false => before..before + extent,

@@ -3,7 +3,7 @@ use super::importer::Importer;
 use super::node::node_error;
 use crate::graph::import::ModelNode;
 use crate::graph::op::{Conv2d, Pad};
-use crate::graph::{Op, Shape, Value};
+use crate::graph::{Shape, Value};
 
 /// Window attributes of a convolution or pooling node.
 pub(super) struct Windows {
@@ -129,22 +129,33 @@ fn sizes<const COUNT: usize>(node: &ModelNode, name: &str, numbers: &[i64]) -> R
     })
 }
 
-/// Makes asymmetric padding explicit with a Pad operator; symmetric padding stays an attribute.
-pub(super) fn padded(
-    importer: &mut Importer<'_, '_>,
-    node: &ModelNode,
+/// The operand and the attributes of a convolution; zeros that a Pad adds before it become its own.
+pub(super) fn convolution(
+    importer: &Importer<'_, '_>,
     x: Value,
     windows: &Windows,
-) -> Result<(Value, Conv2d), Error> {
-    let mut conv = Conv2d {
+    kernel: [usize; 2],
+) -> (Value, Conv2d) {
+    let conv = Conv2d {
         stride: windows.stride,
+        pad: windows.before,
+        pad_after: windows.after,
         dilation: windows.dilation,
-        ..Conv2d::default()
+        groups: 1,
     };
-    if windows.is_even() {
-        conv.pad = windows.before;
-        return Ok((x, conv));
-    }
-    let x = importer.single(node, Op::Pad(windows.around()), &[x])?;
-    Ok((x, conv))
+    let Some((from, Pad { before, after })) = importer.padding_of(x) else {
+        return (x, conv);
+    };
+    let (&[0, 0, top, left], &[0, 0, bottom, right]) = (&**before, &**after) else {
+        return (x, conv);
+    };
+    let sum = |one: [usize; 2], other: [usize; 2]| [one[0] + other[0], one[1] + other[1]];
+    let joined = Conv2d {
+        pad: sum(conv.pad, [top, left]),
+        pad_after: sum(conv.pad_after, [bottom, right]),
+        ..conv
+    };
+    let span = conv.span(kernel);
+    let fits = (0..2).all(|axis| joined.pad[axis].max(joined.pad_after[axis]) < span[axis]);
+    if fits { (from, joined) } else { (x, conv) }
 }

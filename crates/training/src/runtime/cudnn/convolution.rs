@@ -35,6 +35,7 @@ impl Convolution {
         let [x_extents, w_extents, y_extents] = shapes().ok_or_else(refused)?;
         let ([n, c, height, width], [k, inputs, rows, columns]) = (x_extents, w_extents);
         let fits = conv.groups > 0
+            && conv.is_evenly_padded()
             && !conv.stride.contains(&0)
             && k % conv.groups == 0
             && inputs.checked_mul(conv.groups) == Some(c);
@@ -72,6 +73,7 @@ mod tests {
         let conv = Conv2d {
             stride: [2, 1],
             pad: [1, 2],
+            pad_after: [1, 2],
             dilation: [1, 2],
             groups: 2,
         };
@@ -94,7 +96,13 @@ mod tests {
         let grouped = |groups| Conv2d { groups, ..conv };
         let fitting: [&[i64]; 3] = [&[2, 4, 8, 8], &[6, 4, 3, 3], &[2, 6, 8, 8]];
         Convolution::new(conv, fitting[0], fitting[1], fitting[2]).expect("they fit");
-        let cases: [(Conv2d, [&[i64]; 3]); 11] = [
+        let uneven = Conv2d {
+            pad: [0, 0],
+            pad_after: [2, 2],
+            ..conv
+        };
+        let cases: [(Conv2d, [&[i64]; 3]); 12] = [
+            (uneven, fitting),
             (conv, [&[2, 4, 8], fitting[1], fitting[2]]),
             (conv, [&[2, 3, 8, 8], fitting[1], fitting[2]]),
             (conv, [&[2, 4, 8, -8], fitting[1], fitting[2]]),

@@ -29,6 +29,7 @@ fn window(conv: Conv2d, kernel: [usize; 2]) -> Window {
         kernel,
         stride: conv.stride,
         pad: conv.pad,
+        pad_after: conv.pad_after,
     }
 }
 

@@ -28,6 +28,7 @@ fn pool_input<'a>(pool: MaxPool2d, x: Operand<'a>, scale_shift: Operand<'a>) -> 
             kernel: pool.kernel,
             stride: pool.stride,
             pad: pool.pad,
+            pad_after: pool.pad,
         },
     })
 }
