@@ -60,6 +60,9 @@ fn specs() -> Vec<TrainSpec> {
         // Layer norms and GELUs.
         TrainSpec::new(exported::spec("vit", 3), 2),
         TrainSpec::new(depthwise::padded_after(), 2),
+        // Norms of running statistics, before convolutions that are trained and in a body that is not.
+        TrainSpec::new(depthwise::padded_after(), 2).freeze_norms(),
+        spec(Block::Bottleneck, [1, 1, 1, 1], 2).freeze_norms(),
     ]
 }
 
