@@ -106,6 +106,34 @@ fn an_experiment_equals_its_stages_and_survives_an_interruption() {
 }
 
 #[test]
+fn a_single_stage_has_the_settings_of_the_run_that_it_is_loaded_from() {
+    let setup = Setup::new();
+    let (body, head) = (setup.text("body"), setup.text("head"));
+    let network = ["--arch", "resnet18@2", "--size", "32", "--batch-size", "8"];
+    setup.trained(
+        &[
+            &network[..],
+            &["--balance", "natural", "--epochs", "1", "--out", &body],
+        ]
+        .concat(),
+    );
+    let stage = ["--experiment", "crt", "--stage", "head", "--load", &body];
+    setup.trained(&[&stage[..], &["--epochs", "1", "--out", &head]].concat());
+    let config = checkpoint(&setup.path("head/checkpoint.safetensors"))
+        .progress
+        .config;
+    assert_eq!(
+        (
+            &*config.arch,
+            config.image_size,
+            config.batch_size,
+            config.reset_head
+        ),
+        ("resnet18@2", 32, 8, true)
+    );
+}
+
+#[test]
 fn invalid_experiments_are_refused_before_training() {
     let setup = Setup::new();
     let file = setup.text("bad.toml");

@@ -55,7 +55,7 @@ ARMS = [
 # What of the network is trained, with the rate of each.
 BODIES = {
     "fitted": "",  # the default: frozen, and the head fitted to kept features
-    "frozen": "--freeze=all",
+    "frozen": "--freeze=all --head-steps none",
     "norms": "--freeze=but-norms",
     "norms-reestimated": "--freeze=but-norms --reestimate-norms",
     "head": "--freeze=all --head-steps auto",

@@ -110,7 +110,20 @@ impl RunPlan {
             && (config.policy == default.policy && config.loss.focal == 0.0)
     }
 
-    /// A stage by its arguments, each overridden by those after it.
+    /// A stage that is run alone, by its arguments, as [`Self::overridden`].
+    ///
+    /// # Errors
+    ///
+    /// If the checkpoint of --load cannot be read.
+    pub(crate) fn of_single_stage(name: &str, arguments: &[&Train]) -> Result<Self, checkpoint::Error> {
+        let plan = Self::overridden(arguments)?;
+        Ok(Self {
+            name: name.to_owned(),
+            ..plan
+        })
+    }
+
+    /// A stage of several by its arguments, each overridden by those after it.
     pub(crate) fn of_stage(name: &str, arguments: &[&Train]) -> Self {
         let by_precedence: Vec<&Train> = arguments.iter().rev().copied().collect();
         let setups: Vec<&TrainingSetup> = by_precedence.iter().map(|train| &train.setup).collect();

@@ -31,7 +31,7 @@ pub(super) fn run(args: &Train) -> Result<Exit> {
         // Flags beside a single stage are meant for it.
         Some(wanted) => {
             let stage = chosen(&stages, wanted)?;
-            vec![RunPlan::of_stage(&stage.name, &[&stage.train, args])]
+            vec![RunPlan::of_single_stage(&stage.name, &[&stage.train, args])?]
         }
         None => {
             check_typed(&stages, args)?;
