@@ -24,6 +24,8 @@ PEERS = {
     "python-torch": ("Equibatch, `Loader` in Python, u8 normalised by PyTorch", "peer_equibatch:batches_normalised_by_torch"),
     "opencv": ("OpenCV, threads", "peer_opencv"),
     "dali": ("DALI on the CPU", "peer_dali"),
+    "ffcv": ("FFCV, without rotation and perspective", "peer_ffcv"),
+    "ffcv-plain": ("FFCV, crop and flip alone", "peer_ffcv:batches_without_colours"),
     "albumentations": ("albumentations, DataLoader", "peer_albumentations"),
     "torchvision": ("torchvision v2 on tensors, DataLoader", "peer_torchvision"),
     "torchvision-pillow": ("torchvision v2 on Pillow images, DataLoader", "peer_torchvision:batches_by_pillow"),
@@ -39,7 +41,19 @@ OURS = {
     "Equibatch, TCP": ("stream_f32", "uncached_f32"),
     "Equibatch, TCP, u8": ("stream_u8", "uncached_u8"),
 }
-PACKAGES = ("fastai", "opencv-python-headless", "nvidia-dali-cuda120", "albumentations", "torch", "torchvision", "pillow", "tensorflow-cpu", "numpy")
+PACKAGES = (
+    "fastai",
+    "opencv-python-headless",
+    "nvidia-dali-cuda120",
+    "ffcv",
+    "numba",
+    "albumentations",
+    "torch",
+    "torchvision",
+    "pillow",
+    "tensorflow-cpu",
+    "numpy",
+)
 
 
 def last_json_line(command: list[str], limit: float) -> dict | str:
