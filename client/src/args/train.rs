@@ -93,7 +93,7 @@ pub struct Train {
     #[arg(long, value_name = "FILE|NAME", conflicts_with = "resume")]
     pub experiment: Option<PathBuf>,
     /// Train only the stage with this name or number, from 1, as a single run, whose settings the command line overrides; --load starts it from another
-    /// run. Without --experiment, a stage of `reference`.
+    /// run, whose network and images it has unless given. Without --experiment, a stage of `reference`.
     #[arg(long, value_name = "NAME|N", conflicts_with = "resume")]
     pub stage: Option<String>,
     /// Folder for the results. Default: a new folder below runs/.

@@ -110,25 +110,50 @@ impl RunPlan {
             && (config.policy == default.policy && config.loss.focal == 0.0)
     }
 
-    /// A stage that is run alone, by its arguments, as [`Self::overridden`].
+    /// A stage that is run alone. Network and images that no argument names are those of the checkpoint of --load.
     ///
     /// # Errors
     ///
-    /// If the checkpoint of --load cannot be read.
+    /// If that checkpoint cannot be read.
     pub(crate) fn of_single_stage(name: &str, arguments: &[&Train]) -> Result<Self, checkpoint::Error> {
-        let plan = Self::overridden(arguments)?;
-        Ok(Self {
-            name: name.to_owned(),
-            ..plan
-        })
+        let mut networks = arguments.iter().map(|train| &train.setup.network);
+        let is_named = networks
+            .any(|network| network.arch.is_some() || network.model.is_some() || network.weights.is_some());
+        let origin = arguments
+            .iter()
+            .rev()
+            .find_map(|train| InitSource::of(&train.setup));
+        let loaded = match origin {
+            Some(InitSource::Checkpoint(path)) if !is_named => Some(Checkpoint::load(&path)?.progress.config),
+            _ => None,
+        };
+        Ok(Self::stage(name, arguments, loaded))
     }
 
     /// A stage of several by its arguments, each overridden by those after it.
     pub(crate) fn of_stage(name: &str, arguments: &[&Train]) -> Self {
+        Self::stage(name, arguments, None)
+    }
+
+    /// `loaded` has network and images that the arguments override.
+    fn stage(name: &str, arguments: &[&Train], loaded: Option<RunConfig>) -> Self {
         let by_precedence: Vec<&Train> = arguments.iter().rev().copied().collect();
         let setups: Vec<&TrainingSetup> = by_precedence.iter().map(|train| &train.setup).collect();
         let origin = setups.iter().find_map(|setup| InitSource::of(setup));
         let mut config = default_config(&setups);
+        if let Some(loaded) = loaded {
+            config = RunConfig {
+                arch: loaded.arch,
+                network_hash: loaded.network_hash,
+                head: loaded.head,
+                batch_size: loaded.batch_size,
+                image_size: loaded.image_size,
+                recipe: loaded.recipe,
+                mean: loaded.mean,
+                std: loaded.std,
+                ..config
+            };
+        }
         arguments.iter().for_each(|train| apply_args(train, &mut config));
         Self::new(
             name.to_owned(),
