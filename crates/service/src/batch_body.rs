@@ -166,7 +166,7 @@ impl SendState {
             let length = self.tensor.len().min(CHUNK_BYTES);
             return Poll::Ready(Some(Frame::data(self.tensor.split_to(length))));
         }
-        let _named = self.span.enter();
+        let named = self.span.enter();
         let status = match &mut self.next {
             Next::Message(messages) => match ready!(messages.next(context)) {
                 Ok((head, tensor)) => {
@@ -179,6 +179,9 @@ impl SendState {
             Next::Nothing => return Poll::Ready(None),
         };
         self.next = Next::Nothing;
+        drop(named);
+        // The span ends first: once no stream is open, a server that stops sends its last spans and exits.
+        self.span = Span::none();
         self.open = None;
         Poll::Ready(Some(trailers(&status)))
     }
