@@ -24,8 +24,6 @@ impl Error {
                 address,
                 reason: NOT_HTTP2.to_owned(),
             },
-            // tonic's code for it is Unknown or Unavailable, depending on what was being sent.
-            _ if status.source().is_some_and(is_lost_connection) => Self::Unreachable { address, reason },
             // Servers do not answer with CANCELLED: the connection was closed during the request.
             Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => {
                 Self::Unreachable { address, reason }
@@ -86,14 +84,6 @@ fn is_not_http2(error: &(dyn std::error::Error + 'static)) -> bool {
         .filter(|error| error.is_library());
     let mut reasons = found.filter_map(h2::Error::reason);
     reasons.any(|reason| matches!(reason, h2::Reason::FRAME_SIZE_ERROR | h2::Reason::PROTOCOL_ERROR))
-}
-
-/// Whether the connection failed, and not what came over it.
-fn is_lost_connection(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut causes = std::iter::successors(Some(error), |error| (*error).source());
-    causes.any(|cause| {
-        cause.is::<io::Error>() || cause.downcast_ref::<h2::Error>().is_some_and(h2::Error::is_io)
-    })
 }
 
 /// The error for a failed connection.
@@ -173,17 +163,5 @@ mod tests {
         ] {
             assert!(!Error::from_status("a:1", &status).is_unavailable(), "{status}");
         }
-    }
-
-    #[test]
-    fn a_lost_connection_is_not_a_foreign_server() {
-        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
-        let status = Status::from_error(Box::new(reset));
-        let error = Error::from_status("a:1", &status);
-        assert!(
-            matches!(error, Error::Unreachable { .. }),
-            "{}: {error}",
-            status.code()
-        );
     }
 }
