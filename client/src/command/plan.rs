@@ -119,15 +119,14 @@ impl RunPlan {
         let mut networks = arguments.iter().map(|train| &train.setup.network);
         let is_named = networks
             .any(|network| network.arch.is_some() || network.model.is_some() || network.weights.is_some());
-        let origin = arguments
-            .iter()
-            .rev()
-            .find_map(|train| InitSource::of(&train.setup));
-        let loaded = match origin {
-            Some(InitSource::Checkpoint(path)) if !is_named => Some(Checkpoint::load(&path)?.progress.config),
-            _ => None,
-        };
-        Ok(Self::stage(name, arguments, loaded))
+        let plan = Self::of_stage(name, arguments);
+        match &plan.origin {
+            InitSource::Checkpoint(path) if !is_named => {
+                let loaded = Checkpoint::load(path)?.progress.config;
+                Ok(Self::stage(name, arguments, Some(loaded)))
+            }
+            _ => Ok(plan),
+        }
     }
 
     /// A stage of several by its arguments, each overridden by those after it.

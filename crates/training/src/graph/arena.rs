@@ -301,6 +301,20 @@ impl Graph {
         &self.nodes
     }
 
+    /// Number of uses of each value, as an output and by nodes whose own results are used: zero if no output depends on it.
+    pub(super) fn uses(&self) -> Vec<usize> {
+        let mut uses = vec![0; self.values.len()];
+        for (_, output) in &self.outputs {
+            uses[output.index()] += 1;
+        }
+        for node in self.nodes.iter().rev() {
+            if node.outputs().any(|output| uses[output.index()] > 0) {
+                node.inputs.iter().for_each(|input| uses[input.index()] += 1);
+            }
+        }
+        uses
+    }
+
     /// The graph's outputs, in the order of declaration.
     #[must_use]
     pub fn outputs(&self) -> &[(String, Value)] {

@@ -175,6 +175,19 @@ pub struct MaxPool2d {
     pub pad: [usize; 2],
 }
 
+impl MaxPool2d {
+    /// Its windows as those of a convolution.
+    #[must_use]
+    pub fn window(&self) -> Conv2d {
+        Conv2d {
+            stride: self.stride,
+            pad: self.pad,
+            pad_after: self.pad,
+            ..Conv2d::default()
+        }
+    }
+}
+
 /// Attributes of [`Op::BatchNormalization`](super::Op::BatchNormalization).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BatchNormalization {

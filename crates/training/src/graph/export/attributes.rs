@@ -221,12 +221,7 @@ pub(super) fn encode(op: &Op, context: NodeContext<'_>) -> Option<NodeEncoding> 
             .window(transpose.conv)
             .ints("output_padding", &transpose.output_padding)
             .group(transpose.conv),
-        Op::MaxPool(pool) => plain.ints("kernel_shape", &pool.kernel).window(Conv2d {
-            stride: pool.stride,
-            pad: pool.pad,
-            pad_after: pool.pad,
-            ..Conv2d::default()
-        }),
+        Op::MaxPool(pool) => plain.ints("kernel_shape", &pool.kernel).window(pool.window()),
         Op::ScatterElementsAdd => plain.int("axis", 0).text("reduction", "add"),
         Op::BatchNormalization(attributes) => plain.float("epsilon", attributes.epsilon),
         Op::Softmax | Op::LogSoftmax => plain.int("axis", -1),

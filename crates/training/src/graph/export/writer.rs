@@ -35,14 +35,14 @@ pub fn export(graph: &Graph, options: &ExportOptions<'_>) -> Result<Vec<u8>, Err
     let mut writer = Writer {
         graph,
         options,
-        live: live(graph),
+        uses: graph.uses(),
         names: Names::new(graph),
         attributes: HashMap::new(),
         written: GraphProto::default(),
     };
     writer.leaves()?;
     for (position, node) in graph.nodes().iter().enumerate() {
-        if node.outputs().any(|output| writer.live[output.index()]) {
+        if node.outputs().any(|output| writer.uses[output.index()] > 0) {
             writer.node(position, node)?;
         }
     }
@@ -80,26 +80,10 @@ pub fn export(graph: &Graph, options: &ExportOptions<'_>) -> Result<Vec<u8>, Err
     Ok(model.encode_to_vec())
 }
 
-/// For each value, whether an output depends on it.
-fn live(graph: &Graph) -> Vec<bool> {
-    let mut live = vec![false; graph.values().len()];
-    for (_, output) in graph.outputs() {
-        live[output.index()] = true;
-    }
-    for node in graph.nodes().iter().rev() {
-        if node.outputs().any(|output| live[output.index()]) {
-            for input in &node.inputs {
-                live[input.index()] = true;
-            }
-        }
-    }
-    live
-}
-
 struct Writer<'a> {
     graph: &'a Graph,
     options: &'a ExportOptions<'a>,
-    live: Vec<bool>,
+    uses: Vec<usize>,
     names: Names,
     /// Names of the constant operands that encode attributes, by content: equal ones are stored once.
     attributes: HashMap<Vec<u8>, String>,
@@ -120,7 +104,7 @@ impl Writer<'_> {
                 Origin::Parameter(name) => match self.options.fixed.and_then(|fixed| fixed.get(name)) {
                     None => self.written.input.push(self.declaration(name, value, None)),
                     // ONNX Runtime warns about unused initializers.
-                    Some(_) if !self.live[value.index()] => {}
+                    Some(_) if self.uses[value.index()] == 0 => {}
                     Some(tensor) if tensor.data.len() == shape.elements() => {
                         self.written.initializer.push(floats(name, shape, &tensor.data));
                     }
@@ -133,7 +117,7 @@ impl Writer<'_> {
                         });
                     }
                 },
-                Origin::Constant(data) if self.live[value.index()] => {
+                Origin::Constant(data) if self.uses[value.index()] > 0 => {
                     self.written
                         .initializer
                         .push(constant(self.names.of(value), shape, data));
@@ -193,7 +177,7 @@ impl Writer<'_> {
         // Trailing outputs that are not used are left out: max pooling is faster without its indices.
         let read = node
             .outputs()
-            .rposition(|output| self.live[output.index()])
+            .rposition(|output| self.uses[output.index()] > 0)
             .map_or(0, |last| last + 1);
         let mut domain = String::new();
         if let Op::Fused(_) = node.op {

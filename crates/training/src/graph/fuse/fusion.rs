@@ -16,7 +16,7 @@ impl<'g> Fusion<'g> {
         Self {
             from: graph,
             to: Graph::new(),
-            uses: uses(graph),
+            uses: graph.uses(),
             states: vec![ValueState::default(); graph.values().len()],
         }
     }
@@ -123,18 +123,4 @@ impl<'g> Fusion<'g> {
     ) -> Result<[Value; COUNT], Error> {
         self.to.scoped(scope, |to| to.several(Op::Fused(op), operands))
     }
-}
-
-/// Number of uses of each value, as an output and by nodes whose own results are used.
-fn uses(graph: &Graph) -> Vec<usize> {
-    let mut uses = vec![0; graph.values().len()];
-    for (_, value) in graph.outputs() {
-        uses[value.index()] += 1;
-    }
-    for node in graph.nodes().iter().rev() {
-        if node.outputs().any(|output| uses[output.index()] > 0) {
-            node.inputs.iter().for_each(|input| uses[input.index()] += 1);
-        }
-    }
-    uses
 }

@@ -77,17 +77,7 @@ pub(super) fn max_pool(operands: &Operands<'_>, pool: MaxPool2d) -> Types {
             shape: x.clone(),
         });
     }
-    let [rows, columns] = positions(
-        x,
-        [h, w],
-        pool.kernel,
-        Conv2d {
-            stride: pool.stride,
-            pad: pool.pad,
-            pad_after: pool.pad,
-            ..Conv2d::default()
-        },
-    )?;
+    let [rows, columns] = positions(x, [h, w], pool.kernel, pool.window())?;
     let shape = [n, c, rows, columns];
     Ok(vec![
         TensorType::new(precision, shape),

@@ -1,8 +1,8 @@
 //! im2col: rearranges an image so that a convolution becomes one matrix multiplication.
 
-use super::bf16;
-use crate::graph::op::{Conv2d, Gemm, Pad, Slice};
-use crate::graph::{Error, Graph, Op, Shape, Value};
+use super::padding::padded;
+use crate::graph::op::{Conv2d, Gemm, Slice};
+use crate::graph::{Error, Graph, Shape, Value};
 
 /// Positions of the height and width axes in a layout of four axes.
 #[derive(Clone, Copy)]
@@ -17,7 +17,7 @@ impl Layout {
     /// Channels last.
     pub(super) const NHWC: Self = Self { rows: 1, columns: 2 };
 
-    fn spatial(self, [rows, columns]: [usize; 2]) -> Vec<usize> {
+    pub(super) fn spatial(self, [rows, columns]: [usize; 2]) -> Vec<usize> {
         let mut list = vec![0; 4];
         (list[self.rows], list[self.columns]) = (rows, columns);
         list
@@ -66,16 +66,7 @@ pub(super) fn tap_views(
         kernel,
         positions,
     } = window;
-    let padded = if conv.pad == [0, 0] {
-        x
-    } else {
-        let around = layout.spatial(conv.pad);
-        let pad = Op::Pad(Pad {
-            before: around.clone(),
-            after: around,
-        });
-        bf16::push(g, &pad, &[x])?[0]
-    };
+    let padded = padded(g, x, layout, conv)?;
     let mut phases = vec![None; conv.stride[0] * conv.stride[1]];
     let mut tap_views = Vec::with_capacity(window.taps());
     for tap in (0..kernel[0]).flat_map(|i| (0..kernel[1]).map(move |j| [i, j])) {

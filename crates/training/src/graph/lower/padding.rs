@@ -1,6 +1,7 @@
 //! Convolutions that pad differently before and after, which neither cuDNN nor the other decompositions know: the padding becomes an operator
 //! of its own.
 
+use super::im2col::Layout;
 use super::{Kernels, bf16, rewire};
 use crate::graph::op::{Conv2d, Pad, Slice};
 use crate::graph::{Composite, Error, Graph, Op, Value};
@@ -15,11 +16,11 @@ pub(super) fn explicit(
     match *op {
         Op::Conv(conv) if !conv.is_evenly_padded() => {
             let mut inputs = inputs.to_vec();
-            inputs[0] = padded(g, inputs[0], conv)?;
+            inputs[0] = padded(g, inputs[0], Layout::NCHW, conv)?;
             rewire(g, &Op::Conv(without(conv)), &inputs, kernels).map(Some)
         }
         Op::Composite(Composite::ConvWeightGradient { conv, kernel }) if !conv.is_evenly_padded() => {
-            let inputs = [padded(g, inputs[0], conv)?, inputs[1]];
+            let inputs = [padded(g, inputs[0], Layout::NCHW, conv)?, inputs[1]];
             let conv = without(conv);
             let op = Op::Composite(Composite::ConvWeightGradient { conv, kernel });
             rewire(g, &op, &inputs, kernels).map(Some)
@@ -49,11 +50,14 @@ fn without(conv: Conv2d) -> Conv2d {
     }
 }
 
-fn padded(g: &mut Graph, x: Value, conv: Conv2d) -> Result<Value, Error> {
-    let around = |[rows, columns]: [usize; 2]| vec![0, 0, rows, columns];
+/// `x` with the zeros that a convolution of it adds.
+pub(super) fn padded(g: &mut Graph, x: Value, layout: Layout, conv: Conv2d) -> Result<Value, Error> {
+    if [conv.pad, conv.pad_after] == [[0; 2]; 2] {
+        return Ok(x);
+    }
     let pad = Pad {
-        before: around(conv.pad),
-        after: around(conv.pad_after),
+        before: layout.spatial(conv.pad),
+        after: layout.spatial(conv.pad_after),
     };
     bf16::push(g, &Op::Pad(pad), &[x]).map(|y| y[0])
 }
