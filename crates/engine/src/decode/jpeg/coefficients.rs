@@ -3,18 +3,20 @@
 use std::marker::PhantomData;
 
 use super::bits::BitReader;
-use super::huffman::{HuffmanTable, LOOKAHEAD_BITS};
+use super::huffman::HuffmanTable;
 use super::symbols::{Ac, BLOCK, Band, Dc, END_OF_BLOCK, Symbols};
 
 /// Index bits of the tables, which fit the L1 cache together with other data.
 const TABLE_BITS: u32 = 10;
 
+/// By the next [`TABLE_BITS`] bits: packed [`Step`](super::symbols::Step) in the lower half, value in the upper half; 0 if the bits do not contain all of it.
+pub(super) type Steps = [u32; 1 << TABLE_BITS];
+
 /// Decodes symbols and the values after them.
 #[derive(Debug)]
 pub(super) struct Decoder<'a, S> {
     table: &'a HuffmanTable,
-    /// By the next [`TABLE_BITS`] bits: packed [`Step`](super::symbols::Step) in the lower half, value in the upper half; 0 if the bits do not contain all of it.
-    steps: Box<[u32; 1 << TABLE_BITS]>,
+    steps: &'a Steps,
     symbols: PhantomData<S>,
 }
 
@@ -27,19 +29,9 @@ pub(super) type BandDecoder<'a> = Decoder<'a, Band>;
 
 impl<'a, S: Symbols> Decoder<'a, S> {
     pub(super) fn new(table: &'a HuffmanTable) -> Self {
-        let mut steps = Box::new([0; 1 << TABLE_BITS]);
-        for (lookahead, entry) in steps.iter_mut().enumerate() {
-            if let Some((symbol, length)) = table.lookup(lookahead << (LOOKAHEAD_BITS - TABLE_BITS))
-                && let Some(step) = S::step(symbol, length)
-                && let Some(rest) = TABLE_BITS.checked_sub(step.bits)
-            {
-                let bits = (lookahead >> rest) as u32 & ((1 << step.size) - 1);
-                *entry = u32::from(step.packed()) | (S::value(step, bits).cast_unsigned() << 16);
-            }
-        }
         Self {
             table,
-            steps,
+            steps: S::steps(&table.derived).get_or_init(|| steps::<S>(table)),
             symbols: PhantomData,
         }
     }
@@ -67,6 +59,16 @@ impl<'a, S: Symbols> Decoder<'a, S> {
         bits.skip(step.size);
         Some((bits, value, step.advance))
     }
+}
+
+fn steps<S: Symbols>(table: &HuffmanTable) -> Box<Steps> {
+    let mut steps = Box::new([0; 1 << TABLE_BITS]);
+    for (lookahead, entry) in steps.iter_mut().enumerate() {
+        if let Some((step, value)) = S::contained(table, lookahead, TABLE_BITS) {
+            *entry = u32::from(step.packed()) | (value.cast_unsigned() << 16);
+        }
+    }
+    steps
 }
 
 impl DcDecoder<'_> {

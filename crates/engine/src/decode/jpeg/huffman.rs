@@ -1,6 +1,11 @@
 //! Huffman decoding by table look-up.
 
+use std::cell::OnceCell;
+
 use super::bits::BitReader;
+use super::coefficients::Steps;
+use super::pairs::Entries;
+use super::skipping::Skips;
 
 /// Index bits of the look-up table. Longer codes are rare.
 pub(super) const LOOKAHEAD_BITS: u32 = 12;
@@ -10,7 +15,7 @@ pub(super) const LOOKAHEAD_BITS: u32 = 12;
 /// # Source
 ///
 /// ITU-T T.81, annexes C (codes) and F.2.2.3 (decoding).
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct HuffmanTable {
     /// By the next [`LOOKAHEAD_BITS`] bits: symbol in the lower byte, code length in the upper. 0 if the code is longer or invalid.
     short: Box<[u16]>,
@@ -18,7 +23,20 @@ pub(super) struct HuffmanTable {
     end: [u32; 17],
     /// By length: index of a code's symbol minus the code.
     offset: [i32; 17],
+    counts: [u8; 16],
     symbols: Vec<u8>,
+    /// Tables derived from this one.
+    pub(super) derived: Derived,
+}
+
+/// Tables of the decoders that have used a [`HuffmanTable`].
+#[derive(Debug, Default)]
+pub(super) struct Derived {
+    pub(super) dc: OnceCell<Box<Steps>>,
+    pub(super) ac: OnceCell<Box<Steps>>,
+    pub(super) band: OnceCell<Box<Steps>>,
+    pub(super) pairs: OnceCell<Box<Entries>>,
+    pub(super) skips: OnceCell<Box<Skips>>,
 }
 
 impl HuffmanTable {
@@ -28,7 +46,9 @@ impl HuffmanTable {
             short: vec![0; 1 << LOOKAHEAD_BITS].into(),
             end: [0; 17],
             offset: [0; 17],
+            counts: *counts,
             symbols: symbols.to_vec(),
+            derived: Derived::default(),
         };
         let (mut next, mut index) = (0u32, 0usize);
         for (length, &count) in (1..=16u32).zip(counts) {
@@ -53,6 +73,11 @@ impl HuffmanTable {
             next <<= 1;
         }
         Some(code)
+    }
+
+    /// Whether it is the table of these codes.
+    pub(super) fn is_of(&self, counts: &[u8; 16], symbols: &[u8]) -> bool {
+        (&self.counts, &*self.symbols) == (counts, symbols)
     }
 
     /// Decodes the next symbol; needs up to 16 filled bits. `None` if the code is invalid.

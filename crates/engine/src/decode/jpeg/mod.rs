@@ -20,6 +20,7 @@ mod frame;
 pub(super) mod full;
 mod header;
 mod huffman;
+mod pairs;
 mod progressive;
 pub(super) mod scaled;
 mod scan;
@@ -28,6 +29,7 @@ mod smoothing;
 mod source;
 mod standard;
 mod symbols;
+mod table_cache;
 mod tables;
 
 pub use error::Error;

@@ -7,32 +7,20 @@ use super::symbols::{Ac, BLOCK, END_OF_BLOCK, Step, Symbols as _};
 /// Maximum bits of a table entry: two entries fit the bits of one fill.
 const MAX_ENTRY_BITS: u32 = 28;
 
+/// By the next [`LOOKAHEAD_BITS`] bits, packed [`Step`]s, 0 if the bits do not contain a symbol: one or two symbols in the first half, one
+/// symbol in the second half, which is used near the end of a block.
+pub(super) type Skips = [u16; 2 << LOOKAHEAD_BITS];
+
 /// Skips AC coefficients, often two at a time.
 #[derive(Debug)]
 pub(super) struct AcSkipper<'a> {
     table: &'a HuffmanTable,
-    /// By the next [`LOOKAHEAD_BITS`] bits, packed [`Step`]s, 0 if the bits do not contain a symbol: one or two symbols in the first
-    /// half, one symbol in the second half, which is used near the end of a block.
-    steps: Box<[u16; 2 << LOOKAHEAD_BITS]>,
+    steps: &'a Skips,
 }
 
 impl<'a> AcSkipper<'a> {
     pub(super) fn new(table: &'a HuffmanTable) -> Self {
-        let mut steps = Box::new([0; 2 << LOOKAHEAD_BITS]);
-        let (many, one) = steps.split_at_mut(1 << LOOKAHEAD_BITS);
-        for lookahead in 0..1 << LOOKAHEAD_BITS {
-            let step = table.lookup(lookahead);
-            let step = step.and_then(|(symbol, length)| Ac::step(symbol, length));
-            let Some(step) = step.filter(|step| step.bits <= MAX_ENTRY_BITS) else {
-                continue;
-            };
-            one[lookahead] = step.packed();
-            let both = following(table, lookahead, step).map(|second| step.and(second));
-            many[lookahead] = both
-                .filter(|both| both.bits <= MAX_ENTRY_BITS)
-                .unwrap_or(step)
-                .packed();
-        }
+        let steps = table.derived.skips.get_or_init(|| skips(table));
         Self { table, steps }
     }
 
@@ -64,6 +52,25 @@ impl<'a> AcSkipper<'a> {
         bits.skip(step.size);
         Some((bits, step.advance))
     }
+}
+
+fn skips(table: &HuffmanTable) -> Box<Skips> {
+    let mut steps = Box::new([0; 2 << LOOKAHEAD_BITS]);
+    let (many, one) = steps.split_at_mut(1 << LOOKAHEAD_BITS);
+    for lookahead in 0..1 << LOOKAHEAD_BITS {
+        let step = table.lookup(lookahead);
+        let step = step.and_then(|(symbol, length)| Ac::step(symbol, length));
+        let Some(step) = step.filter(|step| step.bits <= MAX_ENTRY_BITS) else {
+            continue;
+        };
+        one[lookahead] = step.packed();
+        let both = following(table, lookahead, step).map(|second| step.and(second));
+        many[lookahead] = both
+            .filter(|both| both.bits <= MAX_ENTRY_BITS)
+            .unwrap_or(step)
+            .packed();
+    }
+    steps
 }
 
 /// The symbol after `first`, if the rest of `lookahead` contains it.

@@ -1,5 +1,10 @@
 //! The symbols of Huffman tables, and the values after them.
 
+use std::cell::OnceCell;
+
+use super::coefficients::Steps;
+use super::huffman::{Derived, HuffmanTable, LOOKAHEAD_BITS};
+
 /// Coefficients of a block.
 pub(super) const BLOCK: u32 = 64;
 /// The advance of an end-of-block symbol: larger than any sum of other advances in a block.
@@ -10,10 +15,22 @@ pub(super) trait Symbols {
     /// The meaning of `symbol`, whose code has `length` bits; `None` if it is invalid.
     fn step(symbol: u8, length: u32) -> Option<Step>;
 
+    /// Where a Huffman table of this kind keeps its decoding table.
+    fn steps(derived: &Derived) -> &OnceCell<Box<Steps>>;
+
     /// The value after the symbol of `step`.
     #[inline(always)]
     fn value(step: Step, bits: u32) -> i32 {
         extend(bits, step.size)
+    }
+
+    /// The symbol at the beginning of the `count` bits of `lookahead`, at most [`LOOKAHEAD_BITS`], and the value after it, if they contain both.
+    fn contained(table: &HuffmanTable, lookahead: usize, count: u32) -> Option<(Step, i32)> {
+        let (symbol, length) = table.lookup(lookahead << (LOOKAHEAD_BITS - count))?;
+        let step = Self::step(symbol, length)?;
+        let rest = count.checked_sub(step.bits)?;
+        let bits = (lookahead >> rest) as u32 & ((1 << step.size) - 1);
+        Some((step, Self::value(step, bits)))
     }
 }
 
@@ -57,6 +74,10 @@ impl Step {
 pub(super) enum Dc {}
 
 impl Symbols for Dc {
+    fn steps(derived: &Derived) -> &OnceCell<Box<Steps>> {
+        &derived.dc
+    }
+
     #[inline(always)]
     fn step(size: u8, length: u32) -> Option<Step> {
         (size <= 15).then(|| Step::new((length, size.into()), 0))
@@ -68,6 +89,10 @@ impl Symbols for Dc {
 pub(super) enum Ac {}
 
 impl Symbols for Ac {
+    fn steps(derived: &Derived) -> &OnceCell<Box<Steps>> {
+        &derived.ac
+    }
+
     #[inline(always)]
     fn step(symbol: u8, length: u32) -> Option<Step> {
         let (run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
@@ -86,6 +111,10 @@ impl Symbols for Ac {
 pub(super) enum Band {}
 
 impl Symbols for Band {
+    fn steps(derived: &Derived) -> &OnceCell<Box<Steps>> {
+        &derived.band
+    }
+
     #[inline(always)]
     fn step(symbol: u8, length: u32) -> Option<Step> {
         let (run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));

@@ -7,6 +7,7 @@ use ::image::metadata::Orientation;
 use super::frame::{Colours, Frame};
 use super::huffman::HuffmanTable;
 use super::standard::{self, StandardTable};
+use super::table_cache;
 use super::{BLOCK, Error};
 use crate::header::Segment;
 
@@ -265,9 +266,9 @@ fn code(tables: &mut [Option<HuffmanSpec<'_>>; 4], number: u8, most: u8) -> Resu
     }
     let is_valid = table.symbols.iter().all(|&symbol| symbol <= most);
     let code = is_valid
-        .then(|| HuffmanTable::new(table.counts, table.symbols))
+        .then(|| table_cache::table(table.counts, table.symbols))
         .flatten();
-    let code = Rc::new(code.ok_or(Error::Broken("a Huffman table is invalid"))?);
+    let code = code.ok_or(Error::Broken("a Huffman table is invalid"))?;
     table.code = Some(Rc::clone(&code));
     Ok(code)
 }

@@ -19,6 +19,8 @@ use std::mem;
 
 use self::colour::Samples;
 use self::instructions::Instructions;
+#[cfg(target_arch = "x86_64")]
+use self::instructions::Wide;
 use self::plane::{ComponentDecoder, Plane};
 use self::portable::Portable;
 use self::row_ring::RowRing;
@@ -60,6 +62,10 @@ pub(in crate::decode) fn decode(
     scratch: &mut JpegScratch,
     pixels: &mut Vec<u8>,
 ) -> Result<(), Error> {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(wide) = Wide::detect() {
+        return decode_with(wide, header, scratch, pixels);
+    }
     #[cfg(target_arch = "x86_64")]
     if let Some(avx2) = Avx2::detect() {
         return decode_with(avx2, header, scratch, pixels);

@@ -1,11 +1,10 @@
 //! Decodes one component, from coefficients to upsampled rows.
 
-use std::rc::Rc;
-
 use super::super::bits::BitReader;
 use super::super::buffer::CoefficientBuffer;
-use super::super::coefficients::{AcDecoder, DcDecoder};
+use super::super::coefficients::DcDecoder;
 use super::super::frame::{Component, Frame, McuGrid};
+use super::super::pairs::AcPairDecoder;
 use super::super::tables::ScanComponent;
 use super::super::{BLOCK, SIDE};
 use super::idct::{Block, Idct, STORAGE_ORDER};
@@ -15,32 +14,22 @@ use super::upsample::Upsampler;
 /// Entropy decoding of a component in a single scan.
 pub(super) struct ComponentDecoder<'a> {
     dc: DcDecoder<'a>,
-    ac: Rc<AcDecoder<'a>>,
+    ac: AcPairDecoder<'a>,
     /// The DC coefficient of the previous block.
     previous_dc: i32,
 }
 
 impl<'a> ComponentDecoder<'a> {
-    /// The decoders of all components. A component with the same AC table as the previous one shares its decoding table.
+    /// The decoders of all components.
     pub(super) fn all(components: &'a [ScanComponent]) -> Vec<Self> {
-        let mut decoders: Vec<Self> = Vec::with_capacity(components.len());
-        let mut last = None;
-        for one in components {
-            let (Some(dc), Some(ac)) = (&one.dc, &one.ac) else {
-                continue;
-            };
-            let shared = match (decoders.last(), last) {
-                (Some(decoder), Some(last)) if Rc::ptr_eq(last, ac) => Rc::clone(&decoder.ac),
-                _ => Rc::new(AcDecoder::new(ac)),
-            };
-            decoders.push(Self {
-                dc: DcDecoder::new(dc),
-                ac: shared,
+        let coded = |one: &'a ScanComponent| {
+            Some(Self {
+                dc: DcDecoder::new(one.dc.as_deref()?),
+                ac: AcPairDecoder::new(one.ac.as_deref()?),
                 previous_dc: 0,
-            });
-            last = Some(ac);
-        }
-        decoders
+            })
+        };
+        components.iter().filter_map(coded).collect()
     }
 
     /// Resets the DC prediction at a restart marker.
@@ -154,9 +143,9 @@ impl Plane {
                 let block = y * across + x;
                 let target = &mut samples[y * SIDE * stride + (column * across + x) * SIDE..];
                 if self.flat[block] {
-                    let sample = idct.flat(self.blocks[block].0[0]);
+                    let samples = [idct.flat(self.blocks[block].0[0]); SIDE];
                     for row in 0..SIDE {
-                        target[row * stride..][..SIDE].fill(sample);
+                        target[row * stride..][..SIDE].copy_from_slice(&samples);
                     }
                 } else {
                     idct.samples(&self.blocks[block], target, stride);

@@ -10,6 +10,12 @@
     reason = "vector instructions, loads and stores; the portable conversion is the reference"
 )]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+#[allow(
+    unsafe_code,
+    reason = "vector instructions, loads and stores; the portable conversion is the reference"
+)]
+mod avx512;
 
 use super::portable::Portable;
 use crate::image::Image;

@@ -44,15 +44,15 @@ fn colours_are_the_rounded_values_of_the_formula() {
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn vector_instructions_give_the_same_colours() {
-    let Some(avx2) = crate::cpu::Avx2::detect() else {
-        return;
-    };
     let samples = all_chroma();
     let all = samples[0].len();
-    for count in [all, all - 1, 47, 33, 16, 15, 1, 0] {
-        assert!(
-            converted(avx2, &samples, count) == converted(Portable, &samples, count),
-            "{count}"
-        );
+    for count in [all, all - 1, 191, 64, 63, 47, 33, 16, 15, 1, 0] {
+        let expected = converted(Portable, &samples, count);
+        if let Some(avx2) = crate::cpu::Avx2::detect() {
+            assert!(converted(avx2, &samples, count) == expected, "AVX2, {count}");
+        }
+        if let Some(wide) = crate::decode::jpeg::full::Wide::detect() {
+            assert!(converted(wide, &samples, count) == expected, "AVX-512, {count}");
+        }
     }
 }
