@@ -39,6 +39,8 @@ ARMS = [
     Arm("deferred", "--balance natural>oversample@0.8", epochs=5),
     Arm("weighted", "--balance natural --class-weights inverse"),
     Arm("adjusted", "--balance natural --logit-adjust 1"),
+    Arm("natural+tta", "--balance natural", evaluate="--tta"),
+    Arm("natural+prior+tta", "--balance natural", evaluate="--prior uniform --tta"),
     Arm("adjusted+tta", "--balance natural --logit-adjust 1", evaluate="--tta"),
     Arm("ldam", "--balance natural --head cosine --ldam --class-weights effective:0.9999 --class-weights-from 5", epochs=5),
     Arm("mixup", "--balance oversample --recipe 'fastai mixup(0.4)'"),
@@ -62,6 +64,7 @@ BODIES = {
     "fine-tuned": "--freeze=false --freeze-norms --max-lr ..1e-3",
     "fine-tuned-3e-3": "--freeze=false --freeze-norms --max-lr ..3e-3",
     "fine-tuned+norms": "--freeze=false --max-lr ..1e-3",
+    "trained": "--freeze=false",  # everything at the default rate
 }
 
 
@@ -75,6 +78,9 @@ class Data:
     valid: float  # share that is held out of training, as a user would
     views: int  # of each image, with body `head`
     split: str = "test"  # that the results are of
+    batch: int = 16
+    epochs: int = 1  # that the steps are divided into
+    recipe: str = ""  # instead of the default
 
 
 DATA = [
@@ -83,8 +89,9 @@ DATA = [
     Data("birds-20", "birds-20/{draw}", "birds", 40, 224, 0.2, 4),
     Data("natural", "natural", "mushrooms", 80, 224, 0.3, 4, "valid"),
     Data("elpv", "elpv", "2-of-3", 120, 224, 0.05, 1),
+    Data("elpv-24", "elpv", "2-of-3", 24 * 57, 128, 0.05, 1, batch=32, epochs=24, recipe="dihedral lighting(0.1)"),
 ]
-BATCH, DRAWS = 16, 5
+DRAWS = 5
 # Of Student's distribution: 97.5 % by degrees of freedom.
 T = [math.nan, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262]
 
@@ -118,11 +125,13 @@ def training(options, network, data, arm, body, seed):
     model = options.photographs / f"{network}.onnx"
     of_network = f"--model {model} --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5 --size {data.size} {BODIES[body]}"
     views = data.views if body == "head" else 1
-    return shlex.split(f"{of_network} {of_steps(data, views, arm.epochs)} --seed {seed} {arm.train}")
+    recipe = f"--recipe '{data.recipe}'" if data.recipe else ""
+    return shlex.split(f"{of_network} {of_steps(data, views, arm.epochs)} --seed {seed} {recipe} {arm.train}")
 
 
 def of_steps(data, times, epochs=1):
-    return f"--batch-size {BATCH} --images-per-epoch {BATCH * data.steps // epochs} --epochs {times * epochs} --no-tensorboard"
+    epochs = max(epochs, data.epochs)
+    return f"--batch-size {data.batch} --images-per-epoch {data.batch * data.steps // epochs} --epochs {times * epochs} --no-tensorboard"
 
 
 def run(options, network, data, arm, body, seed):

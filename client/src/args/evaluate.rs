@@ -6,6 +6,7 @@ use clap::Args;
 use equibatch_cli::value::at_least;
 
 use super::{AdjustArgs, Execution, Server};
+use crate::learn::tta::Views;
 use equibatch_stream::Split;
 
 /// `client evaluate`.
@@ -43,10 +44,10 @@ pub struct Evaluate {
     /// Adjustments.
     #[command(flatten)]
     pub adjust: AdjustArgs,
-    /// Test-time augmentation (fastai): average the predictions of the plain image (weight 0.4) and of eight zoomed crops, the four
-    /// corners each with and without flip, under the training recipe. Takes nine times as long.
-    #[arg(long)]
-    pub tta: bool,
+    /// Test-time augmentation: average the probabilities of several views of each image, which takes two to nine times as long.
+    /// [default of VIEWS: dihedral if the training recipe has it, otherwise crops]
+    #[arg(long, value_name = "VIEWS", num_args = 0..=1, require_equals = true)]
+    pub tta: Option<Option<Views>>,
     /// Print metrics as JSON instead of tables.
     #[arg(long)]
     pub json: bool,

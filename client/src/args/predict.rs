@@ -6,7 +6,7 @@ use clap::Args;
 use equibatch_cli::value::{at_least, within};
 
 use super::{Execution, PriorArgs};
-use crate::learn::{adjustments, card::CROP_SHARES, predict::print::PrintFormat};
+use crate::learn::{adjustments, card::CROP_SHARES, predict::print::PrintFormat, tta::Views};
 
 /// `client predict`.
 #[derive(Debug, Args)]
@@ -38,9 +38,9 @@ pub struct Predict {
     /// `client export --threshold` writes, or 0.5]
     #[arg(long, value_name = "P", value_parser = threshold)]
     pub threshold: Option<f64>,
-    /// Test-time augmentation: average the predictions of nine views of each image, as `client evaluate --tta`.
-    #[arg(long)]
-    pub tta: bool,
+    /// Test-time augmentation, as `client evaluate --tta`.
+    #[arg(long, value_name = "VIEWS", num_args = 0..=1, require_equals = true, hide_possible_values = true)]
+    pub tta: Option<Option<Views>>,
     /// Share of the short side that is used of the centre of each image, as timm's crop_pct, from 0.1 to 1: with 0.875, the centre 224 of 256
     /// pixels. `client train` and `client evaluate` use all of it; many networks for ImageNet were trained for 0.875. [default: crop_pct of the
     /// model's metadata `preprocessing`, or 1]

@@ -63,13 +63,13 @@ pub(super) fn run(args: &Evaluate) -> Result<Exit> {
             .iter()
             .map(|(candidate, evaluated)| (candidate.name.clone(), json!(evaluated.report)));
         let models: serde_json::Map<_, _> = models.collect();
-        let metrics = json!({ "split": args.split, "tta": args.tta, "models": models });
+        let metrics = json!({ "split": args.split, "tta": args.tta.is_some(), "models": models });
         serde_json::to_writer_pretty(&mut out, &metrics)?;
         writeln!(out)?;
         return Ok(Exit::Done);
     }
     let mut how = String::new();
-    if args.tta {
+    if args.tta.is_some() {
         how += ", with test-time augmentation";
     }
     if let Some(prior) = &args.adjust.prior.prior {
@@ -183,8 +183,8 @@ fn evaluate_model(
     };
     let model = (name, predictor.classifier());
     let evaluation = match args.tta {
-        false => evaluate(servers, model, &subject)?,
-        true => tta::evaluate(servers, model, &subject, &card.recipe)?,
+        None => evaluate(servers, model, &subject)?,
+        Some(views) => tta::evaluate(servers, model, &subject, (views, &card.recipe))?,
     };
     if let Some(trained) = &candidate.trained {
         check_images(servers, &candidate.folder, trained, dataset)?;
@@ -207,7 +207,7 @@ fn evaluate_model(
 /// Suffix of the output files.
 fn suffix(args: &Evaluate) -> String {
     let options = [
-        (args.tta, "-tta"),
+        (args.tta.is_some(), "-tta"),
         (args.adjust.prior.prior.is_some(), "-prior"),
         (args.adjust.temperature.is_some(), "-temperature"),
         (args.adjust.threshold.is_some(), "-threshold"),
@@ -238,7 +238,7 @@ fn write_files(args: &Evaluate, candidate: &Candidate, report: &EvaluationReport
     let evaluation = EvaluationFile {
         model: &candidate.model,
         split: args.split,
-        tta: args.tta,
+        tta: args.tta.is_some(),
         prior: args.adjust.prior.prior.as_ref().map(ToString::to_string),
         tau: args.adjust.prior.tau,
         report,

@@ -39,8 +39,8 @@ pub(super) fn run(args: &Predict) -> Result<Exit> {
     }
     let of_model = predictor.card().preprocessing.crop_pct;
     predictor.crop(args.crop_pct.or(of_model).unwrap_or(1.0));
-    if args.tta {
-        predictor = predictor.with_views()?;
+    if let Some(views) = args.tta {
+        predictor = predictor.with_views(views)?;
     }
     if let Some(probability) = args.threshold {
         let card = predictor.card();

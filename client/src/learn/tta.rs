@@ -1,14 +1,63 @@
 //! Test-time augmentation: probabilities averaged over several views of each image.
 
+mod symmetric;
+
+use clap::ValueEnum;
 use equibatch_engine::augment::{self, Recipe, VIEWS};
 
+pub use self::symmetric::Symmetric;
 use super::{
-    evaluate::{Error, EvalSpec, Evaluation, View, run_split},
+    evaluate::{Error, EvalSpec, Evaluation, View, evaluate_each, run_split},
     metrics::softmax,
     predictions::Predictions,
 };
 use equibatch_stream::Servers;
 use equibatch_training::runtime::Classifier;
+
+/// Which views of an image are averaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Views {
+    /// The image, with weight 0.4, and eight zoomed crops of it, the four corners each with and without flip, under the rest of the training
+    /// recipe: as fastai
+    Crops,
+    /// The image and its mirror image
+    Flip,
+    /// The image, turned by 0, 90, 180 and 270 degrees, each with and without flip
+    Dihedral,
+}
+
+impl Views {
+    /// Those that suit a model trained with the recipe `training`; empty: the default recipe.
+    ///
+    /// # Errors
+    ///
+    /// [`augment::Error`] if `training` cannot be parsed.
+    pub fn suiting(training: &str) -> Result<Self, augment::Error> {
+        let recipe = recipe(training)?;
+        Ok(if recipe.dihedral > 0.0 {
+            Self::Dihedral
+        } else {
+            Self::Crops
+        })
+    }
+
+    /// Number of symmetries that are averaged; 1 for crops, which have none.
+    #[must_use]
+    pub fn symmetries(self) -> usize {
+        match self {
+            Self::Crops => 1,
+            Self::Flip => 2,
+            Self::Dihedral => symmetric::ALL,
+        }
+    }
+}
+
+fn recipe(training: &str) -> Result<Recipe, augment::Error> {
+    match training {
+        "" => Ok(Recipe::reference()),
+        text => text.parse(),
+    }
+}
 
 /// Weight of the unaugmented view; the other views share the rest.
 ///
@@ -28,16 +77,13 @@ fn weight(view: usize) -> f64 {
     }
 }
 
-/// Recipes of the augmented views for a model trained with the recipe `training`; empty: the default recipe.
+/// Recipes of the crops for a model trained with the recipe `training`; empty: the default recipe.
 ///
 /// # Errors
 ///
 /// [`augment::Error`] if `training` cannot be parsed.
-pub fn views(training: &str) -> Result<Vec<Recipe>, augment::Error> {
-    let training: Recipe = match training {
-        "" => Recipe::reference(),
-        text => text.parse()?,
-    };
+pub fn crops(training: &str) -> Result<Vec<Recipe>, augment::Error> {
+    let training = recipe(training)?;
     Ok((0..VIEWS).map(|view| training.view(view, SCALE)).collect())
 }
 
@@ -71,9 +117,8 @@ fn logarithms(probabilities: &[f64]) -> Vec<f32> {
     probabilities.iter().map(logarithm).collect()
 }
 
-/// Evaluates `classifier` like [`evaluate`](super::evaluate::evaluate()), with probabilities averaged over nine views of each image: `0.4`
-/// times the unaugmented view plus `0.6` times the mean of eight corner crops, mirrored and not, with the rest of the recipe `training`;
-/// empty: the default recipe.
+/// Evaluates `classifier` like [`evaluate`](super::evaluate::evaluate()), with probabilities averaged over `views` of each image, by default
+/// those [that suit](Views::suiting) the recipe `training`; empty: the default recipe.
 ///
 /// # Errors
 ///
@@ -82,12 +127,21 @@ pub fn evaluate(
     servers: &Servers,
     (model, classifier): (&str, &mut Classifier),
     spec: &EvalSpec<'_>,
-    training: &str,
+    (views, training): (Option<Views>, &str),
 ) -> Result<Evaluation, Error> {
-    let views = views(training).map_err(|source| Error::Recipe {
+    let unusable = |source| Error::Recipe {
         model: model.to_owned(),
         source,
-    })?;
+    };
+    let views = match views {
+        Some(views) => views,
+        None => Views::suiting(training).map_err(unusable)?,
+    };
+    if views != Views::Crops {
+        let mut symmetric = Symmetric::new(classifier, views.symmetries());
+        return evaluate_each(servers, (model, &mut symmetric), spec, &mut |_| {});
+    }
+    let views = crops(training).map_err(unusable)?;
     let mut mean = Mean::new(spec.classes.len());
     let plain = View::default();
     let replaced = run_split(servers, (model, classifier), spec, &plain, &mut |sample| {

@@ -23,9 +23,10 @@ use self::source::ImageSource;
 use super::{
     adjustments::{Adjustments, AppliedPrior, ChosenThreshold, FittedTemperature},
     card::{self, ModelCard, Preprocessing},
+    evaluate::ImageModel as _,
     metrics::{Threshold, argmax, softmax},
     prior::{self, Prior},
-    tta,
+    tta::{self, Symmetric, Views},
 };
 use equibatch_training::runtime::{self, Classifier, ImageInput, Runtime, SessionOptions};
 
@@ -73,6 +74,8 @@ pub struct Predictor {
     card: ModelCard,
     /// The views of each image, the unaugmented one first.
     draws: Vec<Draw>,
+    /// Number of symmetries of each view that are averaged.
+    symmetries: usize,
 }
 
 impl Predictor {
@@ -89,6 +92,7 @@ impl Predictor {
             classifier,
             card,
             draws,
+            symmetries: 1,
         })
     }
 
@@ -102,14 +106,20 @@ impl Predictor {
         });
     }
 
-    /// Enables test-time augmentation over nine views: see [`tta`]. The random parameters of a view are the same for every image.
+    /// Enables test-time augmentation over `views`, by default those [that suit](Views::suiting) the model's recipe. The random parameters
+    /// of a crop are the same for every image.
     ///
     /// # Errors
     ///
     /// [`Error::Recipe`] if the recipe in the model's metadata cannot be parsed.
-    pub fn with_views(mut self) -> Result<Self, Error> {
+    pub fn with_views(mut self, views: Option<Views>) -> Result<Self, Error> {
+        let views = views.map_or_else(|| Views::suiting(&self.card.recipe), Ok)?;
+        self.symmetries = views.symmetries();
         self.draws.truncate(1);
-        for (view, recipe) in (0..).zip(tta::views(&self.card.recipe)?) {
+        if views != Views::Crops {
+            return Ok(self);
+        }
+        for (view, recipe) in (0..).zip(tta::crops(&self.card.recipe)?) {
             let mut random = generator(view, Purpose::AUGMENT, &[0, 0]);
             self.draws.push(recipe.draw(&mut random));
         }
@@ -226,8 +236,8 @@ impl Predictor {
             vec![]
         } else {
             let size = self.card.preprocessing.image_size as usize;
-            self.classifier
-                .logits(&usable.concat(), usable.len() * self.draws.len(), size)?
+            let count = usable.len() * self.draws.len();
+            Symmetric::new(&mut self.classifier, self.symmetries).logits(&usable.concat(), count, size)?
         };
         let classes = self.card.classes.len().max(1);
         let threshold = self.threshold();
