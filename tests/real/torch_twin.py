@@ -26,10 +26,12 @@ import weights as pretrained  # noqa: E402
 
 WEIGHT_DECAY, BETA2, EPSILON = 0.01, 0.99, 1e-8
 # Balance of the stream, whether the loss weights classes inversely, and the factor of ln(share of the class in the stream) that the loss adds to
-# the logits, of the arms of experiment.py that are written here, too.
+# the logits, of the arms of experiment.py that are written here, too; `+tta` is evaluated on the symmetries of each image.
 ARMS = {"natural": ("natural", False, 0), "oversample": ("oversample", False, 0), "weighted": ("natural", True, 0), "adjusted": ("natural", False, 1)}
+ARMS |= {f"{name}+tta": arm for name, arm in ARMS.items()}
 # Peak rates of the head and of the body, and whether batch norms are trained, as experiment.BODIES has them.
-BODIES = {"frozen": (3e-3, 0, False), "norms": (3e-3, 3e-3, True), "fine-tuned": (1e-3, 1e-4, False), "fine-tuned+norms": (1e-3, 1e-4, True)}
+BODIES = {"frozen": (3e-3, 0, False), "norms": (3e-3, 3e-3, True), "fine-tuned": (1e-3, 1e-4, False), "fine-tuned+norms": (1e-3, 1e-4, True),
+          "trained": (3e-3, 3e-3, True)}
 
 
 def one_cycle(step, steps):
@@ -82,19 +84,22 @@ def network(tensors, classes):
 
 def request(messages, data, split, seed, balance):
     """The fields of StreamBatchesRequest, as `client train` sets them."""
-    fields = {"dataset": "real", "split": split, "batch_size": experiment.BATCH, "image_size": data.size}
+    fields = {"dataset": "real", "split": split, "batch_size": data.batch, "image_size": data.size}
     fields["normalization"] = messages.Normalization(mean=pretrained.MEAN, std=pretrained.STD)
+    recipe = data.recipe or "fastai pad"
+    fields["recipe"] = messages.Recipe(text=recipe if split == "train" else "pad" if "pad" in recipe else "none")
     if split == "train":
         policy = messages.Balance()
         getattr(policy, balance).SetInParent()
-        fields |= {"seed": seed, "epochs": 1, "balance": policy, "images_per_epoch": experiment.BATCH * data.steps}
+        images = data.batch * data.steps // data.epochs
+        fields |= {"seed": seed, "epochs": data.epochs, "balance": policy, "images_per_epoch": images}
     return fields
 
 
 def train(body, head, stream, kind, weights, added, steps):
     *rates, trains_norms = BODIES[kind]
     for module in body.modules():
-        is_trained = trains_norms if isinstance(module, nn.BatchNorm2d) else kind.startswith("fine-tuned")
+        is_trained = trains_norms if isinstance(module, nn.BatchNorm2d) else kind.startswith(("fine-tuned", "trained"))
         for parameter in module.parameters(recurse=False):
             parameter.requires_grad_(is_trained)
     groups = [list(head.parameters()), [parameter for parameter in body.parameters() if parameter.requires_grad]]
@@ -114,13 +119,16 @@ def train(body, head, stream, kind, weights, added, steps):
         optimizer.step()
 
 
-def judge(body, head, stream):
-    """The confusion matrix: rows are the true classes."""
+def judge(body, head, stream, views):
+    """The confusion matrix: rows are the true classes. Probabilities are averaged over `views` symmetries of each image, 1 or 8."""
     body.eval()
     matrix = np.zeros((head.out_features,) * 2, int)
     with torch.no_grad():
         for images, batch in stream:
-            np.add.at(matrix, (list(batch.labels), head(body(torch.from_numpy(images.copy()))).argmax(1).numpy()), 1)
+            images = torch.from_numpy(images.copy())
+            turned = [images] if views == 1 else [view.rot90(times, (2, 3)) for view in (images, images.flip(3)) for times in range(4)]
+            probabilities = sum(head(body(view)).softmax(1) for view in turned)
+            np.add.at(matrix, (list(batch.labels), probabilities.argmax(1).numpy()), 1)
     return matrix
 
 
@@ -151,7 +159,7 @@ def run(options, network_name, data, arm, body_kind, seed):
             train(body, head, stream, body_kind, weights, tau * shares.log(), data.steps)
         seconds = round(time.monotonic() - began)
         with open_stream(data.split) as stream:
-            matrix = judge(body, head, stream)
+            matrix = judge(body, head, stream, 8 if arm.name.endswith("+tta") else 1)
     each = matrix.diagonal() / matrix.sum(1)
     return {
         "network": network_name, "data": data.name, "arm": label(arm), "body": body_kind, "seed": seed, "steps": data.steps, "size": data.size,
