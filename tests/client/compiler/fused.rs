@@ -63,7 +63,15 @@ fn specs() -> Vec<TrainSpec> {
         // Norms of running statistics, before convolutions that are trained and in a body that is not.
         TrainSpec::new(depthwise::padded_after(), 2).freeze_norms(),
         spec(Block::Bottleneck, [1, 1, 1, 1], 2).freeze_norms(),
+        expanding(),
     ]
+}
+
+/// With a body that is not trained, and whose depthwise convolution computes what it reads.
+fn expanding() -> TrainSpec {
+    TrainSpec::new(depthwise::expanding(), 2)
+        .freeze_norms()
+        .freeze_layers(2)
 }
 
 /// Values for all inputs and state of a step.
@@ -189,8 +197,8 @@ fn a_residual_network_is_fused_completely() {
 /// The network amplifies rounding errors, so the fused operators' error is compared with that of the standard ones.
 #[test]
 fn fused_steps_are_as_accurate_as_standard_ones() {
-    for frozen_groups in [0, 2] {
-        let spec = spec(Block::Basic, [2, 1, 1, 1], frozen_groups);
+    let residual = |frozen_groups| spec(Block::Basic, [2, 1, 1, 1], frozen_groups);
+    for spec in [residual(0), residual(2), expanding()] {
         let (graph, signature) = train_graph(&spec).expect("a valid step");
         let fused = fuse(&graph).expect("every operator fits");
         let leaves = leaves(&spec, &signature);

@@ -25,19 +25,36 @@ enum Padding {
     Operator,
 }
 
+/// Channels, channels of a group, kernel, stride, whether ReLU6 follows.
+type Layer = (i64, i64, i64, i64, bool);
+
 /// Convolutions with batch norms and ReLU6, some of them depthwise, for 24, 40 and 48 channels.
 fn inverted_residuals(padding: Padding) -> ModelSpec {
-    let mut file = ModelFile::new(SIZE as i64)
-        .floats("low", &[], vec![0.0])
-        .floats("high", &[], vec![6.0])
-        .integers("pads", &[0, 0, 0, 0, 0, 0, 1, 1]);
-    // Channels, channels of a group, kernel, stride, whether ReLU6 follows.
     let layers = [
         (24, 3, 3, 2, true),
         (24, 1, 3, 2, true),
         (40, 24, 1, 1, false),
         (48, 40, 1, 1, true),
     ];
+    network(layers, padding)
+}
+
+/// With a depthwise convolution of more channels than those before and after it have.
+pub(crate) fn expanding() -> ModelSpec {
+    let layers = [
+        (24, 3, 3, 2, false),
+        (40, 24, 1, 1, true),
+        (40, 1, 3, 2, true),
+        (48, 40, 1, 1, true),
+    ];
+    network(layers, Padding::Attributes)
+}
+
+fn network(layers: [Layer; 4], padding: Padding) -> ModelSpec {
+    let mut file = ModelFile::new(SIZE as i64)
+        .floats("low", &[], vec![0.0])
+        .floats("high", &[], vec![6.0])
+        .integers("pads", &[0, 0, 0, 0, 0, 0, 1, 1]);
     let mut x = "pixels".to_owned();
     for (number, (channels, inputs, kernel, stride, has_relu)) in layers.into_iter().enumerate() {
         let name = |part: &str| format!("{number}.{part}");
@@ -122,6 +139,19 @@ fn a_network_of_depthwise_convolutions_is_fused_completely() {
             count(&|op| matches!(op, Op::Conv(_) | Op::Clip(_) | Op::Composite(_) | Op::Where)),
             1
         );
+    }
+}
+
+/// What only a depthwise convolution reads is not kept; in a backward pass others read it, too.
+#[test]
+fn an_expansion_is_computed_by_the_depthwise_convolution_that_reads_it() {
+    let spec = TrainSpec::new(expanding(), BATCH).freeze_norms();
+    for (spec, expected) in [(spec.clone(), 0), (spec.freeze_layers(2), 1)] {
+        let (graph, _) = train_graph(&spec).unwrap();
+        let fused = fuse(&graph).unwrap();
+        let expanded = |op: &Op| matches!(op, Op::Fused(Fused::ExpandedConv { .. }));
+        let found = fused.nodes().iter().filter(|node| expanded(&node.op));
+        assert_eq!(found.count(), expected);
     }
 }
 

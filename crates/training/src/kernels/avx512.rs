@@ -30,6 +30,12 @@ impl Vector for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn stream(self, to: *mut f32) {
+        // SAFETY: the caller guarantees room for sixteen floats at `to`, a multiple of 64 bytes. The rest as in `store`.
+        unsafe { _mm512_stream_ps(to, self.0) }
+    }
+
+    #[inline(always)]
     fn add(self, other: Self) -> Self {
         // SAFETY: `self` was made by `splat` or `load`, whose callers guaranteed AVX-512F; no memory is touched.
         Self(unsafe { _mm512_add_ps(self.0, other.0) })

@@ -1,7 +1,8 @@
 //! Convolutions without bias and their gradients: dispatch to [`winograd`] or [`direct`].
 
+use super::destination::Destination;
 use super::direct::{self, Images};
-use super::epilogue::{Epilogue, GradEpilogue, GradWriter, StatsWriter};
+use super::epilogue::{Epilogue, GradEpilogue, GradWriter, StatsWriter, Writer};
 use super::exec_context::ExecContext;
 use super::prologue::{Identity, Prologue, ScaleShiftRelu};
 use super::unsafe_slice::UnsafeSlice;
@@ -115,11 +116,73 @@ pub fn forward(
     w: &[f32],
     y: &mut [f32],
 ) -> Vec<[f64; 2]> {
-    conv_shape.check_operand(x);
-    assert!(w.len() == conv_shape.weights() && y.len() == conv_shape.output().elements());
-    let epilogue = StatsWriter {
-        y: UnsafeSlice::new(y),
+    assert_eq!(y.len(), conv_shape.output().elements());
+    let y = Destination::new(y);
+    forward_to(exec, conv_shape, x, w, StatsWriter { y })
+}
+
+/// [`forward`] without the sums.
+///
+/// # Panics
+/// If a length is wrong.
+pub fn forward_only(
+    exec: &mut ExecContext<'_>,
+    conv_shape: ConvShape,
+    x: ConvInput<'_>,
+    w: &[f32],
+    y: &mut [f32],
+) {
+    assert_eq!(y.len(), conv_shape.output().elements());
+    let y = Destination::new(y);
+    forward_to(exec, conv_shape, x, w, Writer { y });
+}
+
+/// `y = relu(scale · (e ⋆ x) + shift) ⋆ w`, a depthwise convolution of what a 1×1 convolution and a batch norm of known statistics expand x to. What is
+/// between the two convolutions is computed a few rows at a time, and not kept.
+///
+/// # Shapes
+/// Those of the depthwise convolution, with `x: [N, C′, H, W]` in NCHWc layout and `e: [C, C′, 1, 1]`.
+///
+/// # Panics
+/// If a length is wrong, or the convolution is not depthwise.
+pub fn forward_expanded(
+    exec: &mut ExecContext<'_>,
+    conv_shape: ConvShape,
+    ([x, e], relu): ([&[f32]; 2], ScaleShiftRelu<'_>),
+    w: &[f32],
+    y: &mut [f32],
+) {
+    let (input, output) = (conv_shape.input(), conv_shape.output());
+    let channels = e.len() / input.channels();
+    assert!(conv_shape.is_depthwise && conv_shape.channels[0] == conv_shape.channels[1]);
+    assert!(channels.is_multiple_of(16) && e.len() == channels * input.channels());
+    assert!(x.len() == channels * input.pixels() && relu.scale_shift.len() == 2 * input.channels());
+    assert!(w.len() == conv_shape.weights() && y.len() == output.elements());
+    let forward = direct::Forward {
+        x,
+        input,
+        prologue: relu,
+        w,
+        window: conv_shape.window,
+        is_depthwise: true,
+        output,
+        epilogue: Writer {
+            y: Destination::new(y),
+        },
     };
+    let ExecContext { set, pool, workspace } = exec;
+    direct::expanded_forward(*set, *pool, workspace, (&forward, e));
+}
+
+fn forward_to(
+    exec: &mut ExecContext<'_>,
+    conv_shape: ConvShape,
+    x: ConvInput<'_>,
+    w: &[f32],
+    epilogue: impl Epilogue,
+) -> Vec<[f64; 2]> {
+    conv_shape.check_operand(x);
+    assert_eq!(w.len(), conv_shape.weights());
     match x {
         ConvInput::NchwC(x) => forward_blocks(exec, conv_shape, (x, Identity), w, epilogue),
         ConvInput::NchwCRelu(x, relu) => {
@@ -198,7 +261,7 @@ pub fn input_gradient(
     grad_epilogue.check(input);
     let epilogue = GradWriter {
         grad_epilogue,
-        g: Some(UnsafeSlice::new(g)),
+        g: Some(Destination::new(g)),
     };
     if window.is_three_by_three() && !is_depthwise {
         let convolution = winograd::Convolution {

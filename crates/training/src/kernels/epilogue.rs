@@ -1,14 +1,14 @@
 //! Epilogues: operations fused into the stores of a kernel, applied while results are in registers.
 
 use super::Extent;
-use super::partial_sums::PartialSums;
+use super::destination::Destination;
+use super::partial_sums::{PartialSumTable, PartialSums};
 use super::prologue::{ScaleShift, ScaleShiftRelu};
-use super::unsafe_slice::UnsafeSlice;
 use super::vector::{LANES, Vector};
 
 /// Receives results vector by vector, and accumulates two sums per channel.
 pub(super) trait Epilogue: Copy + Sync {
-    /// Registers of one block of channels: operands and partial sums.
+    /// Registers of one block of channels: where results go, operands and partial sums.
     type Block<V: Vector>;
 
     /// Loads the registers of a block.
@@ -20,8 +20,13 @@ pub(super) trait Epilogue: Copy + Sync {
     /// Processes the vector at `offset` of the result, and adds to the block's partial sums.
     ///
     /// # Safety
-    /// The result has a vector at `offset`, and no other task uses it at the same time.
+    /// The result has a vector at `offset`, a multiple of sixteen, which is written once and not read before all tasks have ended.
     unsafe fn put<V: Vector>(&self, block: &mut Self::Block<V>, offset: usize, value: V);
+
+    /// Floats for the partial sums of `rows` tasks of `blocks` blocks each.
+    fn sums(rows: usize, blocks: usize) -> usize {
+        PartialSumTable::length(rows, blocks)
+    }
 
     /// The partial sums of the block.
     fn partial_sums<V: Vector>(block: Self::Block<V>) -> PartialSums<V>;
@@ -33,25 +38,27 @@ pub(super) trait Epilogue: Copy + Sync {
 /// deviation would lose the variance to cancellation in single precision.
 #[derive(Clone, Copy)]
 pub(super) struct StatsWriter<'a> {
-    pub(super) y: UnsafeSlice<'a>,
+    pub(super) y: Destination<'a>,
 }
 
 /// Sums of a block, and the shift of its values.
 #[derive(Clone, Copy)]
-pub(super) struct ShiftedSums<V> {
+pub(super) struct ShiftedSums<'a, V> {
+    y: Destination<'a>,
     shift: V,
     sums: [V; 2],
     count: usize,
 }
 
-impl Epilogue for StatsWriter<'_> {
-    type Block<V: Vector> = ShiftedSums<V>;
+impl<'a> Epilogue for StatsWriter<'a> {
+    type Block<V: Vector> = ShiftedSums<'a, V>;
 
     #[inline(always)]
-    unsafe fn block<V: Vector>(&self, _: usize) -> ShiftedSums<V> {
+    unsafe fn block<V: Vector>(&self, _: usize) -> ShiftedSums<'a, V> {
         // SAFETY: the caller guarantees the instruction set of `V`.
         let zero = unsafe { V::splat(0.0) };
         ShiftedSums {
+            y: self.y,
             shift: zero,
             sums: [zero; 2],
             count: 0,
@@ -59,9 +66,9 @@ impl Epilogue for StatsWriter<'_> {
     }
 
     #[inline(always)]
-    unsafe fn put<V: Vector>(&self, block: &mut ShiftedSums<V>, offset: usize, value: V) {
-        // SAFETY: the caller guarantees that the result has a vector at `offset`, and that no other task uses it.
-        unsafe { value.store(self.y.at(offset)) };
+    unsafe fn put<V: Vector>(&self, block: &mut ShiftedSums<'a, V>, offset: usize, value: V) {
+        // SAFETY: the caller guarantees what `Destination::put` requires.
+        unsafe { block.y.put(offset, value) };
         if block.count == 0 {
             block.shift = value;
         }
@@ -72,10 +79,44 @@ impl Epilogue for StatsWriter<'_> {
     }
 
     #[inline(always)]
-    fn partial_sums<V: Vector>(block: ShiftedSums<V>) -> PartialSums<V> {
+    fn partial_sums<V: Vector>(block: ShiftedSums<'a, V>) -> PartialSums<V> {
         PartialSums {
             sums: block.sums,
             shift: Some((block.shift, block.count)),
+        }
+    }
+}
+
+/// Stores results; there are no sums.
+#[derive(Clone, Copy)]
+pub(super) struct Writer<'a> {
+    pub(super) y: Destination<'a>,
+}
+
+impl<'a> Epilogue for Writer<'a> {
+    type Block<V: Vector> = (Destination<'a>, V);
+
+    #[inline(always)]
+    unsafe fn block<V: Vector>(&self, _: usize) -> (Destination<'a>, V) {
+        // SAFETY: the caller guarantees the instruction set of `V`.
+        (self.y, unsafe { V::splat(0.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn put<V: Vector>(&self, (y, _): &mut (Destination<'a>, V), offset: usize, value: V) {
+        // SAFETY: the caller guarantees what `Destination::put` requires.
+        unsafe { y.put(offset, value) };
+    }
+
+    fn sums(_: usize, _: usize) -> usize {
+        0
+    }
+
+    #[inline(always)]
+    fn partial_sums<V: Vector>((_, zero): (Destination<'a>, V)) -> PartialSums<V> {
+        PartialSums {
+            sums: [zero; 2],
+            shift: None,
         }
     }
 }
@@ -134,23 +175,24 @@ impl GradEpilogue<'_> {
 pub(super) struct GradWriter<'a> {
     pub(super) grad_epilogue: GradEpilogue<'a>,
     /// `None` if only the sums are needed.
-    pub(super) g: Option<UnsafeSlice<'a>>,
+    pub(super) g: Option<Destination<'a>>,
 }
 
 /// Scale, shift, upper bound and mean of a block, and its sums.
 #[derive(Clone, Copy)]
-pub(super) struct ChannelRegisters<V> {
+pub(super) struct ChannelRegisters<'a, V> {
+    g: Option<Destination<'a>>,
     scale_shift: ScaleShift<V>,
     high: V,
     mean: V,
     sums: [V; 2],
 }
 
-impl Epilogue for GradWriter<'_> {
-    type Block<V: Vector> = ChannelRegisters<V>;
+impl<'a> Epilogue for GradWriter<'a> {
+    type Block<V: Vector> = ChannelRegisters<'a, V>;
 
     #[inline(always)]
-    unsafe fn block<V: Vector>(&self, block: usize) -> ChannelRegisters<V> {
+    unsafe fn block<V: Vector>(&self, block: usize) -> ChannelRegisters<'a, V> {
         // SAFETY: the caller guarantees the instruction set and that the block exists; `GradEpilogue::check` found scale, shift and mean to have all
         // channels of the result, and `zero` has one block of them.
         unsafe {
@@ -166,6 +208,7 @@ impl Epilogue for GradWriter<'_> {
             };
             let sums = [V::splat(0.0); 2];
             ChannelRegisters {
+                g: self.g,
                 scale_shift,
                 high: V::splat(high),
                 mean,
@@ -175,7 +218,7 @@ impl Epilogue for GradWriter<'_> {
     }
 
     #[inline(always)]
-    unsafe fn put<V: Vector>(&self, channels: &mut ChannelRegisters<V>, offset: usize, value: V) {
+    unsafe fn put<V: Vector>(&self, channels: &mut ChannelRegisters<'a, V>, offset: usize, value: V) {
         // SAFETY: the caller guarantees that the result has a vector at `offset`, and that no other task uses it; `GradEpilogue::check`
         // found the operands to be as long as the result, so that each has a vector at `offset`, too.
         unsafe {
@@ -192,8 +235,8 @@ impl Epilogue for GradWriter<'_> {
                 }
                 (ReluMask::ScaleShift(_), None) | (ReluMask::None, _) => {}
             }
-            if let Some(to) = self.g {
-                g.store(to.at(offset));
+            if let Some(to) = channels.g {
+                to.put(offset, g);
             }
             if let Some(x) = x {
                 let [sum, product] = &mut channels.sums;
@@ -204,7 +247,7 @@ impl Epilogue for GradWriter<'_> {
     }
 
     #[inline(always)]
-    fn partial_sums<V: Vector>(channels: ChannelRegisters<V>) -> PartialSums<V> {
+    fn partial_sums<V: Vector>(channels: ChannelRegisters<'a, V>) -> PartialSums<V> {
         PartialSums {
             sums: channels.sums,
             shift: None,

@@ -101,8 +101,12 @@ unsafe fn with_avx2(kernel: &impl Kernel, number: usize) {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 unsafe fn with_avx512(kernel: &impl Kernel, number: usize) {
-    // SAFETY: the caller guarantees AVX-512F, which is the instruction set of `Avx512`, and what `task` requires of `number`.
-    unsafe { kernel.task::<Avx512>(number) }
+    // SAFETY: the caller guarantees AVX-512F, which is the instruction set of `Avx512`, and what `task` requires of `number`. All CPUs with AVX-512F
+    // have SSE. Streamed stores of the task are ordered before whatever tells that it has ended.
+    unsafe {
+        kernel.task::<Avx512>(number);
+        std::arch::x86_64::_mm_sfence();
+    }
 }
 
 impl fmt::Debug for InstructionSet {

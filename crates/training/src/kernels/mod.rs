@@ -10,7 +10,7 @@
 //! - [`Pool`], [`Workspace`], [`ExecContext`]: threads and memory, provided by the caller.
 //! - [`conv`]: convolutions and their gradients; `winograd` and `direct` are the two algorithms, and `direct::depthwise` one for depthwise
 //!   convolutions.
-//! - `prologue`, `epilogue`: operations fused into loads and stores.
+//! - `prologue`, `epilogue`: operations fused into loads and stores; `destination`: where stores go.
 //! - [`norm`], [`layer_norm`], [`gelu`], [`softmax`], [`max_pool`], [`adamw`], [`layout`]: the other kernels.
 //!
 //! # Determinism
@@ -38,6 +38,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 pub mod conv;
+mod destination;
 mod direct;
 mod epilogue;
 mod exec_context;

@@ -1,6 +1,7 @@
 //! Batch norm in NCHWc layout: the parts that are not fused into convolutions.
 
 use super::Extent;
+use super::destination::Destination;
 use super::epilogue::{Epilogue, GradEpilogue, GradWriter};
 use super::exec_context::ExecContext;
 use super::instructions::Kernel;
@@ -103,7 +104,7 @@ pub fn normalize(exec: &ExecContext<'_>, extent: Extent, normalization: &Normali
     let work = Normalize {
         extent,
         normalization,
-        y: UnsafeSlice::new(y),
+        y: Destination::new(y),
     };
     exec.set.run(exec.pool, extent.images * extent.blocks, &work);
 }
@@ -111,7 +112,7 @@ pub fn normalize(exec: &ExecContext<'_>, extent: Extent, normalization: &Normali
 struct Normalize<'a> {
     extent: Extent,
     normalization: &'a Normalization<'a>,
-    y: UnsafeSlice<'a>,
+    y: Destination<'a>,
 }
 
 impl Kernel for Normalize<'_> {
@@ -136,6 +137,7 @@ impl Kernel for Normalize<'_> {
                 }
             };
             let bounds = high.map(|high| [0.0, high]);
+            let to = self.y;
             for offset in (start..start + self.extent.plane()).step_by(LANES) {
                 let mut y = own.apply(V::load(x.as_ptr().add(offset)));
                 if let Some((addend, is_scaled)) = addend {
@@ -149,7 +151,7 @@ impl Kernel for Normalize<'_> {
                 if let Some([low, high]) = bounds {
                     y = V::splat(high).min(V::splat(low).max(y));
                 }
-                y.store(self.y.at(offset));
+                to.put(offset, y);
             }
         }
     }
@@ -179,7 +181,7 @@ pub fn apply_grad_epilogue(
         dy,
         epilogue: GradWriter {
             grad_epilogue,
-            g: g.map(UnsafeSlice::new),
+            g: g.map(Destination::new),
         },
         partial_sums: PartialSumTable::new(UnsafeSlice::new(sums), extent.blocks),
     };
@@ -272,7 +274,7 @@ pub fn gradient(
         extent,
         factors: &factors,
         operands: [g, x],
-        dx: UnsafeSlice::new(dx),
+        dx: Destination::new(dx),
     };
     exec.set.run(exec.pool, extent.images * extent.blocks, &work);
 }
@@ -281,7 +283,7 @@ struct Gradient<'a> {
     extent: Extent,
     factors: &'a [f32],
     operands: [&'a [f32]; 2],
-    dx: UnsafeSlice<'a>,
+    dx: Destination<'a>,
 }
 
 impl Kernel for Gradient<'_> {
@@ -297,10 +299,11 @@ impl Kernel for Gradient<'_> {
             for (row, factor) in factors.iter_mut().enumerate() {
                 *factor = V::load(self.factors.as_ptr().add(row * channels + block * LANES));
             }
+            let dx = self.dx;
             for offset in (start..start + self.extent.plane()).step_by(LANES) {
                 let (g, x) = (V::load(g.as_ptr().add(offset)), V::load(x.as_ptr().add(offset)));
                 let shifted = x.mul_add(factors[1], factors[2]);
-                g.mul_add(factors[0], shifted).store(self.dx.at(offset));
+                dx.put(offset, g.mul_add(factors[0], shifted));
             }
         }
     }

@@ -32,13 +32,16 @@ impl<'a> PartialSumTable<'a> {
         Self { sums, blocks }
     }
 
-    /// Stores the partial sums of one row and block.
+    /// Stores the partial sums of one row and block, unless there is no room for any.
     ///
     /// # Safety
     /// The CPU supports the instruction set of `V`, `row` and `block` are below those passed to [`PartialSumTable::length`], and no other task
     /// writes this pair.
     #[inline(always)]
     pub(super) unsafe fn put<V: Vector>(&self, row: usize, block: usize, total: PartialSums<V>) {
+        if self.sums.is_empty() {
+            return;
+        }
         // SAFETY: the caller guarantees that row and block are below those that `PartialSumTable::length` was asked for, so that the total's four
         // vectors lie within the sums, that no other task writes them, and that the CPU supports the instruction set of `V`.
         unsafe {

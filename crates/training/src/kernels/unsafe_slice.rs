@@ -23,6 +23,10 @@ impl<'a> UnsafeSlice<'a> {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
     /// Pointer to the element at `offset`.
     ///
     /// # Safety

@@ -29,6 +29,16 @@ pub(super) trait Vector: Copy {
     /// Sixteen floats can be written at `to`, and no other task uses them at the same time.
     unsafe fn store(self, to: *mut f32);
 
+    /// Stores sixteen floats past the caches, if the instruction set can do that.
+    ///
+    /// # Safety
+    /// As for [`Vector::store`], and `to` is a multiple of 64 bytes. The floats are not read before the running task has ended.
+    #[inline(always)]
+    unsafe fn stream(self, to: *mut f32) {
+        // SAFETY: the caller guarantees what `store` requires.
+        unsafe { self.store(to) }
+    }
+
     /// `self + other`.
     fn add(self, other: Self) -> Self;
     /// `self − other`.

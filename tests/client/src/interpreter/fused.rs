@@ -1,7 +1,7 @@
 //! The fused operators. The NCHWc layout does not change their meaning, so it is ignored here.
 
 use equibatch_training::graph::fused::{ConvInput, Fused, GradEpilogue, ReluMask, Shortcut};
-use equibatch_training::graph::op::Relu;
+use equibatch_training::graph::op::{Conv2d, Relu};
 
 use super::array::Array;
 use super::{composite, convolution};
@@ -14,6 +14,14 @@ pub(super) fn apply(fused: &Fused, operands: &[&Array]) -> Vec<Array> {
             let y = convolution::conv(&[&x, rest[0]], conv);
             let [mean, variance] = composite::moments(&y);
             vec![y, mean, variance]
+        }
+        Fused::ExpandedConv { conv, relu: bounds } => {
+            let &[x, e, scale_shift, w] = operands else {
+                panic!("four operands")
+            };
+            let expanded = convolution::conv(&[x, e], Conv2d::default());
+            let active = relu(&scaled_and_shifted(&expanded, scale_shift), bounds);
+            vec![convolution::conv(&[&active, w], conv)]
         }
         Fused::ConvInputGradient {
             conv,

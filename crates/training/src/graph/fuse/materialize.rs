@@ -24,7 +24,10 @@ impl Fusion<'_> {
         }
         let nchwc = match (state.deferred.clone(), state.nchw) {
             (Some(Deferred { scope, op }), _) => match op {
-                DeferredOp::Conv { .. } => return self.materialize_conv(value).map(|[y, ..]| y),
+                DeferredOp::Conv { conv, x, w } => match self.expanded_conv(&scope, (conv, x, w))? {
+                    Some(y) => y,
+                    None => return self.materialize_conv(value).map(|[y, ..]| y),
+                },
                 DeferredOp::Normalized(normalized) => self.materialize_normalized(&scope, normalized)?,
                 DeferredOp::Gradient(gradient) => {
                     let (nchwc, sums) = self.materialize_gradient(&scope, &gradient, None)?;

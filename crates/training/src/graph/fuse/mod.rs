@@ -2,17 +2,20 @@
 //!
 //! One pass over the nodes in topological order. A node is not added at once but *deferred*; it is materialised when a consumer cannot absorb
 //! it. A deferred convolution also computes the statistics of a following batch norm; a deferred batch norm absorbs a following ReLU or
-//! shortcut, or is itself absorbed as the prologue of a convolution; a deferred gradient absorbs the sum with other gradients, a ReLU mask,
+//! shortcut, or is itself absorbed as the prologue of a convolution, a depthwise one also with the 1×1 convolution
+//! before it; a deferred gradient absorbs the sum with other gradients, a ReLU mask,
 //! and the reductions of a batch norm's backward pass.
 //!
 //! # Layout
 //! - [`fuse`]: the pass, and the ordered list of its rules.
 //! - `forward`, `backward`, `fixed_norm`: the rules.
+//! - `expansion`: two convolutions in one.
 //! - `recompute`: what is computed again instead of being kept.
 //! - `materialize`: adds deferred operations to the graph.
 //! - `fusion`, `value_state`: the state of the pass and of a value, and deferred operations.
 
 mod backward;
+mod expansion;
 mod forward;
 mod fusion;
 mod materialize;

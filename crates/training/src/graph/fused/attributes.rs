@@ -56,7 +56,7 @@ pub trait AttributeVisitor {
 impl Fused {
     /// Each operator once, with some attributes.
     #[must_use]
-    pub fn all() -> [Self; 19] {
+    pub fn all() -> [Self; 20] {
         let (conv, extent, kernel) = (Conv2d::default(), [1; 2], [1; 2]);
         let (input, shortcut, relu) = (ConvInput::NchwC, Shortcut::None, None);
         let norm = BatchNormalization { epsilon: 0.0 };
@@ -76,6 +76,10 @@ impl Fused {
             Self::ToBlocks,
             Self::FromBlocks,
             Self::Conv { conv, input },
+            Self::ExpandedConv {
+                conv,
+                relu: Relu::UNBOUNDED,
+            },
             Self::ConvInputGradient {
                 conv,
                 extent,
@@ -106,6 +110,7 @@ impl Fused {
             Self::ToBlocks => "ToBlocks",
             Self::FromBlocks => "FromBlocks",
             Self::Conv { .. } => "Conv",
+            Self::ExpandedConv { .. } => "ExpandedConv",
             Self::ConvInputGradient { .. } => "ConvInputGradient",
             Self::ConvWeightGradient { .. } => "ConvWeightGradient",
             Self::ScaleShift(_) => "Affine",
@@ -137,6 +142,10 @@ impl Fused {
             Self::Conv { conv, input } => {
                 convolution(conv, visitor)?;
                 conv_input(input, visitor)
+            }
+            Self::ExpandedConv { conv, relu } => {
+                convolution(conv, visitor)?;
+                visit_relu(relu, visitor)
             }
             Self::ConvInputGradient {
                 conv,

@@ -30,6 +30,13 @@ pub enum Fused {
         /// Layout and prologue of x.
         input: ConvInput,
     },
+    /// Depthwise convolution of `relu(scale · (e ⋆ x) + shift)`, where `e` is the weight of a 1×1 convolution: `(x, e, scale_shift, w) → y`.
+    ExpandedConv {
+        /// The depthwise convolution.
+        conv: Conv2d,
+        /// The ReLU.
+        relu: Relu,
+    },
     /// Gradient of a convolution with respect to its input, with an epilogue: `(w, dy, …) → ([sums,] g)`; see [`GradEpilogue`].
     ConvInputGradient {
         /// The convolution.

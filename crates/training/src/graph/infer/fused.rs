@@ -10,6 +10,7 @@ pub(super) fn infer(operands: &Operands<'_>, fused: &Fused) -> Types {
     match *fused {
         Fused::ToBlocks | Fused::FromBlocks => float(operands.nchwc()?.0),
         Fused::Conv { conv, input } => convolution(operands, conv, input),
+        Fused::ExpandedConv { conv, .. } => expanded_convolution(operands, conv),
         Fused::ConvInputGradient {
             conv,
             extent,
@@ -102,6 +103,18 @@ fn convolution(operands: &mut Cursor<'_>, conv: Conv2d, input: ConvInput) -> Typ
         TensorType::f32([k]),
         TensorType::f32([k]),
     ])
+}
+
+fn expanded_convolution(operands: &mut Cursor<'_>, conv: Conv2d) -> Types {
+    let (x, inputs) = operands.nchwc()?;
+    let [n, _, height, width] = extents(0, &x)?;
+    operands.expect([conv.groups, inputs, 1, 1])?;
+    operands.expect([2, conv.groups])?;
+    let w = operands.next()?.clone();
+    let [_, _, kh, kw] = extents(3, &w)?;
+    let [rows, columns] = positions(&x, ([height, width], [kh, kw]), conv, [conv.groups; 2])?;
+    expect_shape(3, &w, [conv.groups, 1, kh, kw])?;
+    float(nchwc(0, Shape::from([n, conv.groups, rows, columns]))?)
 }
 
 fn conv_input_gradient(
@@ -199,7 +212,7 @@ impl<'a> Cursor<'a> {
             Fused::ToBlocks | Fused::FromBlocks => 1,
             Fused::Conv { input, .. } | Fused::ConvWeightGradient { input, .. } => read(input),
             Fused::ConvInputGradient { epilogue, .. } => 2 + epilogue.operands(),
-            Fused::ScaleShift(_) | Fused::MaxPoolGradient(_) => 4,
+            Fused::ScaleShift(_) | Fused::MaxPoolGradient(_) | Fused::ExpandedConv { .. } => 4,
             Fused::Normalize { shortcut, .. } => match shortcut {
                 Shortcut::None => 2,
                 Shortcut::Raw => 3,

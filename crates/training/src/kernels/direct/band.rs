@@ -99,15 +99,15 @@ impl Band {
 
     /// Copies one channel of an NCHW image.
     pub(super) fn fill_plain(&self, from: &[f32], to: &mut [f32]) {
-        let mut to = to.iter_mut();
-        for row in 0..self.rows {
-            for remainder in 0..self.step {
-                for column in 0..self.columns {
-                    if let Some(to) = to.next() {
-                        *to = self
-                            .pixel([row, remainder, column])
-                            .map_or(0.0, |pixel| from[pixel]);
-                    }
+        for (line, to) in to.chunks_exact_mut(self.columns).enumerate() {
+            let (row, remainder) = (line / self.step, line % self.step);
+            let [first, last] = self.inside(row, remainder);
+            to[..first].fill(0.0);
+            to[last..].fill(0.0);
+            if let Some(pixel) = self.pixel([row, remainder, first]) {
+                let pixels = from[pixel..].iter().step_by(self.step);
+                for (to, from) in to[first..last].iter_mut().zip(pixels) {
+                    *to = *from;
                 }
             }
         }

@@ -1,4 +1,5 @@
 use super::band::Band;
+use super::planes::{Activation, Planes};
 use super::rows::{Computed, Row, height};
 use super::weights::Packed;
 use super::{depthwise, rows_of_band, signed};
@@ -12,20 +13,6 @@ use crate::kernels::unsafe_slice::UnsafeSlice;
 use crate::kernels::vector::{LANES, Vector};
 use crate::kernels::{Extent, Window};
 
-/// Operands of a forward convolution.
-pub(in crate::kernels) struct Forward<'a, S, K> {
-    /// `[N, C, H, W]` in NCHWc layout.
-    pub(in crate::kernels) x: &'a [f32],
-    pub(in crate::kernels) input: Extent,
-    pub(in crate::kernels) prologue: S,
-    /// `[K, C, R, S]`, or `[C, 1, R, S]` if depthwise.
-    pub(in crate::kernels) w: &'a [f32],
-    pub(in crate::kernels) window: Window,
-    pub(in crate::kernels) is_depthwise: bool,
-    pub(in crate::kernels) output: Extent,
-    pub(in crate::kernels) epilogue: K,
-}
-
 /// Operands of the gradient of a convolution with respect to its input.
 pub(in crate::kernels) struct Backward<'a, K> {
     /// `[N, K, H′, W′]` in NCHWc layout.
@@ -37,67 +24,6 @@ pub(in crate::kernels) struct Backward<'a, K> {
     pub(in crate::kernels) is_depthwise: bool,
     pub(in crate::kernels) input: Extent,
     pub(in crate::kernels) epilogue: K,
-}
-
-/// Computes a convolution; returns the epilogue's sums per channel.
-pub(in crate::kernels) fn forward<S: Prologue, K: Epilogue>(
-    set: InstructionSet,
-    pool: &dyn Pool,
-    workspace: &mut Workspace,
-    forward: &Forward<'_, S, K>,
-) -> Vec<[f64; 2]> {
-    let &Forward {
-        window,
-        is_depthwise,
-        input,
-        output,
-        ..
-    } = forward;
-    let [kernel_rows, kernel_columns] = window.kernel;
-    let rows = rows_of_task(is_depthwise, output.columns).min(output.rows);
-    let step = window.stride[1];
-    let band = Band {
-        plane: [input.rows, input.columns],
-        start: [0, -signed(window.pad[1])],
-        rows: (rows - 1) * window.stride[0] + kernel_rows,
-        step,
-        columns: output.columns + (kernel_columns - 1) / step,
-    };
-    let taps = (0..window.taps()).map(|tap| band.at(tap / kernel_columns, tap % kernel_columns) * LANES);
-    let phase = Phase {
-        taps: taps.collect(),
-        weights: 0,
-        start: [0, 0],
-        pixels: [output.rows, output.columns],
-    };
-    let all: Vec<usize> = (0..window.taps()).collect();
-    let weights = workspace.weights.slice(forward.w.len());
-    Packed {
-        w: forward.w,
-        blocks: [output.blocks, input.blocks],
-        is_backward: false,
-        is_depthwise,
-        all: all.len(),
-        taps: &all,
-        to: UnsafeSlice::new(weights),
-    }
-    .fill(set, pool);
-    let conv = TiledConv {
-        x: forward.x,
-        input,
-        prologue: forward.prologue,
-        band,
-        rows,
-        row_step: window.stride[0],
-        before: signed(window.pad[0]),
-        phases: vec![phase],
-        is_depthwise,
-        weights,
-        output,
-        output_step: [1, 1],
-        epilogue: forward.epilogue,
-    };
-    conv.run(set, pool, &mut workspace.sums)
 }
 
 /// Computes the input gradient of a convolution; returns the epilogue's sums per channel.
@@ -177,9 +103,9 @@ pub(in crate::kernels) fn backward<K: Epilogue>(
     conv.run(set, pool, &mut workspace.sums)
 }
 
-fn rows_of_task(is_depthwise: bool, columns: usize) -> usize {
+pub(super) fn rows_of_task(is_depthwise: bool, columns: usize) -> usize {
     if is_depthwise {
-        depthwise::rows_of_band(columns)
+        depthwise::rows_of_band::<Activation<'_>>(columns)
     } else {
         rows_of_band(columns)
     }
@@ -251,7 +177,7 @@ pub(super) struct TiledConv<'a, S, K> {
     /// Rows of the band before the row of the first pixel.
     pub(super) before: isize,
     pub(super) phases: Vec<Phase>,
-    is_depthwise: bool,
+    pub(super) is_depthwise: bool,
     pub(super) weights: &'a [f32],
     pub(super) output: Extent,
     /// Stride between pixels of a phase in the output.
@@ -267,23 +193,49 @@ struct Work<'a, S, K> {
 }
 
 impl<S: Prologue, K: Epilogue> TiledConv<'_, S, K> {
-    fn run(&self, set: InstructionSet, pool: &dyn Pool, sums: &mut scratch::AlignedBuffer) -> Vec<[f64; 2]> {
-        let rows = self.phases.iter().map(|phase| phase.pixels[0]).max().unwrap_or(0);
-        let bands = rows.div_ceil(self.rows);
-        let count = self.output.images * bands;
-        let sums = sums.slice(PartialSumTable::length(count, self.output.blocks));
-        let partial_sums = PartialSumTable::new(UnsafeSlice::new(sums), self.output.blocks);
+    pub(super) fn run(
+        &self,
+        set: InstructionSet,
+        pool: &dyn Pool,
+        sums: &mut scratch::AlignedBuffer,
+    ) -> Vec<[f64; 2]> {
         if self.is_depthwise {
-            depthwise::run(set, pool, self, (bands, partial_sums));
-        } else {
-            let work = Work {
-                conv: self,
-                bands,
-                partial_sums,
+            let planes = Activation {
+                x: self.x,
+                extent: self.input,
             };
-            set.run(pool, count, &work);
+            return self.run_depthwise((set, pool), sums, planes);
         }
+        let bands = self.bands();
+        let count = self.output.images * bands;
+        let sums = sums.slice(K::sums(count, self.output.blocks));
+        let partial_sums = PartialSumTable::new(UnsafeSlice::new(sums), self.output.blocks);
+        let work = Work {
+            conv: self,
+            bands,
+            partial_sums,
+        };
+        set.run(pool, count, &work);
         reduce(sums, self.output.blocks)
+    }
+
+    pub(super) fn run_depthwise(
+        &self,
+        (set, pool): (InstructionSet, &dyn Pool),
+        sums: &mut scratch::AlignedBuffer,
+        planes: impl Planes,
+    ) -> Vec<[f64; 2]> {
+        let bands = self.bands();
+        let sums = sums.slice(K::sums(self.output.images * bands, self.output.blocks));
+        let partial_sums = PartialSumTable::new(UnsafeSlice::new(sums), self.output.blocks);
+        depthwise::run(set, pool, (self, planes), (bands, partial_sums));
+        reduce(sums, self.output.blocks)
+    }
+
+    /// Tasks or bands per image.
+    fn bands(&self) -> usize {
+        let rows = self.phases.iter().map(|phase| phase.pixels[0]).max().unwrap_or(0);
+        rows.div_ceil(self.rows)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Depthwise convolution, and its input gradient.
 
 use super::convolve::TiledConv;
+use super::planes::Planes;
 use super::signed;
 use crate::kernels::epilogue::Epilogue;
 use crate::kernels::instructions::{InstructionSet, Kernel};
@@ -10,59 +11,58 @@ use crate::kernels::prologue::Prologue;
 use crate::kernels::scratch;
 use crate::kernels::vector::{LANES, Vector};
 
-/// Approximate number of output pixels per band: more rows than those of other convolutions, because rows of the window that two bands share are
-/// copied twice, and one block of them fits into a core's first cache.
-const PIXELS: usize = 448;
-
 /// Output rows per band for an output with that many columns.
-pub(super) fn rows_of_band(columns: usize) -> usize {
-    (PIXELS / columns).max(1)
+pub(super) fn rows_of_band<P: Planes>(columns: usize) -> usize {
+    (P::PIXELS / columns).max(1)
 }
 
-/// Computes a depthwise convolution, whose images have `bands` bands each.
-pub(super) fn run<S: Prologue, K: Epilogue>(
+/// Computes a depthwise convolution of `planes`, whose images have `bands` bands each.
+pub(super) fn run<P: Planes, S: Prologue, K: Epilogue>(
     set: InstructionSet,
     pool: &dyn Pool,
-    conv: &TiledConv<'_, S, K>,
+    (conv, planes): (&TiledConv<'_, S, K>, P),
     (bands, partial_sums): (usize, PartialSumTable<'_>),
 ) {
-    let work = Planes {
+    let work = Work {
         conv,
+        planes,
         bands,
         partial_sums,
     };
     set.run(pool, conv.output.images * conv.output.blocks, &work);
 }
 
-struct Planes<'a, S, K> {
+struct Work<'a, P, S, K> {
     conv: &'a TiledConv<'a, S, K>,
+    planes: P,
     bands: usize,
     partial_sums: PartialSumTable<'a>,
 }
 
-impl<S: Prologue, K: Epilogue> Kernel for Planes<'_, S, K> {
+impl<P: Planes, S: Prologue, K: Epilogue> Kernel for Work<'_, P, S, K> {
     #[inline(always)]
     unsafe fn task<V: Vector>(&self, number: usize) {
         let conv = self.conv;
         let (image, block) = (number / conv.output.blocks, number % conv.output.blocks);
         let mut band = conv.band;
         let mut scratch = scratch::acquire();
-        let copied = scratch.slice(band.pixels() * LANES).as_mut_ptr();
+        let length = band.pixels() * LANES;
+        let scratch = scratch.slice(length + self.planes.memory(band));
+        let (copied, memory) = scratch.split_at_mut(length);
+        let (copied, memory) = (copied.as_mut_ptr(), memory.as_mut_ptr());
+        let mut held = [0; 2];
         let result = number * conv.output.plane();
         let line = conv.output.columns * LANES;
         for number in 0..self.bands {
             let first_row = number * conv.rows;
             band.start[0] = signed(first_row * conv.row_step) - conv.before;
-            // SAFETY: the caller guarantees the instruction set and the number of a plane. x was found to have all planes of the input, as many as
-            // the output; `copied` has room for the band. Taps are offsets in the band, rows of a phase move within it, and weights has those of
+            // SAFETY: the caller guarantees the instruction set and the number of a plane. The input has as many planes as the output; `memory` is as
+            // large as they need, and starts and ends of bands increase; `copied` has room for the band. Taps are offsets in the band, rows of a phase move within it, and weights has those of
             // all phases and blocks. The epilogue gets pixels of this task's plane only, and the partial sums of its image and block are its own.
             unsafe {
                 let registers = conv.prologue.block::<V>(block);
-                let from = conv
-                    .x
-                    .as_ptr()
-                    .add((image * conv.input.blocks + block) * conv.input.plane());
-                band.fill::<V, S>(&registers, from, copied);
+                let (from, placed) = self.planes.rows::<V>(band, [image, block], memory, &mut held);
+                placed.fill::<V, S>(&registers, from, copied);
                 let mut registers = conv.epilogue.block::<V>(block);
                 for phase in &conv.phases {
                     let weights = phase.weights + block * phase.taps.len() * LANES;

@@ -2,6 +2,7 @@
 
 use super::band::Band;
 use super::depthwise::rows_of_band;
+use super::planes::Activation;
 use super::signed;
 use crate::kernels::instructions::{InstructionSet, Kernel};
 use crate::kernels::pool::Pool;
@@ -31,7 +32,7 @@ pub(in crate::kernels) fn depthwise_weight_gradient<S: Prologue>(
     let sums = workspace.sums.slice(slices * length);
     let work = Sums {
         gradient,
-        rows: rows_of_band(output.columns).min(output.rows),
+        rows: rows_of_band::<Activation<'_>>(output.columns).min(output.rows),
         slices,
         length,
         sums: UnsafeSlice::new(sums),

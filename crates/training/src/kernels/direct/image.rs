@@ -91,9 +91,7 @@ pub(in crate::kernels) fn image_forward<K: Epilogue>(
     }
     let bands = output.rows.div_ceil(rows);
     let count = output.images * bands;
-    let sums = workspace
-        .sums
-        .slice(PartialSumTable::length(count, output.blocks));
+    let sums = workspace.sums.slice(K::sums(count, output.blocks));
     let work = Work {
         forward,
         band,

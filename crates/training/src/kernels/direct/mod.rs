@@ -8,19 +8,22 @@
 //! forward convolution of `dy` with these taps.
 //!
 //! In a depthwise convolution ([`depthwise`]) a channel of the output depends on one channel of the input: a task has the band of one block, and
-//! sums over taps only.
+//! sums over taps only. It can read a 1×1 convolution that is not kept: [`planes`] computes the rows of a task's band when it needs them.
 
 mod band;
 mod convolve;
 mod depthwise;
 mod depthwise_weight_gradient;
+mod forward;
 mod image;
+mod planes;
 mod rows;
 mod weight_gradient;
 mod weights;
 
-pub(super) use convolve::{Backward, Forward, backward, forward};
+pub(super) use convolve::{Backward, backward};
 pub(super) use depthwise_weight_gradient::depthwise_weight_gradient;
+pub(super) use forward::{Forward, expanded_forward, forward};
 pub(super) use image::{ImageForward, ImageWeightGradient, Images, image_forward, image_weight_gradient};
 pub(super) use weight_gradient::weight_gradient;
 

@@ -1,6 +1,8 @@
 use super::reference::Case;
 use super::{doubles, error, from_blocks, noise, same_everywhere, to_blocks, with_exec};
-use crate::kernels::conv::{ConvInput, ConvShape, forward, input_gradient, weight_gradient};
+use crate::kernels::conv::{
+    ConvInput, ConvShape, forward, forward_expanded, forward_only, input_gradient, weight_gradient,
+};
 use crate::kernels::norm::{self, Normalization, Shortcut};
 use crate::kernels::{BatchMean, ExecContext, Extent, GradEpilogue, ReluMask, ScaleShiftRelu, Window};
 
@@ -121,6 +123,60 @@ fn forward_matches_the_reference() {
         let found = from_blocks(output, &found);
         let error = error(&found, &case.forward(&doubles(&x), &doubles(&w)));
         assert!(error < TOLERANCE, "{case:?} is off by {error:e}");
+    }
+}
+
+#[test]
+fn forward_without_sums_gives_the_same_bits() {
+    for case in cases() {
+        let [x, w, _] = case.operands();
+        let x = case.laid_out(&x);
+        let output = vec![f32::NAN; case.conv_shape().output().elements()];
+        let found = same_everywhere(&format!("{case:?}"), |exec| {
+            let mut y = output.clone();
+            forward_only(exec, case.conv_shape(), case.operand(&x), &w, &mut y);
+            y
+        });
+        let mut expected = output;
+        with_exec(|exec| forward(exec, case.conv_shape(), case.operand(&x), &w, &mut expected));
+        assert!(found == expected, "{case:?}");
+    }
+}
+
+/// The bits are those of the two convolutions one after the other, for all windows, and for bands of rows that overlap and that do not.
+#[test]
+fn an_expanded_convolution_matches_two_convolutions() {
+    let cases = cases().into_iter().filter(|case| case.is_depthwise);
+    for (case, inputs) in cases.zip([16, 48].into_iter().cycle()) {
+        let [channels, _] = case.channels;
+        let expansion = Case::new(case.images, [inputs, channels], case.extent, [1, 1, 0]);
+        let [x, e, _] = expansion.operands();
+        let (x, w) = (expansion.laid_out(&x), noise(case.weights(), 4));
+        let (scale_shift, high) = (noise(2 * channels, 5), 0.4);
+        let relu = ScaleShiftRelu {
+            scale_shift: &scale_shift,
+            high,
+        };
+        let output = vec![f32::NAN; case.conv_shape().output().elements()];
+        let found = same_everywhere(&format!("{case:?}"), |exec| {
+            let mut y = output.clone();
+            forward_expanded(exec, case.conv_shape(), ([&x, &e], relu), &w, &mut y);
+            y
+        });
+        let mut expanded = vec![f32::NAN; case.input().elements()];
+        let mut expected = output;
+        with_exec(|exec| {
+            forward_only(
+                exec,
+                expansion.conv_shape(),
+                ConvInput::NchwC(&x),
+                &e,
+                &mut expanded,
+            );
+            let active = ConvInput::NchwCRelu(&expanded, relu);
+            forward_only(exec, case.conv_shape(), active, &w, &mut expected);
+        });
+        assert!(found == expected, "{case:?}");
     }
 }
 

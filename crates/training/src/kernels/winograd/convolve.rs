@@ -72,7 +72,7 @@ fn convolve_tiles<T: TileSize, S: Prologue, K: Epilogue>(
     let chunks = tiles.total.div_ceil(chunk);
     // Every task of a chunk transforms the tiles again, which costs little if there are many channels.
     let parts = (blocks / 4).clamp(1, 8);
-    let sums = sums.slice(PartialSumTable::length(chunks, blocks));
+    let sums = sums.slice(K::sums(chunks, blocks));
     let work = Work {
         convolution,
         tiles,

@@ -16,6 +16,9 @@ pub(super) fn compute(
         Fused::ToBlocks => other::reorder(layout::to_blocks, exec, operands, results),
         Fused::FromBlocks => other::reorder(layout::from_blocks, exec, operands, results),
         Fused::Conv { conv, input } => convolution::forward((conv, input), exec, operands, results),
+        Fused::ExpandedConv { conv, relu } => {
+            convolution::expanded_forward((conv, relu), exec, operands, results)
+        }
         Fused::ConvInputGradient {
             conv,
             extent,

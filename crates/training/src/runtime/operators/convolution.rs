@@ -1,6 +1,6 @@
 use super::operand::{Operand, grad_epilogue, split_sums, wrong_arity};
 use crate::graph::fused::{ConvInput as Input, GradEpilogue};
-use crate::graph::op::Conv2d;
+use crate::graph::op::{Conv2d, Relu};
 use crate::kernels::conv::{self, ConvInput, ConvShape};
 use crate::kernels::{ExecContext, ScaleShiftRelu, Window, norm};
 
@@ -51,10 +51,37 @@ pub(super) fn forward(
         window: window(conv, [rows, columns]),
         is_depthwise: conv.groups > 1,
     };
-    let sums = conv::forward(exec, shape, x, w.data, y);
     if let [mean, variance] = statistics {
+        let sums = conv::forward(exec, shape, x, w.data, y);
         norm::mean_and_variance(&sums, shape.output().pixels(), mean, variance);
+    } else {
+        conv::forward_only(exec, shape, x, w.data, y);
     }
+    Ok(())
+}
+
+pub(super) fn expanded_forward(
+    (conv, relu): (Conv2d, Relu),
+    exec: &mut ExecContext<'_>,
+    operands: &[Operand<'_>],
+    results: &mut [&mut [f32]],
+) -> ort::Result<()> {
+    let ([x, e, scale_shift, w], [y]) = (operands, results) else {
+        return Err(wrong_arity());
+    };
+    let ([images, _, height, width], [channels, _, rows, columns]) = (x.extents()?, w.extents()?);
+    let shape = ConvShape {
+        images,
+        channels: [channels; 2],
+        extent: [height, width],
+        window: window(conv, [rows, columns]),
+        is_depthwise: true,
+    };
+    let relu = ScaleShiftRelu {
+        scale_shift: scale_shift.data,
+        high: relu.high,
+    };
+    conv::forward_expanded(exec, shape, ([x.data, e.data], relu), w.data, y);
     Ok(())
 }
 
