@@ -4,7 +4,8 @@
 #   tests/cuda.sh [--client target/release/client] [--server target/release/server]
 #
 # Needs release programs, ONNX Runtime's CUDA build (ORT_DYLIB_PATH, or `pip install onnxruntime-gpu`), and the CUDA 13 libraries, which PyTorch's
-# Python packages bring. Without PyTorch the table has our rows only. Ends with a failure if a check failed.
+# Python packages bring. Without PyTorch the table has our rows only. The loader is checked if `make python` has built the package, or it is installed.
+# Ends with a failure if a check failed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
@@ -20,4 +21,4 @@ if [ -z "${ORT_DYLIB_PATH-}" ]; then
 fi
 LD_LIBRARY_PATH=$(dirname "${ORT_DYLIB_PATH:-.}"):$(find_in_packages 'nvidia/**/lib'):${LD_LIBRARY_PATH-}
 export LD_LIBRARY_PATH
-exec "$python" tests/cuda_checks.py "$@"
+PYTHONPATH=python:${PYTHONPATH-} exec "$python" tests/cuda_checks.py "$@"

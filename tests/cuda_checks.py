@@ -2,10 +2,11 @@
 
 On the device as on the CPU: the losses of a short training in each precision, with gradients of convolutions by cuDNN and by standard operators, and the loss
 of models trained on either. On the device parameters are updated as vectors, on the CPU one by one. No node may run on the CPU: the client refuses that
-itself. Then one table with medians of training steps of ResNet34 at 224x224, networks from ONNX files, operators by time, and an epoch's wait.
+itself. Batches of the Python package, if it can be imported, are on the device what they are on the CPU. Then one table with medians of training steps of ResNet34 at 224x224, networks from ONNX files, operators by time, and an epoch's wait.
 """
 
 import argparse
+import importlib.util
 import json
 import pathlib
 import statistics
@@ -131,6 +132,32 @@ class Checks:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=180)
         return float(done.stdout) if done.returncode == 0 else None
 
+    def loader(self, socket):
+        """Compares the batches of three epochs on the device, which take turns in pinned memory, with those on the CPU."""
+        import equibatch
+        import torch
+
+        def batches(**options):
+            loader = equibatch.Loader(f"unix:{socket}", batch_size=16, image_size=64, seed=1, rank=0, world_size=1, epochs=3, **options)
+            return [batch for _ in range(3) for batch in loader]
+
+        expected = batches(dtype="float32", device="cpu")
+        on_cuda = self.options.device.startswith("cuda")
+        ways = {"float32": {"dtype": "float32", "device": self.options.device}, "uint8": {"dtype": "uint8", "device": self.options.device}}
+        if on_cuda:
+            ways["pinned"] = {"dtype": "float32", "pin_memory": True}
+        for name, options in ways.items():
+            found = batches(**options)
+            assert len(found) == len(expected), f"{name}: {len(found)} batches"
+            # Pixels are rounded to bytes before PyTorch normalises them.
+            tolerance = 0.01 if name == "uint8" else 0
+            for one, other in zip(found, expected):
+                assert one.images.device.type == ("cpu" if name == "pinned" else torch.device(self.options.device).type), one.images.device
+                assert one.images.is_pinned() == (name == "pinned"), name
+                difference = (one.images.cpu() - other.images).abs().max().item()
+                assert difference <= tolerance and one.labels.cpu().equal(other.labels), f"{name}: difference {difference}"
+        return f"{', '.join(ways)}: {len(expected)} batches each"
+
     def operators(self):
         batch = self.options.batches.split(",")[0]
         with tempfile.TemporaryDirectory() as folder:
@@ -192,6 +219,8 @@ def main():
         checks.table()
         checks.networks()
         checks.check("operators", lambda: checks.operators() or "above")
+        if importlib.util.find_spec("torch") and importlib.util.find_spec("equibatch"):
+            checks.check("the loader of the Python package", lambda: checks.loader(socket))
         checks.waiting(socket, folder)
     print(f"\n{checks.failed} checks failed." if checks.failed else "\nEvery check passed.")
     sys.exit(1 if checks.failed else 0)

@@ -1,7 +1,9 @@
 //! Instruction sets for which the decoder is compiled.
 
 use super::colour::Convert;
-use super::idct::{Block, Idct};
+#[cfg(target_arch = "x86_64")]
+use super::idct::Block;
+use super::idct::Idct;
 #[cfg(target_arch = "x86_64")]
 use crate::cpu::{Avx2, Avx512};
 

@@ -46,6 +46,7 @@ pub(super) struct Samples<'a> {
     pub(super) red: &'a [u8],
 }
 
+#[cfg(target_arch = "x86_64")]
 impl Samples<'_> {
     /// The samples after the first `count` pixels.
     fn after(self, count: usize) -> Self {
