@@ -137,7 +137,7 @@ def of_steps(data, times, epochs=1):
 def run(options, network, data, arm, body, seed):
     """One line of results."""
     first = next(other.name for other in ARMS if (other.train, other.epochs) == (arm.train, arm.epochs))
-    out = models(options) / f"{network}-{data.name}-{first}-{body}-{seed}"
+    out = models(options, seed) / f"{network}-{data.name}-{first}-{body}"
     arguments = training(options, network, data, arm, body, seed)
     with Server(options, data, seed) as server:
         seconds = train(options, server, out, arguments)
@@ -168,9 +168,9 @@ def train(options, server, out, arguments):
     return float(note.read_text())
 
 
-def models(options):
+def models(options, seed):
     """Where runs are kept until all arms of their seed are finished."""
-    return options.runs / "models"
+    return options.runs / "models" / str(seed)
 
 
 def key(line):
@@ -259,7 +259,7 @@ def every_run(options, run, label=lambda arm: arm.name):
                       f"{100 * line['balanced_accuracy']:.1f} %, {data.rare} {100 * line['recall'][data.rare]:.0f} %, "
                       f"{line['seconds']} s", file=sys.stderr, flush=True)
             if not options.table:
-                shutil.rmtree(models(options), ignore_errors=True)
+                shutil.rmtree(models(options, seed), ignore_errors=True)
     table(options, datas)
 
 
