@@ -42,22 +42,12 @@ impl<'a, S: Symbols> Decoder<'a, S> {
     fn step(&self, bits: &mut BitReader<'_>) -> Option<(i32, u32, bool)> {
         let entry = self.steps[bits.peek(TABLE_BITS)];
         if entry == 0 {
-            let (after, value, advance) = self.long_step(*bits)?;
+            let (after, value, advance) = S::long_step(self.table, *bits)?;
             *bits = after;
             return Some((value, advance, false));
         }
         bits.skip(entry & 0xFF);
         Some((entry.cast_signed() >> 16, (entry >> 8) & 0xFF, true))
-    }
-
-    /// Returns the reader after the symbol, the value and the advance. Takes and returns the reader by value, so that it stays in registers in
-    /// the caller. Inlined, so that the caller knows that the advance is not 0.
-    #[inline(always)]
-    fn long_step<'b>(&self, mut bits: BitReader<'b>) -> Option<(BitReader<'b>, i32, u32)> {
-        let step = S::step(self.table.symbol(&mut bits)?, 0)?;
-        let value = S::value(step, bits.peek(step.size) as u32);
-        bits.skip(step.size);
-        Some((bits, value, step.advance))
     }
 }
 

@@ -89,7 +89,7 @@ impl<'a> AcPairDecoder<'a> {
             for _ in 0..3 {
                 let entry = self.entries[(HALF << TABLE_BITS) | bits.peek(TABLE_BITS)];
                 if entry.bits == 0 {
-                    let (after, value, advance) = self.long_step(*bits)?;
+                    let (after, value, advance) = Ac::long_step(self.table, *bits)?;
                     *bits = after;
                     *at += advance;
                     if *at <= BLOCK {
@@ -112,16 +112,6 @@ impl<'a> AcPairDecoder<'a> {
             }
         }
         Some(())
-    }
-
-    /// Returns the reader after the symbol, the value and the advance. Takes and returns the reader by value, so that it stays in registers in
-    /// the caller. Inlined, so that the caller knows that the advance is not 0.
-    #[inline(always)]
-    fn long_step<'b>(&self, mut bits: BitReader<'b>) -> Option<(BitReader<'b>, i32, u32)> {
-        let step = Ac::step(self.table.symbol(&mut bits)?, 0)?;
-        let value = Ac::value(step, bits.peek(step.size) as u32);
-        bits.skip(step.size);
-        Some((bits, value, step.advance))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 
+use super::bits::BitReader;
 use super::coefficients::Steps;
 use super::huffman::{Derived, HuffmanTable, LOOKAHEAD_BITS};
 
@@ -31,6 +32,16 @@ pub(super) trait Symbols {
         let rest = count.checked_sub(step.bits)?;
         let bits = (lookahead >> rest) as u32 & ((1 << step.size) - 1);
         Some((step, Self::value(step, bits)))
+    }
+
+    /// Returns the reader after the next symbol and its value, the value, and the advance. Needs 31 filled bits. Takes and returns the reader by
+    /// value, so that it stays in registers in the caller. Inlined, so that the caller knows that the advance is not 0.
+    #[inline(always)]
+    fn long_step<'b>(table: &HuffmanTable, mut bits: BitReader<'b>) -> Option<(BitReader<'b>, i32, u32)> {
+        let step = Self::step(table.symbol(&mut bits)?, 0)?;
+        let value = Self::value(step, bits.peek(step.size) as u32);
+        bits.skip(step.size);
+        Some((bits, value, step.advance))
     }
 }
 
