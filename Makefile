@@ -174,7 +174,7 @@ real: build $(REAL_DATA)/ready ## Train on rare classes of real photographs, fou
 
 real-torch: build $(REAL_DATA)/ready $(PYTORCH)/installed ## The same on the same batches in PyTorch (half an hour; installs PyTorch and gRPC into .tools).
 	$(TORCH) -m pip install --quiet grpcio==1.85.3 grpcio-tools==1.85.1
-	$(TORCH) tests/real/torch_twin.py --minutes $(REAL_MINUTES)
+	$(TORCH) tests/real/in_pytorch.py --minutes $(REAL_MINUTES)
 
 $(REAL_PACKAGES)/ready:
 	mkdir -p $(REAL_PACKAGES)

@@ -123,7 +123,7 @@ def batches(labels, draws, steps, rng):
 
 
 def one_cycle(step, steps):
-    """Factor of the peak rate, and momentum: as in torch_twin.py."""
+    """Factor of the peak rate, and momentum: as in in_pytorch.py."""
     rising = max(int(steps * 0.3), 1)
     anneal = lambda start, end, share: end + (start - end) / 2 * (math.cos(math.pi * share) + 1)
     if step <= rising:

@@ -113,6 +113,7 @@ fn sixteen_images_are_memorised() {
     );
 }
 
+/// A step of SGD is `p − lr (g + wd p)`, so the decay is what two runs with and without it differ by.
 #[test]
 fn norms_and_biases_may_have_a_weight_decay_of_their_own() {
     let runtime = runtime();
@@ -153,9 +154,6 @@ fn norms_and_biases_may_have_a_weight_decay_of_their_own() {
     }
     assert!(plain.contains_key("momentum_buffer.bn1.weight"));
 }
-
-/// A step of a scheduled stream has the loss of a stream that has the shares of this epoch in all of them: natural in the first of three, balanced
-/// in the last.
 
 #[test]
 fn an_invalid_architecture_or_learning_rate_is_named_in_the_error() {

@@ -2,6 +2,8 @@
 
 use super::*;
 
+/// A step of a scheduled stream has the loss of a stream that has the shares of this epoch in all of them: natural in the first of three, balanced
+/// in the last.
 #[test]
 fn an_adjusted_loss_is_of_the_shares_of_its_epoch() {
     let runtime = runtime();

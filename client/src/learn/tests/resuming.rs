@@ -37,7 +37,6 @@ fn a_resumed_run_equals_an_uninterrupted_run_bit_for_bit() {
     assert!(whole.to_bytes() == second.to_bytes(), "the files differ");
 }
 
-/// A step of SGD is `p − lr (g + wd p)`, so the decay is what two runs with and without it differ by.
 #[test]
 fn a_stage_continues_with_the_weights_and_the_optimizer_of_the_previous_stage() {
     let runtime = runtime();

@@ -4,7 +4,7 @@ The server streams to this program what `client train` would get (same seed, sam
 docs/how-to/own_trainer.py. Only the numbers that a new head starts from differ. Prints a line for each run, as experiment.py's table does.
 
     make real real-torch
-    .tools/pytorch/bin/python tests/real/torch_twin.py --data birds-20 --arms natural,oversample,adjusted
+    .tools/pytorch/bin/python tests/real/in_pytorch.py --data birds-20 --arms natural,oversample,adjusted
 """
 
 import argparse
