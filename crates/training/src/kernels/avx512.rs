@@ -110,4 +110,45 @@ impl Vector for Avx512 {
             _mm512_maskz_mov_ps(equal, self.0)
         })
     }
+
+    #[inline(always)]
+    fn transpose(lines: [Self; 16]) -> [Self; 16] {
+        // SAFETY: as in `add`.
+        unsafe {
+            // Within each four lines, quarters of 4 × 4: lane 4q + j of line 4g + i becomes lane 4q + i of line 4g + j.
+            let mut quarters = lines;
+            for g in [0, 4, 8, 12] {
+                let [a, b, c, d] = [lines[g].0, lines[g + 1].0, lines[g + 2].0, lines[g + 3].0];
+                let low = _mm512_castps_pd(_mm512_unpacklo_ps(a, b));
+                let low_next = _mm512_castps_pd(_mm512_unpacklo_ps(c, d));
+                let high = _mm512_castps_pd(_mm512_unpackhi_ps(a, b));
+                let high_next = _mm512_castps_pd(_mm512_unpackhi_ps(c, d));
+                quarters[g].0 = _mm512_castpd_ps(_mm512_unpacklo_pd(low, low_next));
+                quarters[g + 1].0 = _mm512_castpd_ps(_mm512_unpackhi_pd(low, low_next));
+                quarters[g + 2].0 = _mm512_castpd_ps(_mm512_unpacklo_pd(high, high_next));
+                quarters[g + 3].0 = _mm512_castpd_ps(_mm512_unpackhi_pd(high, high_next));
+            }
+            // Then the quarters themselves: quarter q of line 4g + j becomes quarter g of line 4q + j.
+            const FIRST_AND_THIRD: i32 = 0b10_00_10_00;
+            const SECOND_AND_FOURTH: i32 = 0b11_01_11_01;
+            let mut columns = quarters;
+            for j in 0..4 {
+                let [a, b, c, d] = [
+                    quarters[j].0,
+                    quarters[4 + j].0,
+                    quarters[8 + j].0,
+                    quarters[12 + j].0,
+                ];
+                let even = _mm512_shuffle_f32x4::<FIRST_AND_THIRD>(a, b);
+                let even_next = _mm512_shuffle_f32x4::<FIRST_AND_THIRD>(c, d);
+                let odd = _mm512_shuffle_f32x4::<SECOND_AND_FOURTH>(a, b);
+                let odd_next = _mm512_shuffle_f32x4::<SECOND_AND_FOURTH>(c, d);
+                columns[j].0 = _mm512_shuffle_f32x4::<FIRST_AND_THIRD>(even, even_next);
+                columns[4 + j].0 = _mm512_shuffle_f32x4::<FIRST_AND_THIRD>(odd, odd_next);
+                columns[8 + j].0 = _mm512_shuffle_f32x4::<SECOND_AND_FOURTH>(even, even_next);
+                columns[12 + j].0 = _mm512_shuffle_f32x4::<SECOND_AND_FOURTH>(odd, odd_next);
+            }
+            columns
+        }
+    }
 }

@@ -51,12 +51,13 @@ impl Drop for ScratchGuard {
     }
 }
 
-/// Temporary memory shared by the tasks of a kernel: packed weights or sums of a weight's gradient, and partial sums.
+/// Temporary memory shared by the tasks of a kernel: packed weights or sums of a weight's gradient, transformed tiles, and partial sums.
 ///
 /// Kernels that run one after the other can share one.
 #[derive(Default)]
 pub struct Workspace {
     pub(super) weights: AlignedBuffer,
+    pub(super) tiles: AlignedBuffer,
     pub(super) sums: AlignedBuffer,
 }
 

@@ -61,6 +61,25 @@ pub(super) trait Vector: Copy {
     fn mask_equal(self, left: Self, right: Self) -> Self;
     /// `self · 2ⁿ` for integers n in −126..=127.
     fn scale_by_power(self, n: Self) -> Self;
+
+    /// Lane `i` of line `j` becomes lane `j` of line `i`.
+    #[inline(always)]
+    fn transpose(lines: [Self; LANES]) -> [Self; LANES] {
+        let mut rows = [[0.0; LANES]; LANES];
+        let mut columns = [[0.0; LANES]; LANES];
+        // SAFETY: loads and stores are of arrays of sixteen floats, and the instruction set is that of `lines`, which the caller made.
+        unsafe {
+            for (line, row) in lines.into_iter().zip(&mut rows) {
+                line.store(row.as_mut_ptr());
+            }
+            for (i, row) in rows.iter().enumerate() {
+                for (column, &number) in columns.iter_mut().zip(row) {
+                    column[i] = number;
+                }
+            }
+            columns.map(|column| Self::load(column.as_ptr()))
+        }
+    }
 }
 
 /// Loads the elements of `from` from `at` on: sixteen, or those that are left and zeros.

@@ -1,12 +1,13 @@
 use std::marker::PhantomData;
 
-use super::input::{InputTiles, TileBuffer};
+use super::input::{InputTiles, TileBuffer, TileLayout};
 use super::output::OutputTiles;
 use super::prefers_four;
-use super::product::{Product, height, width};
+use super::product::{self, Product, height};
+use super::slab::Slab;
 use super::tile_size::{Four, TileSize, Two};
-use super::tiles::{Chunk, Tiles};
-use super::weights::{self, Packed, WeightOrder};
+use super::tiles::Tiles;
+use super::weights::{self, Packed, Weight, WeightOrder};
 use crate::kernels::Extent;
 use crate::kernels::epilogue::Epilogue;
 use crate::kernels::instructions::{InstructionSet, Kernel};
@@ -46,52 +47,106 @@ pub(in crate::kernels) fn convolve<S: Prologue, K: Epilogue>(
     }
 }
 
+/// Most floats of transformed tiles that tasks share, and of packed weights, so that they stay in the cache that cores share.
+const SHARED_TILES: usize = if cfg!(test) { 1 << 14 } else { 3 << 19 };
+const PACKED_WEIGHTS: usize = if cfg!(test) { 1 << 17 } else { 3 << 21 };
+
 fn convolve_tiles<T: TileSize, S: Prologue, K: Epilogue>(
     set: InstructionSet,
     pool: &dyn Pool,
     workspace: &mut Workspace,
     convolution: &Convolution<'_, S, K>,
 ) -> Vec<[f64; 2]> {
-    let &Convolution { extent, blocks, .. } = convolution;
-    let Workspace { weights, sums } = workspace;
-    let weights = weights.slice(weights::length::<T>(extent.blocks, blocks));
-    Packed::<T> {
-        size: PhantomData,
-        w: convolution.w,
-        order: convolution.order,
-        summed: extent.blocks,
-        results: blocks,
-        to: UnsafeSlice::new(weights),
-    }
-    .fill(set, pool);
+    let &Convolution {
+        x,
+        extent,
+        prologue,
+        w,
+        order,
+        blocks,
+        ..
+    } = convolution;
+    let Workspace {
+        weights,
+        tiles: shared,
+        sums,
+    } = workspace;
     let tiles = Tiles::<T>::of(extent);
     // Transformed tiles of wide layers exceed a core's cache in any case; larger chunks then read the weights less often.
-    let most = if extent.blocks < 32 { 56 } else { 112 };
+    let most = if extent.blocks < 32 { 56 } else { 140 };
     let chunks = tiles.total.div_ceil(most);
-    let chunk = tiles.total.div_ceil(chunks).next_multiple_of(14);
+    let chunk = tiles.total.div_ceil(chunks).next_multiple_of(product::WIDE);
     let chunks = tiles.total.div_ceil(chunk);
-    // Every task of a chunk transforms the tiles again, which costs little if there are many channels.
-    let parts = (blocks / 4).clamp(1, 8);
-    let sums = sums.slice(K::sums(chunks, blocks));
-    let work = Work {
-        convolution,
-        tiles,
-        chunk,
-        parts,
-        weights,
-        partial_sums: PartialSumTable::new(UnsafeSlice::new(sums), blocks),
+    let weight = Weight {
+        w,
+        order,
+        summed: extent.blocks,
+        results: blocks,
     };
-    set.run(pool, chunks * parts, &work);
+    // Weights that one chunk alone reads, and those that are too many, are transformed where they are used, a few at a time, so that they never
+    // leave the core's cache.
+    let is_packed = chunks > 1 && weights::length::<T>(extent.blocks, blocks) <= PACKED_WEIGHTS;
+    let parts = (blocks / if is_packed { 4 } else { 2 }).clamp(1, 16);
+    let weights = if is_packed {
+        let weights = weights.slice(weights::length::<T>(extent.blocks, blocks));
+        Packed::<T> {
+            size: PhantomData,
+            weight,
+            to: UnsafeSlice::new(weights),
+        }
+        .fill(set, pool);
+        &*weights
+    } else {
+        &[]
+    };
+    // If there are several parts, their tasks share the chunk's transformed tiles.
+    let layout = TileLayout::of::<T>(extent.blocks, chunk);
+    let slab = if parts > 1 {
+        (SHARED_TILES / layout.length).clamp(1, chunks)
+    } else {
+        chunks
+    };
+    let shared = UnsafeSlice::new(shared.slice(if parts > 1 { slab * layout.length } else { 0 }));
+    let input = InputTiles {
+        x,
+        extent,
+        prologue,
+        tiles,
+    };
+    let sums = sums.slice(K::sums(chunks, blocks));
+    let partial_sums = PartialSumTable::new(UnsafeSlice::new(sums), blocks);
+    for first in (0..chunks).step_by(slab) {
+        let count = slab.min(chunks - first);
+        let slab = Slab {
+            input,
+            chunk,
+            first,
+            layout,
+            shared,
+        };
+        if parts > 1 {
+            set.run(pool, count * extent.blocks, &slab);
+        }
+        let work = Work {
+            convolution,
+            slab,
+            parts,
+            weight,
+            weights,
+            partial_sums,
+        };
+        set.run(pool, count * parts, &work);
+    }
     reduce(sums, blocks)
 }
 
 struct Work<'a, T, S, K> {
     convolution: &'a Convolution<'a, S, K>,
-    tiles: Tiles<T>,
-    /// Tiles per chunk.
-    chunk: usize,
+    slab: Slab<'a, T, S>,
     /// Number of parts into which a chunk's output blocks are split.
     parts: usize,
+    weight: Weight<'a>,
+    /// The transformed weight, or nothing if tasks transform it.
     weights: &'a [f32],
     partial_sums: PartialSumTable<'a>,
 }
@@ -100,101 +155,131 @@ impl<T: TileSize, S: Prologue, K: Epilogue> Kernel for Work<'_, T, S, K> {
     #[inline(always)]
     unsafe fn task<V: Vector>(&self, number: usize) {
         let &Convolution {
-            x,
             extent,
-            prologue,
             epilogue,
             blocks,
             ..
         } = self.convolution;
         let (row, part) = (number / self.parts, number % self.parts);
-        let chunk = Chunk::of(self.tiles.total, self.chunk, row);
+        let chunk = self.slab.chunk(row);
         let [first, last] = [part, part + 1].map(|part| part * blocks / self.parts);
-        // One line of padding, so that the places do not map to the same cache sets.
-        let line = chunk.count.next_multiple_of(width::<V>()) * LANES;
-        let (seen_place, product_place) = (extent.blocks * line + LANES, (last - first) * line + LANES);
-        let lengths = [T::PLACES * seen_place, T::PLACES * product_place];
+        let results = TileLayout::of::<T>(last - first, self.slab.chunk);
+        let is_shared = self.parts > 1;
+        let lengths = [
+            results.length,
+            if is_shared { 0 } else { self.slab.layout.length },
+            if self.weights.is_empty() {
+                T::PLACES * piece_place(last - first)
+            } else {
+                0
+            },
+        ];
         let mut scratch = scratch::acquire();
-        let start = scratch.slice(lengths[0] + lengths[1]).as_mut_ptr();
-        let transformed_x = TileBuffer {
-            start,
-            place: seen_place,
-            block: line,
-        };
-        let products = TileBuffer {
-            // SAFETY: the scratch memory is longer than its first part.
-            start: unsafe { start.add(lengths[0]) },
-            place: product_place,
-            block: line,
-        };
-        let tiles = InputTiles {
-            x,
-            extent,
-            prologue,
-            tiles: self.tiles,
-        };
-        let results = OutputTiles {
-            extent: Extent { blocks, ..extent },
-            epilogue,
-            tiles: self.tiles,
-        };
-        // SAFETY: the caller guarantees the instruction set and a valid task number. x and the result were found to have all planes; scratch memory
-        // and weights have all places, with lines of the rounded number of tiles; this task alone has this chunk of these blocks, of which it
-        // writes the result and the partial sums.
+        let start = scratch.slice(lengths.iter().sum()).as_mut_ptr();
+        // SAFETY: the caller guarantees the instruction set and a valid task number. x and the result were found to have all planes; the slab has this
+        // chunk. Scratch memory is as long as its three parts, which have all places, with lines of a chunk's tiles; this task alone has this chunk
+        // of these blocks, of which it writes the result and the partial sums.
         unsafe {
-            tiles.transform::<V>(chunk, transformed_x);
-            for place in 0..T::PLACES {
-                self.products::<V>(place, [first, last], [transformed_x, products], chunk.count);
-            }
+            let products = results.at(start);
+            let transformed = if is_shared {
+                self.slab.transformed(row)
+            } else {
+                let to = self.slab.layout.at(start.add(lengths[0]));
+                self.slab.input.transform::<V>(chunk, [0, extent.blocks], to);
+                to
+            };
+            let piece = start.add(lengths[0] + lengths[1]);
+            self.multiply::<V>([first, last], [transformed, products], piece, chunk.count);
+            let output = OutputTiles {
+                extent: Extent {
+                    blocks: self.convolution.blocks,
+                    ..extent
+                },
+                epilogue,
+                tiles: self.slab.input.tiles,
+            };
             for block in first..last {
                 let from = TileBuffer {
-                    start: products.start.add((block - first) * line),
+                    start: products.start.add((block - first) * products.block),
                     ..products
                 };
-                let partial_sums = results.transform::<V>(chunk, from, block);
-                self.partial_sums.put(row, block, partial_sums);
+                let partial_sums = output.transform::<V>(chunk, from, block);
+                self.partial_sums.put(self.slab.first + row, block, partial_sums);
             }
         }
     }
 }
 
+/// Blocks summed over at a time with weights that a task transforms itself.
+const PIECE: usize = 4;
+
+/// Stride between places, in floats, of such weights for some blocks of the result.
+fn piece_place(results: usize) -> usize {
+    (results * PIECE * LANES + 1) * LANES
+}
+
 impl<T: TileSize, S: Prologue, K: Epilogue> Work<'_, T, S, K> {
-    /// The matrix multiplication of one place, for result blocks `first` to `last`.
+    /// The matrix multiplications of all places, for result blocks `first` to `last`.
     ///
     /// # Safety
-    /// The CPU supports the instruction set of `V`, and the convolution has these result blocks. `transformed_x` holds the tiles of all blocks,
-    /// and `products` has room for those result blocks, both in lines of `count` tiles, rounded up to [`width`]; no other task uses them.
+    /// The CPU supports the instruction set of `V`, and the convolution has these result blocks. `transformed` holds the tiles of all blocks, and
+    /// `products` has room for those result blocks, both in lines with [`room`](product::room) for `count` tiles. If the weights are not packed, there is
+    /// room for a piece of them at `piece`. No other task uses `products` and `piece`.
     #[inline(always)]
-    unsafe fn products<V: Vector>(
+    unsafe fn multiply<V: Vector>(
         &self,
-        place: usize,
         [first, last]: [usize; 2],
-        [transformed_x, products]: [TileBuffer; 2],
+        [transformed, products]: [TileBuffer; 2],
+        piece: *mut f32,
         count: usize,
     ) {
-        let (summed, blocks) = (self.convolution.extent.blocks, self.convolution.blocks);
-        let weight_block = summed * LANES * LANES;
-        let mut block = first;
-        while block < last {
-            let height = height::<V>().min(last - block);
-            // SAFETY: the caller guarantees the instruction set, the tiles and the room for result blocks `first` to `last`, of which these are
-            // `height`; `self.weights` has all places and blocks.
+        let (summed, results) = (self.weight.summed, self.weight.results);
+        let is_packed = !self.weights.is_empty();
+        let step = if is_packed { summed } else { PIECE };
+        for from in (0..summed).step_by(step) {
+            let blocks = step.min(summed - from);
+            let weight_block = step * LANES * LANES;
+            // SAFETY: the caller guarantees the instruction set, the result blocks and the room; the blocks `from` to `from + blocks` are some of those
+            // summed over. Packed weights have all places and blocks.
             unsafe {
-                let weights = place * weights::place(summed, blocks) + block * weight_block;
-                let product = Product {
-                    tiles: transformed_x.start.add(place * transformed_x.place),
-                    tile_block: transformed_x.block,
-                    weights: self.weights.as_ptr().add(weights),
-                    weight_block,
-                    blocks: summed,
-                    results: products
-                        .start
-                        .add(place * products.place + (block - first) * products.block),
-                    result_block: products.block,
+                let (weights, place) = if is_packed {
+                    (
+                        self.weights.as_ptr().add(first * weight_block),
+                        weights::place(summed, results),
+                    )
+                } else {
+                    let place = piece_place(last - first);
+                    for result in first..last {
+                        for block in 0..blocks {
+                            let to = piece.add((result - first) * weight_block + block * LANES * LANES);
+                            self.weight.transform::<T, V>([from + block, result], to, place);
+                        }
+                    }
+                    (piece.cast_const(), place)
                 };
-                product.compute::<V>(height, count);
+                for number in 0..T::PLACES {
+                    let mut result = 0;
+                    while result < last - first {
+                        let height = height::<V>().min(last - first - result);
+                        let product = Product {
+                            tiles: transformed
+                                .start
+                                .add(number * transformed.place + from * transformed.block),
+                            tile_block: transformed.block,
+                            weights: weights.add(number * place + result * weight_block),
+                            weight_block,
+                            blocks,
+                            results: products
+                                .start
+                                .add(number * products.place + result * products.block),
+                            result_block: products.block,
+                            is_first: from == 0,
+                        };
+                        product.compute::<V>(height, count);
+                        result += height;
+                    }
+                }
             }
-            block += height;
         }
     }
 }

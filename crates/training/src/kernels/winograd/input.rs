@@ -1,5 +1,6 @@
 //! Input transform: `Bᵀ d B` of the input pixels of tiles.
 
+use super::product;
 use super::tile_size::{Line, TileSize};
 use super::tiles::{Chunk, Tile, Tiles};
 use crate::kernels::Extent;
@@ -14,6 +15,49 @@ pub(super) struct TileBuffer {
     pub(super) place: usize,
     /// Stride between blocks, in floats.
     pub(super) block: usize,
+}
+
+impl TileBuffer {
+    /// The part of it from a tile on.
+    ///
+    /// # Safety
+    /// The buffer has this tile.
+    #[inline(always)]
+    pub(super) unsafe fn from(self, tile: usize) -> Self {
+        // SAFETY: the caller guarantees that the buffer has this tile.
+        let start = unsafe { self.start.add(tile * LANES) };
+        Self { start, ..self }
+    }
+}
+
+/// Layout of a buffer of transformed tiles.
+#[derive(Clone, Copy)]
+pub(super) struct TileLayout {
+    block: usize,
+    place: usize,
+    /// Floats of the buffer.
+    pub(super) length: usize,
+}
+
+impl TileLayout {
+    pub(super) fn of<T: TileSize>(blocks: usize, tiles: usize) -> Self {
+        let block = product::room(tiles) * LANES;
+        // One line of padding, so that the places do not map to the same cache sets.
+        let place = blocks * block + LANES;
+        Self {
+            block,
+            place,
+            length: T::PLACES * place,
+        }
+    }
+
+    pub(super) fn at(self, start: *mut f32) -> TileBuffer {
+        TileBuffer {
+            start,
+            place: self.place,
+            block: self.block,
+        }
+    }
 }
 
 /// Input pixels of the tiles.
@@ -66,14 +110,19 @@ impl<T: TileSize, S: Prologue> InputTiles<'_, T, S> {
         }
     }
 
-    /// Transforms all blocks of a chunk's tiles.
+    /// Transforms a chunk's tiles of blocks `first` to `last`.
     ///
     /// # Safety
-    /// The CPU supports the instruction set of `V`, and `x` has all planes of the extent. `to` has room for the chunk's tiles in all places of each
-    /// block, and no other task uses it.
+    /// The CPU supports the instruction set of `V`, and `x` has all planes of the extent, which has these blocks. `to` has room for the chunk's
+    /// tiles in all places of each block, and no other task uses that of these.
     #[inline(always)]
-    pub(super) unsafe fn transform<V: Vector>(&self, chunk: Chunk, to: TileBuffer) {
-        for block in 0..self.extent.blocks {
+    pub(super) unsafe fn transform<V: Vector>(
+        &self,
+        chunk: Chunk,
+        [first, last]: [usize; 2],
+        to: TileBuffer,
+    ) {
+        for block in first..last {
             let mut tile = self.tiles.at(chunk.first);
             // SAFETY: the caller guarantees the instruction set, x and the room at `to`; the block and the chunk's tiles are of the extent, so
             // that `plane` is that of an image's block.

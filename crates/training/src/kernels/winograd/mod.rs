@@ -39,9 +39,12 @@
 //! oneDNN.
 
 mod convolve;
+mod correlation;
 mod input;
 mod output;
+mod output_gradient;
 mod product;
+mod slab;
 mod tile_size;
 mod tiles;
 mod weight_gradient;

@@ -19,11 +19,17 @@ pub(super) struct Product {
     pub(super) results: *mut f32,
     /// Stride between result blocks, in floats, of the results.
     pub(super) result_block: usize,
+    /// Whether the products are stored, not added to the results.
+    pub(super) is_first: bool,
 }
 
-/// Tiles computed at a time. Lines of tiles are padded to a multiple of it.
-pub(super) fn width<V: Vector>() -> usize {
-    if V::IS_WIDE { 14 } else { 6 }
+/// Tiles computed at a time with wide vectors, and with others.
+pub(super) const WIDE: usize = 14;
+const NARROW: usize = 6;
+
+/// Tiles that lines of `count` tiles have room for: those computed at a time may exceed them.
+pub(super) fn room(count: usize) -> usize {
+    count.next_multiple_of(WIDE).next_multiple_of(NARROW)
 }
 
 /// Result blocks computed at a time.
@@ -36,32 +42,41 @@ impl Product {
     ///
     /// # Safety
     /// The CPU supports the instruction set of `V`, and `height` is 1, or 2 on wide ones. `tiles` has `blocks` blocks, and `results` room for
-    /// `height` blocks, of the rounded number of tiles; `weights` has `height` result blocks. No other task uses the results.
+    /// `height` blocks, of the [`room`] of `count` tiles; `weights` has `height` result blocks. Unless `is_first`, the results have been computed. No
+    /// other task uses them.
     #[inline(always)]
     pub(super) unsafe fn compute<V: Vector>(&self, height: usize, count: usize) {
         let mut tile = 0;
         while tile < count {
-            // SAFETY: the caller guarantees operands and room for the rounded number of tiles, which those from `tile` on, a multiple of
-            // `width`, do not exceed; `height` is the number of result blocks.
+            // SAFETY: the caller guarantees operands and room for more tiles than `count` rounded up to a multiple of `WIDE` or `NARROW`;
+            // `height` is the number of result blocks.
             unsafe {
                 match (V::IS_WIDE, height) {
-                    (true, 2) => self.block::<V, 14, 2>(tile),
-                    (true, _) => self.block::<V, 14, 1>(tile),
-                    (false, _) => self.block::<V, 6, 1>(tile),
+                    (true, 2) if count - tile <= 8 => self.block::<V, 8, 2>(tile),
+                    (true, 2) => self.block::<V, WIDE, 2>(tile),
+                    (true, _) => self.block::<V, WIDE, 1>(tile),
+                    (false, _) => self.block::<V, NARROW, 1>(tile),
                 }
             }
-            tile += width::<V>();
+            tile += if V::IS_WIDE { WIDE } else { NARROW };
         }
     }
 
     /// # Safety
-    /// As in [`Product::compute`], with `BLOCKS` as the height, and `first + TILES` is at most the rounded number of tiles.
+    /// As in [`Product::compute`], with `BLOCKS` as the height, and `first + TILES` is at most the room of the lines.
     #[inline(always)]
     unsafe fn block<V: Vector, const TILES: usize, const BLOCKS: usize>(&self, first: usize) {
         // SAFETY: the caller guarantees the instruction set, tiles of all `blocks`, weights of `BLOCKS` result blocks and room for their results,
         // for the tiles `first` to `first + TILES`.
         unsafe {
             let mut sums = [[V::splat(0.0); TILES]; BLOCKS];
+            if !self.is_first {
+                for (k, sums) in sums.iter_mut().enumerate() {
+                    for (tile, sum) in sums.iter_mut().enumerate() {
+                        *sum = V::load(self.results.add(k * self.result_block + (first + tile) * LANES));
+                    }
+                }
+            }
             for block in 0..self.blocks {
                 let tiles = self.tiles.add(block * self.tile_block + first * LANES);
                 let weights = self.weights.add(block * LANES * LANES);

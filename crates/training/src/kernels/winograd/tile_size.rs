@@ -20,9 +20,6 @@ pub(super) trait TileSize: Copy + Sync {
     /// The CPU supports the instruction set of `V`.
     unsafe fn input<V: Vector>(d: Line<V>) -> Line<V>;
 
-    /// The elements of a row of `Bᵀ`.
-    fn input_row(row: usize) -> [f32; 6];
-
     /// `Aᵀ` times products.
     ///
     /// # Safety
@@ -34,9 +31,6 @@ pub(super) trait TileSize: Copy + Sync {
     /// # Safety
     /// The CPU supports the instruction set of `V`.
     unsafe fn output_gradient<V: Vector>(dy: Line<V>) -> Line<V>;
-
-    /// The elements of a row of `A`.
-    fn output_gradient_row(row: usize) -> [f32; 4];
 
     /// `G` times weights.
     ///
@@ -64,15 +58,6 @@ impl TileSize for Two {
         line(results, d[0])
     }
 
-    fn input_row(row: usize) -> [f32; 6] {
-        [
-            [1.0, 0.0, -1.0, 0.0, 0.0, 0.0],
-            [0.0, 1.0, 1.0, 0.0, 0.0, 0.0],
-            [0.0, -1.0, 1.0, 0.0, 0.0, 0.0],
-            [0.0, 1.0, 0.0, -1.0, 0.0, 0.0],
-        ][row]
-    }
-
     #[inline(always)]
     unsafe fn output<V: Vector>(m: Line<V>) -> Line<V> {
         line([m[0].add(m[1]).add(m[2]), m[1].sub(m[2]).sub(m[3])], m[0])
@@ -84,15 +69,6 @@ impl TileSize for Two {
         let zero = unsafe { V::splat(0.0) };
         let results = [dy[0], dy[0].add(dy[1]), dy[0].sub(dy[1]), zero.sub(dy[1])];
         line(results, zero)
-    }
-
-    fn output_gradient_row(row: usize) -> [f32; 4] {
-        [
-            [1.0, 0.0, 0.0, 0.0],
-            [1.0, 1.0, 0.0, 0.0],
-            [1.0, -1.0, 0.0, 0.0],
-            [0.0, -1.0, 0.0, 0.0],
-        ][row]
     }
 
     #[inline(always)]
@@ -148,17 +124,6 @@ impl TileSize for Four {
         ]
     }
 
-    fn input_row(row: usize) -> [f32; 6] {
-        [
-            [P2 * Q2, 0.0, -(P2 + Q2), 0.0, 1.0, 0.0],
-            [0.0, -P * Q2, -Q2, P, 1.0, 0.0],
-            [0.0, P * Q2, -Q2, -P, 1.0, 0.0],
-            [0.0, -P2 * Q, -P2, Q, 1.0, 0.0],
-            [0.0, P2 * Q, -P2, -Q, 1.0, 0.0],
-            [0.0, P2 * Q2, 0.0, -(P2 + Q2), 0.0, 1.0],
-        ][row]
-    }
-
     #[inline(always)]
     unsafe fn output<V: Vector>(m: Line<V>) -> Line<V> {
         // SAFETY: the caller guarantees the instruction set.
@@ -188,17 +153,6 @@ impl TileSize for Four {
             even[1].sub(odd[1]),
             dy[3],
         ]
-    }
-
-    fn output_gradient_row(row: usize) -> [f32; 4] {
-        [
-            [1.0, 0.0, 0.0, 0.0],
-            [1.0, P, P2, P * P2],
-            [1.0, -P, P2, -P * P2],
-            [1.0, Q, Q2, Q * Q2],
-            [1.0, -Q, Q2, -Q * Q2],
-            [0.0, 0.0, 0.0, 1.0],
-        ][row]
     }
 
     #[inline(always)]

@@ -116,6 +116,9 @@ impl Kernel for Node {
     }
 }
 
+/// Pieces of a parallel loop that threads take in turn: enough that none of up to eight waits long for another whose tasks took longer.
+const PIECES: usize = 64;
+
 /// The session's thread pool.
 struct Threads<'c>(&'c ComputeContext);
 
@@ -125,7 +128,7 @@ unsafe impl Pool for Threads<'_> {
     fn run(&self, count: usize, task: &(dyn Fn(usize) + Sync)) {
         if count > 0 {
             self.0
-                .par_for(count, 0, task)
+                .par_for(count, count.min(PIECES), task)
                 .expect("ONNX Runtime rejects only loops without a body");
         }
     }
