@@ -51,7 +51,7 @@ impl Drop for ScratchGuard {
     }
 }
 
-/// Temporary memory shared by the tasks of a kernel: packed weights or sums of a weight's gradient, transformed tiles, and partial sums.
+/// Temporary memory shared by the tasks of a kernel: packed weights, transformed tiles, and sums of parts of the work.
 ///
 /// Kernels that run one after the other can share one.
 #[derive(Default)]

@@ -23,6 +23,10 @@ impl<'a> UnsafeSlice<'a> {
         }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.length
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.length == 0
     }

@@ -185,7 +185,9 @@ impl<T: TileSize, S: Prologue, K: Epilogue> Kernel for Work<'_, T, S, K> {
                 self.slab.transformed(row)
             } else {
                 let to = self.slab.layout.at(start.add(lengths[0]));
-                self.slab.input.transform::<V>(chunk, [0, extent.blocks], to);
+                for block in 0..extent.blocks {
+                    self.slab.input.transform::<V>(chunk, block, to.from(block));
+                }
                 to
             };
             let piece = start.add(lengths[0] + lengths[1]);
@@ -199,11 +201,7 @@ impl<T: TileSize, S: Prologue, K: Epilogue> Kernel for Work<'_, T, S, K> {
                 tiles: self.slab.input.tiles,
             };
             for block in first..last {
-                let from = TileBuffer {
-                    start: products.start.add((block - first) * products.block),
-                    ..products
-                };
-                let partial_sums = output.transform::<V>(chunk, from, block);
+                let partial_sums = output.transform::<V>(chunk, products.from(block - first), block);
                 self.partial_sums.put(self.slab.first + row, block, partial_sums);
             }
         }

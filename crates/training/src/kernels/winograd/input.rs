@@ -18,14 +18,14 @@ pub(super) struct TileBuffer {
 }
 
 impl TileBuffer {
-    /// The part of it from a tile on.
+    /// The part of it from a block on.
     ///
     /// # Safety
-    /// The buffer has this tile.
+    /// The buffer has this block.
     #[inline(always)]
-    pub(super) unsafe fn from(self, tile: usize) -> Self {
-        // SAFETY: the caller guarantees that the buffer has this tile.
-        let start = unsafe { self.start.add(tile * LANES) };
+    pub(super) unsafe fn from(self, block: usize) -> Self {
+        // SAFETY: the caller guarantees that the buffer has this block.
+        let start = unsafe { self.start.add(block * self.block) };
         Self { start, ..self }
     }
 }
@@ -110,44 +110,37 @@ impl<T: TileSize, S: Prologue> InputTiles<'_, T, S> {
         }
     }
 
-    /// Transforms a chunk's tiles of blocks `first` to `last`.
+    /// Transforms a chunk's tiles of a block.
     ///
     /// # Safety
-    /// The CPU supports the instruction set of `V`, and `x` has all planes of the extent, which has these blocks. `to` has room for the chunk's
-    /// tiles in all places of each block, and no other task uses that of these.
+    /// The CPU supports the instruction set of `V`, and `x` has all planes of the extent, which has this block. `to` has room for the chunk's tiles
+    /// in all places of one block, and no other task uses it.
     #[inline(always)]
-    pub(super) unsafe fn transform<V: Vector>(
-        &self,
-        chunk: Chunk,
-        [first, last]: [usize; 2],
-        to: TileBuffer,
-    ) {
-        for block in first..last {
-            let mut tile = self.tiles.at(chunk.first);
-            // SAFETY: the caller guarantees the instruction set, x and the room at `to`; the block and the chunk's tiles are of the extent, so
-            // that `plane` is that of an image's block.
-            unsafe {
-                let registers = self.prologue.block::<V>(block);
-                for number in 0..chunk.count {
-                    let plane = tile.image * self.extent.image() + block * self.extent.plane();
-                    let plane = self.x.as_ptr().add(plane);
-                    let mut half = [[V::splat(0.0); 6]; 6];
-                    for i in 0..T::INPUTS {
-                        half[i] = T::input(self.row(&registers, plane, (tile, i)));
-                    }
-                    let to_tile = to.start.add(block * to.block + number * LANES);
-                    for j in 0..T::INPUTS {
-                        let mut column = [V::splat(0.0); 6];
-                        for i in 0..T::INPUTS {
-                            column[i] = half[i][j];
-                        }
-                        let column = T::input(column);
-                        for i in 0..T::INPUTS {
-                            column[i].store(to_tile.add((T::INPUTS * i + j) * to.place));
-                        }
-                    }
-                    tile = self.tiles.after(tile);
+    pub(super) unsafe fn transform<V: Vector>(&self, chunk: Chunk, block: usize, to: TileBuffer) {
+        let mut tile = self.tiles.at(chunk.first);
+        // SAFETY: the caller guarantees the instruction set, x, the block and the room at `to`; the chunk's tiles are of the extent, so that `plane`
+        // is that of an image's block.
+        unsafe {
+            let registers = self.prologue.block::<V>(block);
+            for number in 0..chunk.count {
+                let plane = tile.image * self.extent.image() + block * self.extent.plane();
+                let plane = self.x.as_ptr().add(plane);
+                let mut half = [[V::splat(0.0); 6]; 6];
+                for i in 0..T::INPUTS {
+                    half[i] = T::input(self.row(&registers, plane, (tile, i)));
                 }
+                let to_tile = to.start.add(number * LANES);
+                for j in 0..T::INPUTS {
+                    let mut column = [V::splat(0.0); 6];
+                    for i in 0..T::INPUTS {
+                        column[i] = half[i][j];
+                    }
+                    let column = T::input(column);
+                    for i in 0..T::INPUTS {
+                        column[i].store(to_tile.add((T::INPUTS * i + j) * to.place));
+                    }
+                }
+                tile = self.tiles.after(tile);
             }
         }
     }

@@ -19,7 +19,7 @@ impl<T: TileSize> OutputGradientTiles<'_, T> {
     ///
     /// # Safety
     /// The CPU supports the instruction set of `V`, and `dy` has all planes of the extent, which has this block. `to` has room for the chunk's
-    /// tiles in all places of the block, and no other task uses it.
+    /// tiles in all places of one block, and no other task uses it.
     #[inline(always)]
     pub(super) unsafe fn transform<V: Vector>(&self, chunk: Chunk, block: usize, to: TileBuffer) {
         let Extent { rows, columns, .. } = self.extent;
@@ -39,7 +39,7 @@ impl<T: TileSize> OutputGradientTiles<'_, T> {
                     }
                     half[j] = T::output_gradient(pixels);
                 }
-                let to_tile = to.start.add(block * to.block + number * LANES);
+                let to_tile = to.start.add(number * LANES);
                 for i in 0..T::INPUTS {
                     let mut row = [V::splat(0.0); 6];
                     for j in 0..T::OUTPUTS {

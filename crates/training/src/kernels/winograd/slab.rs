@@ -46,9 +46,8 @@ impl<T: TileSize, S: Prologue> Kernel for Slab<'_, T, S> {
         // SAFETY: the caller guarantees the instruction set and a valid task number. x was found to have all planes; the memory has all chunks of
         // the slab, and this task alone writes this block of this chunk.
         unsafe {
-            let to = self.transformed(chunk);
-            self.input
-                .transform::<V>(self.chunk(chunk), [block, block + 1], to);
+            let to = self.transformed(chunk).from(block);
+            self.input.transform::<V>(self.chunk(chunk), block, to);
         }
     }
 }

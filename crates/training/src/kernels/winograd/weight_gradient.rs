@@ -8,7 +8,7 @@ use crate::kernels::Extent;
 use crate::kernels::instructions::{InstructionSet, Kernel};
 use crate::kernels::pool::Pool;
 use crate::kernels::prologue::Prologue;
-use crate::kernels::scratch::Workspace;
+use crate::kernels::scratch::{self, Workspace};
 use crate::kernels::unsafe_slice::UnsafeSlice;
 use crate::kernels::vector::{LANES, Vector};
 use crate::kernels::weight_gradient::WeightGradient;
@@ -30,12 +30,18 @@ pub(in crate::kernels) fn weight_gradient<S: Prologue>(
     }
 }
 
-/// Blocks of x and of dy whose pairs a task computes, so that it reads tiles from its core's cache.
+/// Blocks of x and of dy whose pairs a task computes: as many as let their tiles and sums stay in a core's cache.
 const GROUP: usize = 4;
 
-/// Most floats of transformed tiles at a time, so that they stay in the cache that cores share; four times as many if there are so many sums that
-/// reading these again costs more.
-const TRANSFORMED_TILES: usize = if cfg!(test) { 1 << 14 } else { 3 << 18 };
+/// Tiles that a task transforms at a time.
+const CHUNK: usize = 112;
+
+/// Slices that tiles are divided into if there are few pairs of groups.
+const SLICES: usize = 12;
+
+/// Floats between the places of a pair of blocks: sums of sixteen by sixteen channels and a line of padding, so that the places do not map to the
+/// same cache sets.
+const PLACE: usize = (LANES + 1) * LANES;
 
 fn weight_gradient_of_tiles<T: TileSize, S: Prologue>(
     set: InstructionSet,
@@ -49,24 +55,18 @@ fn weight_gradient_of_tiles<T: TileSize, S: Prologue>(
         prologue,
         dy,
         output,
+        dw,
         ..
     } = gradient;
     let tiles = Tiles::<T>::of(input);
     let groups = [input.blocks, output.blocks].map(|blocks| blocks.div_ceil(GROUP));
-    // With few pairs of groups, a task computes one place of a pair, and with many all places, of which it then transforms the sums while they are
-    // in its core's cache.
-    let places = if groups[0] * groups[1] < 16 { 1 } else { T::PLACES };
-    let most = if places == 1 {
-        TRANSFORMED_TILES
-    } else {
-        4 * TRANSFORMED_TILES
-    };
-    let tile = T::PLACES * LANES * (input.blocks + output.blocks);
-    let slabs = tiles.total.div_ceil((most / tile).max(1));
-    let slab = tiles.total.div_ceil(slabs);
-    let layouts = [input.blocks, output.blocks].map(|blocks| TileLayout::of::<T>(blocks, slab));
-    let transformed = workspace.tiles.slice(layouts[0].length + layouts[1].length);
-    let mut work = Work {
+    let count = groups[0] * groups[1];
+    let slices = (SLICES / count).clamp(1, tiles.total.div_ceil(CHUNK));
+    let partial = workspace
+        .sums
+        .slice(if slices > 1 { slices * dw.len() } else { 0 });
+    let partial = UnsafeSlice::new(partial);
+    let work = Work {
         x: InputTiles {
             x,
             extent: input,
@@ -81,146 +81,118 @@ fn weight_gradient_of_tiles<T: TileSize, S: Prologue>(
             },
             tiles,
         },
-        layouts,
-        transformed: UnsafeSlice::new(transformed),
-        sums: UnsafeSlice::new(
-            workspace
-                .weights
-                .slice(input.blocks * output.blocks * pair::<T>()),
-        ),
-        dw: gradient.dw,
-        slab: Chunk { first: 0, count: 0 },
         groups,
-        places,
+        slices,
+        dw: if slices > 1 { partial } else { dw },
+        length: dw.len(),
     };
-    for first in (0..tiles.total).step_by(slab) {
-        let count = slab.min(tiles.total - first);
-        work.slab = Chunk { first, count };
-        set.run(
-            pool,
-            count.div_ceil(CHUNK) * (input.blocks + output.blocks),
-            &Transform(&work),
-        );
-        set.run(pool, groups[0] * groups[1] * T::PLACES / places, &work);
-    }
-    if places == 1 {
-        set.run(pool, input.blocks * output.blocks, &InverseTransform(&work));
+    set.run(pool, slices * count, &work);
+    if slices > 1 {
+        let sum = SumOfSlices { partial, slices, dw };
+        set.run(pool, dw.len() / VECTORS / LANES, &sum);
     }
 }
 
-/// Tiles that a task transforms.
-const CHUNK: usize = 56;
-
-/// Floats between the places of a pair of blocks: sums of sixteen by sixteen channels and a line of padding, so that the places do not map to the
-/// same cache sets.
-const PLACE: usize = (LANES + 1) * LANES;
-
-/// Floats of the sums of a pair of blocks: `[place][channel of x][16]`.
-fn pair<T: TileSize>() -> usize {
-    T::PLACES * PLACE
+/// Floats of the sums of a group's pairs: `[block of x][block of dy][place][channel of x][16]`.
+fn group<T: TileSize>() -> usize {
+    GROUP * GROUP * T::PLACES * PLACE
 }
 
-/// The sums of products over a slab's tiles. A task has some places of the pairs of a group of blocks of x with a group of blocks of dy.
+/// The sums of products over tiles: a task for the pairs of a group of blocks of x with a group of blocks of dy, over a slice of the tiles,
+/// and their inverse transform.
+///
+/// Tasks transform their tiles themselves, though others need the same: cores that share no cache would take longer to pass them on.
 struct Work<'a, T, S> {
     x: InputTiles<'a, T, S>,
     dy: OutputGradientTiles<'a, T>,
-    /// Of the transformed tiles of x, and of dy after them.
-    layouts: [TileLayout; 2],
-    transformed: UnsafeSlice<'a>,
-    /// `[block of dy][block of x]`, each a pair's sums.
-    sums: UnsafeSlice<'a>,
-    /// `[K, C, 3, 3]`.
-    dw: UnsafeSlice<'a>,
-    slab: Chunk,
     /// Numbers of groups of x and of dy.
     groups: [usize; 2],
-    /// Places per task.
-    places: usize,
+    slices: usize,
+    /// `[slice][K, C, 3, 3]`.
+    dw: UnsafeSlice<'a>,
+    /// Floats of a slice of it.
+    length: usize,
 }
 
 impl<T: TileSize, S: Prologue> Work<'_, T, S> {
-    /// The transformed tiles of x and of dy.
-    ///
-    /// # Safety
-    /// The caller accesses them as the safety requirement of [`UnsafeSlice::at`] says.
-    #[inline(always)]
-    unsafe fn transformed(&self) -> [TileBuffer; 2] {
-        let [x, dy] = self.layouts;
-        // SAFETY: the memory is as long as both layouts.
-        unsafe { [x.at(self.transformed.at(0)), dy.at(self.transformed.at(x.length))] }
-    }
-
-    /// The offset of the sums of a block of x with a block of dy.
-    fn pair(&self, [block, result]: [usize; 2]) -> usize {
-        (result * self.x.extent.blocks + block) * pair::<T>()
+    /// The blocks of x and of dy of a group: the first, and the one after the last.
+    fn blocks(&self, group: usize) -> [[usize; 2]; 2] {
+        let range = |group: usize, blocks: usize| [group * GROUP, ((group + 1) * GROUP).min(blocks)];
+        let [x, dy] = [group % self.groups[0], group / self.groups[0]];
+        [range(x, self.x.extent.blocks), range(dy, self.dy.extent.blocks)]
     }
 }
 
-/// The transforms of a slab's tiles: a task for each chunk of each block.
-struct Transform<'a, T, S>(&'a Work<'a, T, S>);
-
-impl<T: TileSize, S: Prologue> Kernel for Transform<'_, T, S> {
-    #[inline(always)]
-    unsafe fn task<V: Vector>(&self, number: usize) {
-        let Self(work) = self;
-        let blocks = work.x.extent.blocks;
-        let both = blocks + work.dy.extent.blocks;
-        let (number, block) = (number / both, number % both);
-        let within = Chunk::of(work.slab.count, CHUNK, number);
-        let chunk = Chunk {
-            first: work.slab.first + within.first,
-            ..within
-        };
-        // SAFETY: the caller guarantees the instruction set and a valid task number. x and dy were found to have all planes; the memory has all tiles
-        // of the slab, and this task alone writes those of this chunk and block.
-        unsafe {
-            let [x, dy] = work.transformed().map(|buffer| buffer.from(within.first));
-            if block < blocks {
-                work.x.transform::<V>(chunk, [block, block + 1], x);
-            } else {
-                work.dy.transform::<V>(chunk, block - blocks, dy);
-            }
-        }
-    }
+/// The offset of a pair's sums in those of its group.
+fn pair<T: TileSize>(block: usize, result: usize) -> usize {
+    (block * GROUP + result) * T::PLACES * PLACE
 }
 
 impl<T: TileSize, S: Prologue> Kernel for Work<'_, T, S> {
     #[inline(always)]
     unsafe fn task<V: Vector>(&self, number: usize) {
-        let tasks = T::PLACES / self.places;
-        let (group, part) = (number / tasks, number % tasks);
-        let [x_group, dy_group] = [group % self.groups[0], group / self.groups[0]];
-        let range = |group: usize, blocks: usize| (group * GROUP, ((group + 1) * GROUP).min(blocks));
-        let (first, last) = range(x_group, self.x.extent.blocks);
-        let (first_result, last_result) = range(dy_group, self.dy.extent.blocks);
-        let slab = (self.slab.count, self.slab.first == 0);
-        // SAFETY: the caller guarantees the instruction set and a valid task number. The slab's tiles have been transformed, and no task writes them
-        // any more. The sums have all pairs and places, and this task alone uses its places of its pairs.
+        let [[first, last], [first_result, last_result]] = self.blocks(number / self.slices);
+        let layout = TileLayout::of::<T>(GROUP, CHUNK);
+        let mut scratch = scratch::acquire();
+        let start = scratch.slice(2 * layout.length + group::<T>()).as_mut_ptr();
+        let chunks = self.x.tiles.total.div_ceil(CHUNK);
+        let slice = number % self.slices;
+        let [from, to] = [slice, slice + 1].map(|slice| slice * chunks / self.slices);
+        // SAFETY: the caller guarantees the instruction set and a valid task number. x and dy were found to have all planes. Scratch memory has
+        // the tiles of a chunk for a group of either, and the group's sums; this task alone has its group in its slice.
         unsafe {
-            let [x, dy] = self.transformed();
-            for place in part * self.places..(part + 1) * self.places {
-                let dy_at = |result| dy.start.add(place * dy.place + result * dy.block).cast_const();
+            let (x, dy) = (layout.at(start), layout.at(start.add(layout.length)));
+            let sums = start.add(2 * layout.length);
+            for number in from..to {
+                let chunk = Chunk::of(self.x.tiles.total, CHUNK, number);
                 for block in first..last {
-                    let x = x.start.add(place * x.place + block * x.block);
-                    let sums_at = |result| self.sums.at(self.pair([block, result]) + place * PLACE);
-                    let mut result = first_result;
-                    while result < last_result {
-                        let next = result + 1;
-                        if V::IS_WIDE && next < last_result {
-                            let (dy, sums) = ([dy_at(result), dy_at(next)], [sums_at(result), sums_at(next)]);
-                            correlate::<V, 2>(x, dy, sums, slab);
-                            result += 2;
-                        } else {
-                            correlate::<V, 1>(x, [dy_at(result)], [sums_at(result)], slab);
-                            result += 1;
-                        }
-                    }
+                    self.x.transform::<V>(chunk, block, x.from(block - first));
+                }
+                for block in first_result..last_result {
+                    self.dy
+                        .transform::<V>(chunk, block, dy.from(block - first_result));
+                }
+                let counts = [last - first, last_result - first_result];
+                correlate_group::<T, V>([x, dy], counts, sums, (chunk.count, number == from));
+            }
+            for block in first..last {
+                for result in first_result..last_result {
+                    let sums = sums.add(pair::<T>(block - first, result - first_result));
+                    self.invert::<V>([block, result], sums, slice * self.length);
                 }
             }
-            if self.places > 1 && self.slab.first + self.slab.count == self.x.tiles.total {
-                for result in first_result..last_result {
-                    for block in first..last {
-                        self.invert::<V>([block, result]);
+        }
+    }
+}
+
+/// Adds the products of a chunk's tiles to the sums of a group's pairs, or stores them if the chunk is the first.
+///
+/// # Safety
+/// The CPU supports the instruction set of `V`. `x` and `dy` have the tiles of as many blocks as `counts` says, at most [`GROUP`]. At `sums` is room
+/// for a group's, which no other task uses.
+#[inline(always)]
+unsafe fn correlate_group<T: TileSize, V: Vector>(
+    [x, dy]: [TileBuffer; 2],
+    counts: [usize; 2],
+    sums: *mut f32,
+    chunk: (usize, bool),
+) {
+    // SAFETY: the caller guarantees the instruction set, the tiles, and the sums of all pairs and places.
+    unsafe {
+        for place in 0..T::PLACES {
+            for block in 0..counts[0] {
+                let x = x.start.add(place * x.place + block * x.block);
+                let mut result = 0;
+                while result < counts[1] {
+                    let dy_block = dy.start.add(place * dy.place + result * dy.block).cast_const();
+                    let to = sums.add(pair::<T>(block, result) + place * PLACE);
+                    if V::IS_WIDE && result + 1 < counts[1] {
+                        let next = sums.add(pair::<T>(block, result + 1) + place * PLACE);
+                        correlate::<V, 2>(x, [dy_block, dy_block.add(dy.block)], [to, next], chunk);
+                        result += 2;
+                    } else {
+                        correlate::<V, 1>(x, [dy_block], [to], chunk);
+                        result += 1;
                     }
                 }
             }
@@ -228,31 +200,17 @@ impl<T: TileSize, S: Prologue> Kernel for Work<'_, T, S> {
     }
 }
 
-/// The transforms of sums if no task has all places of a pair: a task for each pair.
-struct InverseTransform<'a, T, S>(&'a Work<'a, T, S>);
-
-impl<T: TileSize, S: Prologue> Kernel for InverseTransform<'_, T, S> {
-    #[inline(always)]
-    unsafe fn task<V: Vector>(&self, number: usize) {
-        let Self(work) = self;
-        let blocks = work.x.extent.blocks;
-        // SAFETY: the caller guarantees the instruction set and a valid pair of blocks. All sums are complete, and this task alone has the pair.
-        unsafe { work.invert::<V>([number % blocks, number / blocks]) }
-    }
-}
-
 impl<T: TileSize, S: Prologue> Work<'_, T, S> {
-    /// `Gᵀ m G` of the sums m of a pair of blocks, in the layout of the weight.
+    /// `Gᵀ m G` of the sums m of a pair of blocks, in the layout of the weight, to the weight that begins at `offset` of `dw`.
     ///
     /// # Safety
-    /// The CPU supports the instruction set of `V`, and x and dy have these blocks. The sums of the pair are complete, and no other task uses this
-    /// pair's part of `dw`.
+    /// The CPU supports the instruction set of `V`, x and dy have these blocks, and `dw` this weight. `sums` are complete, and no other task uses the
+    /// pair's part of the weight.
     #[inline(always)]
-    unsafe fn invert<V: Vector>(&self, [block, result]: [usize; 2]) {
+    unsafe fn invert<V: Vector>(&self, [block, result]: [usize; 2], sums: *const f32, offset: usize) {
         let inner = self.x.extent.blocks;
         let mut kernels = [[0.0_f32; LANES]; LANES * TAPS];
         for (c, kernel) in kernels.chunks_exact_mut(TAPS).enumerate() {
-            let at = self.pair([block, result]) + c * LANES;
             // SAFETY: the caller guarantees the instruction set, the blocks and complete sums, which have all places. What is written are arrays of
             // sixteen floats.
             unsafe {
@@ -260,7 +218,8 @@ impl<T: TileSize, S: Prologue> Work<'_, T, S> {
                 for j in 0..T::INPUTS {
                     let mut m = [V::splat(0.0); 6];
                     for i in 0..T::INPUTS {
-                        m[i] = V::load(self.sums.at(at + (T::INPUTS * i + j) * PLACE));
+                        let at = sums.add((T::INPUTS * i + j) * PLACE + c * LANES);
+                        m[i] = V::load(at);
                     }
                     columns[j] = T::weight_gradient(m);
                 }
@@ -286,9 +245,38 @@ impl<T: TileSize, S: Prologue> Work<'_, T, S> {
                     *line = V::load(kernel.as_ptr());
                 }
                 for (k, line) in V::transpose(lines).into_iter().enumerate() {
-                    let at = ((result * LANES + k) * inner + block) * LANES * TAPS;
+                    let at = offset + ((result * LANES + k) * inner + block) * LANES * TAPS;
                     line.store(self.dw.at(at + j * LANES));
                 }
+            }
+        }
+    }
+}
+
+/// Vectors of a task of [`SumOfSlices`]: weights have a multiple of as many.
+const VECTORS: usize = LANES * TAPS;
+
+/// The sums of the slices' gradients, in the order of the slices.
+struct SumOfSlices<'a> {
+    /// `[slice][K, C, 3, 3]`.
+    partial: UnsafeSlice<'a>,
+    slices: usize,
+    dw: UnsafeSlice<'a>,
+}
+
+impl Kernel for SumOfSlices<'_> {
+    #[inline(always)]
+    unsafe fn task<V: Vector>(&self, number: usize) {
+        for vector in 0..VECTORS {
+            let at = (number * VECTORS + vector) * LANES;
+            // SAFETY: the caller guarantees the instruction set and a valid task number. All slices have been written, each as long as `dw`, of which this
+            // task alone has these vectors.
+            unsafe {
+                let mut sum = V::load(self.partial.at(at));
+                for slice in 1..self.slices {
+                    sum = sum.add(V::load(self.partial.at(slice * self.dw.len() + at)));
+                }
+                sum.store(self.dw.at(at));
             }
         }
     }
