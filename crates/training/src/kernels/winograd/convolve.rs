@@ -221,7 +221,7 @@ impl<T: TileSize, S: Prologue, K: Epilogue> Work<'_, T, S, K> {
     ///
     /// # Safety
     /// The CPU supports the instruction set of `V`, and the convolution has these result blocks. `transformed` holds the tiles of all blocks, and
-    /// `products` has room for those result blocks, both in lines with [`room`](product::room) for `count` tiles. If the weights are not packed, there is
+    /// `products` has room for those result blocks, both in lines with `product::room` for `count` tiles. If the weights are not packed, there is
     /// room for a piece of them at `piece`. No other task uses `products` and `piece`.
     #[inline(always)]
     unsafe fn multiply<V: Vector>(

@@ -38,7 +38,7 @@ pub(super) fn height<V: Vector>() -> usize {
 }
 
 impl Product {
-    /// Computes `height` result blocks of `count` tiles, rounded up to [`width`].
+    /// Computes `height` result blocks of `count` tiles.
     ///
     /// # Safety
     /// The CPU supports the instruction set of `V`, and `height` is 1, or 2 on wide ones. `tiles` has `blocks` blocks, and `results` room for
