@@ -6,12 +6,12 @@ use crate::kernels::conv::{
 use crate::kernels::norm::{self, Normalization, Shortcut};
 use crate::kernels::{BatchMean, ExecContext, Extent, GradEpilogue, ReluMask, ScaleShiftRelu, Window};
 
-/// Bound on the relative error of sums of some thousand products in single precision.
-const TOLERANCE: f64 = 4e-6;
+/// Bound on the relative error of sums of several hundred products in single precision.
+const TOLERANCE: f64 = 2e-6;
 
 /// Covers all algorithms, NCHW images, several strides, windows that overlap the border or skip pixels, planes of one pixel, rows of one, two
-/// and three pieces, odd numbers of blocks, more tiles than a chunk
-/// and than tasks share at a time, channels split into parts, weights that are too many to be packed.
+/// and three pieces, odd numbers of blocks, more tiles than a chunk and than tasks share at a
+/// time, channels split into parts and into groups, weights that are too many to be packed.
 fn cases() -> Vec<Case> {
     vec![
         Case::new(2, [16, 32], [7, 7], [3, 1, 1]),
@@ -23,9 +23,9 @@ fn cases() -> Vec<Case> {
         Case::new(5, [16, 64], [27, 30], [3, 1, 1]),
         Case::new(1, [80, 64], [10, 9], [3, 1, 1]),
         Case::new(2, [80, 64], [2, 5], [3, 1, 1]),
-        Case::new(1, [80, 64], [31, 33], [3, 1, 1]),
-        Case::new(1, [16, 144], [31, 33], [3, 1, 1]),
-        Case::new(2, [208, 224], [9, 7], [3, 1, 1]),
+        Case::new(1, [48, 64], [31, 33], [3, 1, 1]),
+        Case::new(1, [16, 128], [29, 29], [3, 1, 1]),
+        Case::new(1, [80, 80], [5, 9], [3, 1, 1]),
         Case::new(2, [16, 32], [9, 7], [3, 2, 1]),
         Case::new(1, [32, 48], [8, 8], [1, 2, 0]),
         Case::new(1, [32, 16], [5, 31], [1, 1, 0]),

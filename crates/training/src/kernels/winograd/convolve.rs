@@ -47,9 +47,11 @@ pub(in crate::kernels) fn convolve<S: Prologue, K: Epilogue>(
     }
 }
 
-/// Most floats of transformed tiles that tasks share, and of packed weights, so that they stay in the cache that cores share.
+/// Most floats of transformed tiles that tasks share, so that they stay in the cache that cores share.
 const SHARED_TILES: usize = if cfg!(test) { 1 << 14 } else { 3 << 19 };
-const PACKED_WEIGHTS: usize = if cfg!(test) { 1 << 17 } else { 3 << 21 };
+
+/// Most floats of packed weights, for the same reason.
+const PACKED_WEIGHTS: usize = if cfg!(test) { 5 << 14 } else { 3 << 21 };
 
 fn convolve_tiles<T: TileSize, S: Prologue, K: Epilogue>(
     set: InstructionSet,
@@ -85,10 +87,11 @@ fn convolve_tiles<T: TileSize, S: Prologue, K: Epilogue>(
     };
     // Weights that one chunk alone reads, and those that are too many, are transformed where they are used, a few at a time, so that they never
     // leave the core's cache.
-    let is_packed = chunks > 1 && weights::length::<T>(extent.blocks, blocks) <= PACKED_WEIGHTS;
+    let length = weights::length::<T>(extent.blocks, blocks);
+    let is_packed = chunks > 1 && length <= PACKED_WEIGHTS;
     let parts = (blocks / if is_packed { 4 } else { 2 }).clamp(1, 16);
     let weights = if is_packed {
-        let weights = weights.slice(weights::length::<T>(extent.blocks, blocks));
+        let weights = weights.slice(length);
         Packed::<T> {
             size: PhantomData,
             weight,
@@ -101,12 +104,13 @@ fn convolve_tiles<T: TileSize, S: Prologue, K: Epilogue>(
     };
     // If there are several parts, their tasks share the chunk's transformed tiles.
     let layout = TileLayout::of::<T>(extent.blocks, chunk);
-    let slab = if parts > 1 {
-        (SHARED_TILES / layout.length).clamp(1, chunks)
+    let (slab, length) = if parts > 1 {
+        let slab = (SHARED_TILES / layout.length).clamp(1, chunks);
+        (slab, slab * layout.length)
     } else {
-        chunks
+        (chunks, 0)
     };
-    let shared = UnsafeSlice::new(shared.slice(if parts > 1 { slab * layout.length } else { 0 }));
+    let shared = UnsafeSlice::new(shared.slice(length));
     let input = InputTiles {
         x,
         extent,

@@ -34,7 +34,7 @@ pub(in crate::kernels) fn weight_gradient<S: Prologue>(
 const GROUP: usize = 4;
 
 /// Tiles that a task transforms at a time.
-const CHUNK: usize = 112;
+const CHUNK: usize = if cfg!(test) { 8 } else { 112 };
 
 /// Slices that tiles are divided into if there are few pairs of groups.
 const SLICES: usize = 12;
@@ -84,7 +84,6 @@ fn weight_gradient_of_tiles<T: TileSize, S: Prologue>(
         groups,
         slices,
         dw: if slices > 1 { partial } else { dw },
-        length: dw.len(),
     };
     set.run(pool, slices * count, &work);
     if slices > 1 {
@@ -110,8 +109,6 @@ struct Work<'a, T, S> {
     slices: usize,
     /// `[slice][K, C, 3, 3]`.
     dw: UnsafeSlice<'a>,
-    /// Floats of a slice of it.
-    length: usize,
 }
 
 impl<T: TileSize, S: Prologue> Work<'_, T, S> {
@@ -158,7 +155,7 @@ impl<T: TileSize, S: Prologue> Kernel for Work<'_, T, S> {
             for block in first..last {
                 for result in first_result..last_result {
                     let sums = sums.add(pair::<T>(block - first, result - first_result));
-                    self.invert::<V>([block, result], sums, slice * self.length);
+                    self.invert::<V>([block, result], sums, slice * (self.dw.len() / self.slices));
                 }
             }
         }
