@@ -75,7 +75,8 @@ fn fit(
     (learner, run): (&mut Learner, &RunFolder),
     observer: &mut dyn Observer,
 ) -> Result<FitOutcome, fit::Error> {
-    Fit {
+    let mut writer = EpochWriter::default();
+    let fit = Fit {
         servers,
         learner,
         run,
@@ -83,10 +84,12 @@ fn fit(
         has_valid: true,
         checkpoint_every: NonZeroU64::new(3),
         stop: &AtomicBool::new(false),
-        writer: EpochWriter::default(),
+        writer: &mut writer,
         last_evaluation: &mut None,
-    }
-    .run(observer)
+    };
+    let outcome = fit.run(observer)?;
+    writer.wait()?;
+    Ok(outcome)
 }
 
 fn new(config: &RunConfig, folder: &Path) -> (Learner, RunFolder) {

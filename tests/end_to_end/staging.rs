@@ -57,6 +57,7 @@ fn run(servers: &Servers, folder: &Path, config: &RunConfig, staging: Staging) -
     };
     let sweep = finder::find((&mut learner, servers), 1, (range, &stop), |_| {}).unwrap();
     let mut evaluated = EvaluationCount(0);
+    let mut writer = EpochWriter::default();
     let fit = Fit {
         servers,
         learner: &mut learner,
@@ -65,10 +66,11 @@ fn run(servers: &Servers, folder: &Path, config: &RunConfig, staging: Staging) -
         has_valid: true,
         checkpoint_every: None,
         stop: &stop,
-        writer: EpochWriter::default(),
+        writer: &mut writer,
         last_evaluation: &mut None,
     };
     assert_eq!(fit.run(&mut evaluated).unwrap(), FitOutcome::Finished);
+    writer.wait().unwrap();
     assert_eq!(evaluated.0, 3);
     let files = [run.checkpoint_path(), run.model_path()].map(|path| fs::read(path).unwrap());
     let losses = sweep.points().iter().map(|point| point.loss);

@@ -23,7 +23,7 @@ use equibatch_training::runtime::{OperatorTime, Runtime, SessionOptions};
 /// Measures training steps, or inference, on a batch of noise, after one step to warm up.
 pub(super) fn run(args: &Bench) -> Result<Exit> {
     check_precision(args.precision, args.execution.device)?;
-    let runtime = Runtime::load_for(args.execution.device)?;
+    let runtime = Runtime::load_for(args.execution.device, args.execution.threads)?;
     let config = config(args);
     let batch = noise(&config);
     let options = SessionOptions {

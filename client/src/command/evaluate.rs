@@ -49,7 +49,7 @@ struct Evaluated {
 /// Evaluates every model, and writes and prints the metrics; several models are also printed side by side.
 pub(super) fn run(args: &Evaluate) -> Result<Exit> {
     let candidates = candidates(args)?;
-    let runtime = Runtime::load_for(args.execution.device)?;
+    let runtime = Runtime::load_for(args.execution.device, args.execution.threads)?;
     let servers = config::servers(&args.server)?;
     let mut evaluated = vec![];
     for candidate in &candidates {

@@ -39,7 +39,7 @@ pub(super) fn run(args: &Export) -> Result<Exit> {
         (None, Some(model)) => (model.clone(), String::new()),
         (None, None) => unreachable!("clap requires RUN or --model"),
     };
-    let runtime = Runtime::load_for(args.execution.device)?;
+    let runtime = Runtime::load_for(args.execution.device, args.execution.threads)?;
     let dataset = args.dataset.as_ref().unwrap_or(&dataset);
     let fitted = fitted(args, &runtime, &from, dataset)?;
     let spec = ExportSpec {

@@ -36,7 +36,7 @@ pub(super) fn run(args: &FindLr) -> Result<Exit> {
     config::check_precision(config.precision, args.execution.device)?;
     config::check_head(&config)?;
     let context = TrainContext {
-        runtime: Runtime::load_for(args.execution.device)?,
+        runtime: Runtime::load_for(args.execution.device, args.execution.threads)?,
         options: training_options(&args.execution, args.operators),
         servers: config::servers(&args.server)?,
         hub: args.setup.network.hub(),

@@ -27,7 +27,7 @@ use equibatch_training::runtime::Runtime;
 /// Classifies images in batches. Unreadable images are reported, and the others are still classified.
 pub(super) fn run(args: &Predict) -> Result<Exit> {
     let sources = sources(args)?;
-    let runtime = Runtime::load_for(args.execution.device)?;
+    let runtime = Runtime::load_for(args.execution.device, args.execution.threads)?;
     let model = if args.model.is_dir() {
         RunFolder::open(&args.model)?.0.model_path()
     } else {

@@ -7,10 +7,11 @@ use crate::{
     args::Report,
     config::{self, session_options},
     learn::{
-        interpret::{EvaluatedSplit, RunInterpreter, TOP_LOSSES},
+        interpret::{EvaluatedSplit, RunInterpreter, TOP_LOSSES, TopLoss},
+        learner::Learner,
         progress::Output,
         report,
-        run::{RunConfig, RunFolder},
+        run::RunFolder,
     },
 };
 use equibatch_stream::{Servers, Split};
@@ -20,7 +21,7 @@ use equibatch_training::runtime::{Runtime, SessionOptions};
 pub(super) fn run(args: &Report) -> Result<Exit> {
     let evaluation = if args.evaluate {
         Some((
-            Runtime::load_for(args.execution.device)?,
+            Runtime::load_for(args.execution.device, args.execution.threads)?,
             config::servers(&args.server)?,
             session_options(&args.execution),
         ))
@@ -46,32 +47,43 @@ pub(super) fn run(args: &Report) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Writes the report of a run that has just ended, with the top losses if `servers` is given, of the last epoch's
-/// evaluation if it is `evaluated`. Failures are reported, and do not fail the run.
-pub(super) fn after_training(
-    (run, config): (&RunFolder, &RunConfig),
+/// Draws the top losses of a run that has just ended for its report, of the last epoch's evaluation if it is `evaluated`. Failures are reported, and do
+/// not fail the run.
+pub(super) fn draw_top_losses(
+    (run, learner): (&RunFolder, &mut Learner),
     (runtime, options): (&Runtime, &SessionOptions),
-    (servers, evaluated): (Option<&Servers>, Option<EvaluatedSplit>),
-    output: Output,
+    (servers, evaluated): (&Servers, Option<EvaluatedSplit>),
 ) {
-    if let Some(servers) = servers {
-        let interpreter = RunInterpreter {
-            servers,
-            runtime,
-            options,
-            split: Split::Valid,
-            most: TOP_LOSSES,
-        };
-        let interpreted = match evaluated {
+    let config = learner.progress().config.clone();
+    let interpreter = RunInterpreter {
+        servers,
+        runtime,
+        options,
+        split: Split::Valid,
+        most: TOP_LOSSES,
+    };
+    let interpreted = match evaluated {
+        Some(evaluated) => {
+            let heatmaps = |kept: &[TopLoss]| {
+                let images: Vec<_> = kept.iter().map(|kept| (&*kept.tensor, kept.label)).collect();
+                match learner.heatmaps(&images)? {
+                    Some(heatmaps) => Ok(heatmaps),
+                    None => interpreter.heatmaps(run, &config, kept),
+                }
+            };
             // A model in training has no threshold.
-            Some(evaluated) => interpreter.interpret_evaluated(run, config, evaluated, None),
-            None => interpreter.interpret(run, config),
-        };
-        if let Err(error) = interpreted {
-            let error = anyhow::Error::from(error);
-            Output::Stderr.print_line(&format!("the report has no top losses: {error:#}"));
+            interpreter.interpret_evaluated((run, &config), (evaluated, None), heatmaps)
         }
+        None => interpreter.interpret(run, &config),
+    };
+    if let Err(error) = interpreted {
+        let error = anyhow::Error::from(error);
+        Output::Stderr.print_line(&format!("the report has no top losses: {error:#}"));
     }
+}
+
+/// Writes the report of a run that has just ended. A failure is reported, and does not fail the run.
+pub(super) fn write(run: &RunFolder, output: Output) {
     match report::run::write(run.path()) {
         Ok(page) => output.print_line(&format!("report: {}", page.display())),
         Err(error) => Output::Stderr.print_line(&format!(

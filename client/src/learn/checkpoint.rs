@@ -161,18 +161,8 @@ impl Checkpoint {
             if view.dtype() != Dtype::F32 {
                 return Err(format!("`{name}` is {:?}, not F32", view.dtype()));
             }
-            let data = view
-                .data()
-                .chunks_exact(4)
-                .map(|bytes| f32::from_le_bytes(bytes.try_into().expect("four bytes")))
-                .collect();
-            tensors.insert(
-                name.to_owned(),
-                Tensor {
-                    shape: view.shape().to_vec().into(),
-                    data,
-                },
-            );
+            let tensor = Tensor::of_bytes(view.shape().to_vec().into(), view.data());
+            tensors.insert(name.to_owned(), tensor);
         }
         Ok(Self { progress, tensors })
     }

@@ -61,6 +61,7 @@ fn main() -> Result<()> {
         let mut learner = Learner::new(&runtime, &config, &SessionOptions::default())?;
         learner.restore(from)?;
         let mut diary = Diary::default();
+        let mut writer = EpochWriter::default();
         let fit = Fit {
             servers: &servers,
             learner: &mut learner,
@@ -69,10 +70,11 @@ fn main() -> Result<()> {
             has_valid: true,
             checkpoint_every: None,
             stop: &AtomicBool::new(false),
-            writer: EpochWriter::default(),
+            writer: &mut writer,
             last_evaluation: &mut None,
         };
         fit.run(&mut diary)?;
+        writer.wait()?;
         let valid = diary.valid.context("there are no validation images")?;
         runs_done.push(json!({ "losses": diary.losses, "valid": valid }));
     }

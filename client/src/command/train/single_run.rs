@@ -75,7 +75,7 @@ impl Trainer {
     pub(in crate::command) fn new(args: &Train, output: Output) -> Result<Self> {
         // Loaded first, so that a missing library is reported before anything is downloaded.
         let context = TrainContext {
-            runtime: Runtime::load_for(args.execution.device)?,
+            runtime: Runtime::load_for(args.execution.device, args.execution.threads)?,
             options: training_options(&args.execution, args.operators),
             servers: config::servers(&args.server)?,
             hub: args.setup.network.hub(),
@@ -116,10 +116,15 @@ impl Trainer {
         };
         warn_if_not_written(&run, ClassSampling::new(&description, &stream).write(run.path()));
         // With this checkpoint the run can be resumed.
-        let saved = learner.checkpoint().map_err(anyhow::Error::from);
-        let saved = saved.and_then(|checkpoint| Ok(run.save_checkpoint(&checkpoint)?));
-        let found = saved.and_then(|()| found.map_or(Ok(()), |found| found.write(run.path()).map(drop)));
-        let trained = found.and_then(|()| self.train(&run, &mut learner, &description, &settings));
+        let snapshot = learner.snapshot().map_err(anyhow::Error::from);
+        let saved = snapshot.and_then(|snapshot| {
+            run.save_checkpoint(&snapshot.checkpoint)?;
+            Ok(EpochWriter::of_written(snapshot))
+        });
+        let trained = saved.and_then(|writer| {
+            found.map_or(Ok(()), |found| found.write(run.path()).map(drop))?;
+            self.train((&run, writer), &mut learner, &description, &settings)
+        });
         if trained.is_err() && learner.progress().steps == 0 {
             run.discard();
         }
@@ -207,12 +212,17 @@ impl Trainer {
         run.remove_temporary();
         run.rewind(&checkpoint.progress)?;
         let mut learner = Learner::resume(&self.context.runtime, checkpoint, &self.context.options)?;
-        self.train(&run, &mut learner, &description, settings)
+        self.train(
+            (&run, EpochWriter::default()),
+            &mut learner,
+            &description,
+            settings,
+        )
     }
 
     fn train(
         &self,
-        run: &RunFolder,
+        (run, mut writer): (&RunFolder, EpochWriter),
         learner: &mut Learner,
         description: &DatasetDescription,
         settings: &RunSettings<'_>,
@@ -240,7 +250,7 @@ impl Trainer {
             has_valid: description.images(Split::Valid) > 0,
             checkpoint_every: settings.checkpoint_every,
             stop: &self.stop,
-            writer: EpochWriter::default(),
+            writer: &mut writer,
             last_evaluation: &mut evaluated,
         };
         let outcome = fit.run(&mut observer)?;
@@ -249,14 +259,15 @@ impl Trainer {
             self.output
                 .print_line(&format!("\nwaited for batches {share} of the time"));
         }
+        if outcome == FitOutcome::Finished && description.images(Split::Valid) > 0 {
+            // Meanwhile the checkpoint is written.
+            writer.wait_for_model();
+            let with = (&self.context.runtime, &self.context.options);
+            report::draw_top_losses((run, learner), with, (&self.context.servers, evaluated));
+        }
+        writer.wait()?;
         let exit = self.finish(run, learner.progress(), outcome, settings)?;
-        let can_evaluate = outcome == FitOutcome::Finished && description.images(Split::Valid) > 0;
-        report::after_training(
-            (run, &learner.progress().config),
-            (&self.context.runtime, &self.context.options),
-            (can_evaluate.then_some(&self.context.servers), evaluated),
-            self.output,
-        );
+        report::write(run, self.output);
         Ok(exit)
     }
 

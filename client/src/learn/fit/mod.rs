@@ -105,23 +105,26 @@ pub struct Fit<'a> {
     pub checkpoint_every: Option<NonZeroU64>,
     /// Stop flag: if set, training stops after the current step.
     pub stop: &'a AtomicBool,
-    /// Writes the files of an epoch while the next one is trained.
-    pub writer: EpochWriter,
+    /// Writes the files of an epoch while the next one is trained; those of the last epoch may not be written when the loop ends.
+    pub writer: &'a mut EpochWriter,
     /// The evaluation of the last epoch of the configuration, for the report; remains as it is if that epoch is not evaluated.
     pub last_evaluation: &'a mut Option<EvaluatedSplit>,
 }
 
 impl Fit<'_> {
-    /// Trains to the end of the last epoch. After each epoch the model is evaluated and a line of metrics is appended; model and checkpoint are
-    /// saved while the next epoch is trained.
+    /// Trains to the end of the last epoch. After each epoch the model is evaluated and a line of metrics is appended; `writer` saves model and
+    /// checkpoint while the next epoch is trained.
     ///
     /// # Errors
     ///
     /// [`Error::Stopped`] if the server failed: the completed steps are saved. After any other error the last saved checkpoint remains.
     pub fn run(mut self, observer: &mut dyn Observer) -> Result<FitOutcome, Error> {
         let outcome = self.train(observer);
-        let written = self.writer.wait();
-        outcome.and_then(|outcome| written.map(|()| outcome))
+        if !matches!(outcome, Ok(FitOutcome::Finished)) {
+            let written = self.writer.wait();
+            return outcome.and_then(|outcome| written.map(|()| outcome));
+        }
+        outcome
     }
 
     fn train(&mut self, observer: &mut dyn Observer) -> Result<FitOutcome, Error> {
@@ -225,7 +228,7 @@ impl Fit<'_> {
         let record = self.record(valid, verdict);
         self.run.append_metrics(&record)?;
         if let Some(source) = failure {
-            self.run.write(&self.run.model_path(), &snapshot.model()?)?;
+            snapshot.with_model(|model| self.run.save_model(model))??;
             return Err(self.stopped(source)?);
         }
         let actions = self.learner.close_epoch(record.valid.as_ref());

@@ -1,12 +1,13 @@
 //! Evaluates a run's model, and saves the images of largest loss.
 
-use std::fs;
+use std::{fs, panic::resume_unwind, thread};
 
 use equibatch_cli::files::{WriteError, cannot_write};
 
 use super::{Interpretation, TopLoss, TopLossRecord, TopLosses, overlay};
 use crate::learn::{
     evaluate::{self, EvalSpec, ImageModel, evaluate_each},
+    learner,
     metrics::Threshold,
     network,
     pixels::picture,
@@ -17,7 +18,7 @@ use crate::learn::{
 use equibatch_stream::{Servers, Split};
 use equibatch_training::{
     program,
-    runtime::{self, GradCam, Runtime, SessionOptions},
+    runtime::{self, GradCam, Heatmap, Runtime, SessionOptions},
 };
 
 /// Why a run cannot be interpreted.
@@ -30,6 +31,9 @@ pub enum Error {
     /// The model cannot be evaluated.
     #[error(transparent)]
     Evaluate(#[from] evaluate::Error),
+    /// The model in training cannot be used.
+    #[error(transparent)]
+    Learner(#[from] learner::Error),
     /// The network cannot be read.
     #[error(transparent)]
     Network(#[from] network::Error),
@@ -109,20 +113,21 @@ impl RunInterpreter<'_> {
         let threshold = predictor.threshold();
         let model = ("the model", predictor.classifier());
         let evaluated = EvaluatedSplit::of(self.servers, model, &spec, self.most)?;
-        self.interpret_evaluated(run, config, evaluated, threshold)
+        let heatmaps = |images: &[TopLoss]| self.heatmaps(run, config, images);
+        self.interpret_evaluated((run, config), (evaluated, threshold), heatmaps)
     }
 
-    /// [`RunInterpreter::interpret`] of a model that has been evaluated; `threshold` is that by which it predicts, if it has one.
+    /// [`RunInterpreter::interpret`] of a model that has been evaluated, with the threshold by which it predicts, if it has one. `heatmaps` computes
+    /// the Grad-CAM map of each image for its class.
     ///
     /// # Errors
     ///
     /// Those of [`RunInterpreter::interpret`].
     pub fn interpret_evaluated(
         &self,
-        run: &RunFolder,
-        config: &RunConfig,
-        evaluated: EvaluatedSplit,
-        threshold: Option<Threshold>,
+        (run, config): (&RunFolder, &RunConfig),
+        (evaluated, threshold): (EvaluatedSplit, Option<Threshold>),
+        heatmaps: impl FnOnce(&[TopLoss]) -> Result<Vec<Heatmap>, Error>,
     ) -> Result<Interpretation, Error> {
         let predictions = evaluated.predictions;
         let metrics = predictions.metrics_at(&config.classes, threshold);
@@ -134,35 +139,56 @@ impl RunInterpreter<'_> {
         let folder = Interpretation::folder(run.path());
         fs::create_dir_all(&folder).map_err(cannot_write(&folder))?;
         // Grad-CAM is optional.
-        let (mut attention, without_attention) = match self.attention(run, config) {
-            Ok(attention) => (Some(attention), None),
+        let (heatmaps, without_attention) = match heatmaps(&kept) {
+            Ok(heatmaps) => (heatmaps, None),
             Err(error) => {
                 let reason = format!("{:#}", anyhow::Error::from(error));
                 tracing::warn!(run = %run.path().display(), reason, "the report has no Grad-CAM maps");
-                (None, Some(reason))
+                (vec![], Some(reason))
             }
         };
-        let mut failures = vec![];
-        for (place, kept) in kept.iter().enumerate() {
-            let failure = draw(run, config, (place, kept), attention.as_mut())?;
-            let path = paths.get(place).cloned();
-            failures.push(TopLossRecord { path, ..failure });
+        // At once, because each waits for the disk.
+        let mut records = thread::scope(|scope| {
+            let drawn = kept.iter().enumerate().map(|(place, kept)| {
+                let heatmap = heatmaps.get(place);
+                scope.spawn(move || draw(run, config, (place, kept), heatmap))
+            });
+            let drawn: Vec<_> = drawn.collect();
+            let joined = drawn
+                .into_iter()
+                .map(|drawn| drawn.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            joined.collect::<Result<Vec<_>, _>>()
+        })?;
+        for (record, path) in records.iter_mut().zip(paths) {
+            record.path = Some(path);
         }
         let interpretation = Interpretation {
             split: self.split,
             curves: predictions.curves(&metrics, CURVES),
             metrics,
-            top_losses: failures,
+            top_losses: records,
             without_attention,
         };
         interpretation.write(run.path())?;
         Ok(interpretation)
     }
 
-    fn attention(&self, run: &RunFolder, config: &RunConfig) -> Result<GradCam, Error> {
+    /// Grad-CAM maps of the model of `run`: of each image for its class.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] if the model cannot be read or run, or has no global pooling layer.
+    pub fn heatmaps(
+        &self,
+        run: &RunFolder,
+        config: &RunConfig,
+        images: &[TopLoss],
+    ) -> Result<Vec<Heatmap>, Error> {
         let network = network::read(&run.model_path())?;
         let program = program::grad_cam(&network, config.classes.len(), config.image_size as usize)?;
-        Ok(GradCam::new(self.runtime, &program, self.options)?)
+        let mut grad_cam = GradCam::new(self.runtime, &program, self.options)?;
+        let heatmap = |image: &TopLoss| grad_cam.of(&image.tensor, i64::try_from(image.label).unwrap_or(0));
+        Ok(images.iter().map(heatmap).collect::<Result<_, _>>()?)
     }
 }
 
@@ -171,16 +197,15 @@ fn draw(
     run: &RunFolder,
     config: &RunConfig,
     (place, kept): (usize, &TopLoss),
-    attention: Option<&mut GradCam>,
+    heatmap: Option<&Heatmap>,
 ) -> Result<TopLossRecord, Error> {
     let image = picture(&kept.tensor, config.image_size, config.mean, config.std);
     let [plain, grad_cam] = ["", "-attention"].map(|kind| format!("worst-{:02}{kind}.png", place + 1));
     Interpretation::write_picture(run.path(), &plain, &image)?;
-    let grad_cam = match attention {
+    let grad_cam = match heatmap {
         None => None,
-        Some(attention) => {
-            let map = attention.of(&kept.tensor, i64::try_from(kept.label).unwrap_or(0))?;
-            Interpretation::write_picture(run.path(), &grad_cam, &overlay(&image, &map))?;
+        Some(heatmap) => {
+            Interpretation::write_picture(run.path(), &grad_cam, &overlay(&image, heatmap))?;
             Some(grad_cam)
         }
     };

@@ -38,7 +38,7 @@ use super::{
 use equibatch_stream::Batch;
 use equibatch_training::{
     program::{ModelSpec, Optimizer, Precision},
-    runtime::{Classifier, DeviceState, OperatorTime, Runtime, SessionOptions, Tensor},
+    runtime::{Classifier, DeviceState, Heatmap, OperatorTime, Runtime, SessionOptions, Tensor},
     schedule::Schedule,
     trainer::{Evaluator, Stepper},
 };
@@ -388,6 +388,26 @@ impl Learner {
             "the model",
             &model,
             &self.options,
+        )?))
+    }
+
+    /// Grad-CAM heatmaps of the current model: of each image, as [`Learner::validator`] gets it, for the class with its label. `None` if they can
+    /// only be computed with the exported model.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Program`] if the network has no global pooling layer, [`Error::Runtime`] if the device fails.
+    pub fn heatmaps(&mut self, images: &[(&[u8], usize)]) -> Result<Option<Vec<Heatmap>>, Error> {
+        let of = (&self.model, images.len());
+        let Some(mut grad_cam) = self.stepper.grad_cam(&self.runtime, of, &self.options)? else {
+            return Ok(None);
+        };
+        let labels: Vec<i64> = images.iter().map(|(_, label)| *label as i64).collect();
+        let images: Vec<&[u8]> = images.iter().map(|(image, _)| *image).collect();
+        Ok(Some(grad_cam.heatmaps(
+            &mut self.state,
+            &images.concat(),
+            &labels,
         )?))
     }
 

@@ -1,10 +1,7 @@
-use std::collections::BTreeMap;
-
 use super::Error;
 use crate::learn::{card::ModelCard, checkpoint::Checkpoint};
 use equibatch_training::{
-    program::{self, ModelSpec},
-    runtime::Tensor,
+    program::{self, ModelFile, ModelSpec},
     trainer::stepper::{has_averages, model_of},
 };
 
@@ -24,14 +21,20 @@ impl Snapshot {
     ///
     /// [`Error::Program`] if the model cannot be compiled.
     pub fn model(&self) -> Result<Vec<u8>, Error> {
+        self.with_model(|file| file.to_bytes())
+    }
+
+    /// What `then` makes of the file of [`Snapshot::model`], in which parameters are not copied.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Snapshot::model`].
+    pub fn with_model<R>(&self, then: impl FnOnce(&ModelFile<'_>) -> R) -> Result<R, Error> {
         let metadata = ModelCard::metadata(&self.checkpoint.progress.config);
         let tensors = &self.checkpoint.tensors;
-        let compile = |state: &BTreeMap<String, Tensor>| program::inference(&self.model, state, &metadata);
-        let program = if has_averages(tensors) {
-            compile(&model_of(tensors.clone()))
-        } else {
-            compile(tensors)
-        };
-        Ok(program?.model)
+        let averages = has_averages(tensors).then(|| model_of(tensors.clone()));
+        let state = averages.as_ref().unwrap_or(tensors);
+        let file = program::inference_file(&self.model, state, &metadata)?;
+        Ok(then(&file))
     }
 }

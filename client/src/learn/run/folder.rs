@@ -4,6 +4,7 @@ use std::{
 };
 
 use equibatch_cli::files::{self, WriteError, cannot_write};
+use equibatch_training::program::ModelFile;
 use serde::{Deserialize, Serialize};
 
 use super::{config::RunConfig, error::Error};
@@ -51,7 +52,7 @@ impl RunFolder {
             created,
         };
         let text = serde_json::to_string_pretty(config).expect("a configuration is plain data");
-        run.write(&run.config_path(), format!("{text}\n").as_bytes())?;
+        files::write(&run.config_path(), format!("{text}\n").as_bytes())?;
         Ok(run)
     }
 
@@ -272,13 +273,14 @@ impl RunFolder {
         }
     }
 
-    /// Replaces a file of the run.
+    /// Replaces the model.
     ///
     /// # Errors
     ///
-    /// If it cannot be written.
-    pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
-        files::write(path, bytes)
+    /// If it cannot be written; the old model remains.
+    pub fn save_model(&self, model: &ModelFile<'_>) -> Result<(), WriteError> {
+        let path = self.model_path();
+        files::replace_with(&path, |file| model.write(file)).map_err(cannot_write(&path))
     }
 }
 

@@ -1,12 +1,16 @@
 //! What an epoch does beyond its steps.
 
-use equibatch_training::runtime::Operators;
+use equibatch_training::{
+    program::grad_cam,
+    runtime::{GradCam, Operators},
+};
 
 use super::*;
 use crate::learn::{
     evaluate::ImageModel as _,
     fit::{EpochWriter, policy::PolicyAction},
     learner::Validator,
+    network,
     run::RunFolder,
 };
 
@@ -83,6 +87,75 @@ fn a_network_that_is_not_fused_is_validated_as_it_is_exported() {
             "{arch} {validator:?}"
         );
     }
+}
+
+#[test]
+fn heatmaps_are_those_of_the_exported_model() {
+    const SIZE: u32 = 64;
+    let folder = tempfile::tempdir().expect("a folder");
+    for ema in [None, Some(0.5)] {
+        let config = RunConfig {
+            arch: "resnet18@16".to_owned(),
+            image_size: SIZE,
+            ema,
+            ..small(1)
+        };
+        let runtime = runtime();
+        let mut learner = Learner::new(&runtime, &config, &fused()).expect("a learner");
+        let mut random = generator(6, Purpose::DRAWING, &[]);
+        let pixels = (IMAGES * 3 * SIZE * SIZE) as usize;
+        let noise = (0..pixels).flat_map(|_| (random.next_u32() as f32 / u32::MAX as f32).to_le_bytes());
+        let tensor = Bytes::from_iter(noise);
+        let trained = Batch {
+            tensor: tensor.clone(),
+            ..batch(0)
+        };
+        learner.step(&trained).expect("a step");
+
+        let images = tensor.chunks(tensor.len() / IMAGES as usize).zip([0, 1, 1, 0, 1]);
+        let images: Vec<(&[u8], usize)> = images.collect();
+        let found = learner.heatmaps(&images).expect("heatmaps").expect("in place");
+        let path = folder.path().join("model.onnx");
+        std::fs::write(&path, learner.model().expect("a model")).expect("written");
+        let network = network::read(&path).expect("a network");
+        let program = grad_cam(&network, 2, SIZE as usize).expect("a program");
+        let mut exported = GradCam::new(&runtime, &program, &options()).expect("a session");
+        assert_eq!(found.len(), images.len());
+        let mut largest = 0.0_f32;
+        for ((image, label), found) in images.iter().zip(&found) {
+            let expected = exported.of(image, *label as i64).expect("a heatmap");
+            assert_eq!((found.extent, found.values.len()), ([2, 2], 4));
+            assert_eq!(expected.extent, found.extent);
+            for (found, expected) in found.values.iter().zip(&expected.values) {
+                assert!((found - expected).abs() <= 1e-5, "{ema:?} {found} {expected}");
+                largest = largest.max(*found);
+            }
+        }
+        assert!(largest > 1e-3, "{largest}");
+    }
+}
+
+#[test]
+fn a_network_that_is_not_fused_has_the_heatmaps_of_its_exported_model_alone() {
+    let mut learner = Learner::new(&runtime(), &small(1), &fused()).expect("a learner");
+    let image = &batch(0).tensor[..(3 * SIZE * SIZE * 4) as usize];
+    assert_eq!(learner.heatmaps(&[(image, 0)]).expect("no failure"), None);
+}
+
+#[test]
+fn the_model_of_an_epoch_is_complete_before_its_checkpoint() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let learner = Learner::new(&runtime(), &small(1), &options()).expect("a learner");
+    let run = RunFolder::create(&folder.path().join("run"), &small(1)).expect("a run");
+    let mut writer = EpochWriter::default();
+    let snapshot = learner.snapshot().expect("a snapshot");
+    writer.start(&run, snapshot.clone(), vec![]).expect("a thread");
+    writer.wait_for_model();
+    let model = snapshot.model().expect("a model");
+    assert!(std::fs::read(run.model_path()).expect("a model") == model);
+    writer.wait().expect("written");
+    // Nothing is being written.
+    writer.wait_for_model();
 }
 
 #[test]

@@ -19,6 +19,15 @@ impl Tensor {
         Self { shape, data }
     }
 
+    /// A tensor of the elements whose little-endian bytes are `bytes`, at any alignment; bytes after the last whole element are ignored.
+    pub fn of_bytes(shape: Shape, bytes: &[u8]) -> Self {
+        let (elements, _) = bytes.as_chunks();
+        Self {
+            shape,
+            data: elements.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect(),
+        }
+    }
+
     /// The elements as little-endian bytes, without a copy where the machine stores them so.
     #[must_use]
     pub fn bytes(&self) -> Cow<'_, [u8]> {

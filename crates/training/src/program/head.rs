@@ -36,7 +36,9 @@ pub fn features(
         body.output("features", copies[&end])?;
         Ok(body)
     };
-    for_any_batch([body(1)?, body(2)?], &["images"], state, &[])
+    let (file, signature) = for_any_batch([body(1)?, body(2)?], &["images"], state, &[])?;
+    let model = file.to_bytes();
+    Ok(Program { model, signature })
 }
 
 /// The type of the features of `batch` images.

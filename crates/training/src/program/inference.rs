@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::builder::info;
 use super::{Error, Images, ModelSpec, Program, Signature};
-use crate::graph::export::{self, DynamicBatch, ExportOptions};
+use crate::graph::export::{self, DynamicBatch, ExportOptions, ModelFile};
 use crate::graph::{Graph, Tensor, lower};
 
 /// Compiles a model for inference, with parameters and running statistics as initializers. The batch size is dynamic unless that of the file is
@@ -23,16 +23,30 @@ pub fn inference(
     state: &BTreeMap<String, Tensor>,
     metadata: &[(String, String)],
 ) -> Result<Program, Error> {
-    compile(model, state, metadata, 1)
+    let (file, signature) = compile(model, state, metadata, 1)?;
+    let model = file.to_bytes();
+    Ok(Program { model, signature })
 }
 
-/// [`inference`] with the batch size that the graph is built for; the result does not depend on it.
-fn compile(
+/// The file of [`inference`], with the parameters as `state` has them: they are not copied.
+///
+/// # Errors
+/// Those of [`inference`].
+pub fn inference_file<'a>(
     model: &ModelSpec,
-    state: &BTreeMap<String, Tensor>,
+    state: &'a BTreeMap<String, Tensor>,
+    metadata: &[(String, String)],
+) -> Result<ModelFile<'a>, Error> {
+    compile(model, state, metadata, 1).map(|(file, _)| file)
+}
+
+/// [`inference_file`] and the signature, with the batch size that the graph is built for; the result does not depend on it.
+fn compile<'a>(
+    model: &ModelSpec,
+    state: &'a BTreeMap<String, Tensor>,
     metadata: &[(String, String)],
     batch: usize,
-) -> Result<Program, Error> {
+) -> Result<(ModelFile<'a>, Signature), Error> {
     let graphs = [
         build_graph(model, state, batch)?,
         build_graph(model, state, batch + 1)?,
@@ -43,12 +57,12 @@ fn compile(
 }
 
 /// Exports a graph that was built for two batch sizes, with the parameters as initializers. Inputs that have the same shape in both keep it.
-pub(super) fn for_any_batch(
+pub(super) fn for_any_batch<'a>(
     [graph, resized]: [Graph; 2],
     inputs: &[&str],
-    state: &BTreeMap<String, Tensor>,
+    state: &'a BTreeMap<String, Tensor>,
     metadata: &[(String, String)],
-) -> Result<Program, Error> {
+) -> Result<(ModelFile<'a>, Signature), Error> {
     let shape = |graph: &Graph, name: &str| graph.named(name).map(|value| graph.shape(value).clone());
     let is_dynamic = inputs
         .iter()
@@ -74,10 +88,8 @@ pub(super) fn for_any_batch(
         outputs: outputs.map(|(name, value)| info(&graph, name, *value)).collect(),
         ..Signature::default()
     };
-    Ok(Program {
-        model: export::export(&lower::lower_inference(&graph)?, &options)?,
-        signature,
-    })
+    let file = export::model_file(&lower::lower_inference(&graph)?, &options)?;
+    Ok((file, signature))
 }
 
 /// The graph for a batch size.
@@ -120,9 +132,13 @@ mod tests {
             )
         });
         let state = initial_state(&model, 1).expect("the model is valid");
-        let [one, seven] =
-            [1, 7].map(|batch| compile(&model, &state, &[], batch).expect("the model is valid"));
-        assert!(one.model == seven.model);
-        assert!(one.model == compile(&model, &state, &[], 1).expect("the model is valid").model);
+        let [one, seven] = [1, 7].map(|batch| {
+            compile(&model, &state, &[], batch)
+                .expect("the model is valid")
+                .0
+                .to_bytes()
+        });
+        assert!(one == seven);
+        assert!(one == inference(&model, &state, &[]).expect("the model is valid").model);
     }
 }

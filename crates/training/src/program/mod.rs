@@ -28,12 +28,12 @@ use std::collections::BTreeMap;
 
 pub use deploy::{DeploySpec, deploy};
 pub use error::Error;
-pub use evaluation::evaluation;
+pub use evaluation::{evaluation, grad_cam_in_place};
 pub use grad_cam::{add_grad_cam, grad_cam};
 pub use groups::{LearningRate, ParameterGroup};
 pub use head::features;
 pub use images::Images;
-pub use inference::inference;
+pub use inference::{inference, inference_file};
 pub use loss::{Loss, LossBuilder};
 pub use norm_statistics::norm_statistics;
 pub use pack::PACKED_INPUTS;
@@ -43,7 +43,7 @@ pub use spec::{Classifier, ModelSpec, ResNet, TrainSpec};
 pub use train_parts::{TrainParts, parts_graphs, train_parts};
 pub use train_step::{train_graph, train_step};
 
-pub use crate::graph::export::{OPSET, OPSETS};
+pub use crate::graph::export::{ModelFile, OPSET, OPSETS};
 pub use crate::graph::import;
 pub use crate::graph::{ElementType, Shape, Tensor};
 pub use crate::nn::import::OnnxGraph;

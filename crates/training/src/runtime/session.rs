@@ -8,7 +8,7 @@ use std::{
 
 use ort::{
     LoadDynamicError,
-    environment::Environment,
+    environment::{Environment, GlobalThreadPoolOptions},
     session::{Session, builder::GraphOptimizationLevel},
 };
 
@@ -20,31 +20,36 @@ use super::{
 #[derive(Clone, Debug)]
 pub struct Runtime {
     environment: Environment,
+    /// Threads of the pool of all sessions; `None`: one per core.
+    threads: Option<NonZeroUsize>,
 }
 
 static LOADED: Mutex<Option<Runtime>> = Mutex::new(None);
 
 impl Runtime {
-    /// [`Runtime::load_for`] the CPU.
+    /// [`Runtime::load_for`] the CPU, with one thread per core.
     ///
     /// # Errors
     ///
     /// Those of [`Runtime::load_for`].
     pub fn load() -> Result<Self, Error> {
-        Self::load_for(Device::Cpu)
+        Self::load_for(Device::Cpu, None)
     }
 
     /// Locates and loads the library, unless this process has loaded it already. Errors say how to install the library for `device`.
     ///
+    /// All sessions share a pool of `threads` threads, one per core if `None`, except those whose options ask for another number: with a pool each,
+    /// threads of the session before still wait for work on the cores where those of the next one begin theirs.
+    ///
     /// # Errors
     ///
     /// Those of [`Search::locate`] and [`Runtime::load_from`].
-    pub fn load_for(device: Device) -> Result<Self, Error> {
+    pub fn load_for(device: Device, threads: Option<NonZeroUsize>) -> Result<Self, Error> {
         let mut loaded = LOADED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(runtime) = &*loaded {
             return Ok(runtime.clone());
         }
-        let runtime = Self::load_from(&Search::from_environment().locate(device)?, device)?;
+        let runtime = Self::load_from(&Search::from_environment().locate(device)?, device, threads)?;
         Ok(loaded.insert(runtime).clone())
     }
 
@@ -53,7 +58,7 @@ impl Runtime {
     /// # Errors
     ///
     /// [`Error::LibraryTooOld`] if its API version is too old, [`Error::LibraryUnusable`] if it is not ONNX Runtime.
-    pub fn load_from(path: &Path, device: Device) -> Result<Self, Error> {
+    pub fn load_from(path: &Path, device: Device, threads: Option<NonZeroUsize>) -> Result<Self, Error> {
         let unusable = |reason: String| Error::LibraryUnusable {
             path: path.to_path_buf(),
             reason,
@@ -70,12 +75,17 @@ impl Runtime {
             LoadDynamicError::Dlopen { error, .. } => unusable(error.to_string()),
             LoadDynamicError::InvalidVersionString => unusable("its version string is invalid".to_owned()),
         })?;
+        let pool = GlobalThreadPoolOptions::default()
+            .with_inter_threads(1)
+            .and_then(|pool| pool.with_intra_threads(threads.map_or(0, NonZeroUsize::get)))
+            .map_err(|error| unusable(first_line(&error)))?;
         let environment = builder
             .with_name("training")
             .with_telemetry(false)
+            .with_global_thread_pool(pool)
             .build()
             .map_err(|error| unusable(first_line(&error)))?;
-        Ok(Self { environment })
+        Ok(Self { environment, threads })
     }
 
     /// The ONNX Runtime environment, for sessions created elsewhere. There is one per process.
@@ -109,9 +119,12 @@ impl Runtime {
             .and_then(|builder| Ok(builder.with_memory_pattern(memory_pattern)?))
             .and_then(|builder| Ok(builder.with_config_entry(placement::RECORD, "1")?))
             .map_err(|error| refused(first_line(&error)))?;
-        if let Some(threads) = options.intra_threads {
+        if options.intra_threads != self.threads {
             builder = builder
-                .with_intra_threads(threads.get())
+                .with_independent_thread_pool()
+                .and_then(|builder| {
+                    builder.with_intra_threads(options.intra_threads.map_or(0, NonZeroUsize::get))
+                })
                 .map_err(|error| refused(first_line(&error)))?;
         }
         if let Some(file) = &options.profile {
@@ -195,7 +208,7 @@ mod tests {
             (Device::Cpu, "pip install onnxruntime==1.31.1"),
             (Device::Cuda { index: 0 }, "onnxruntime-gpu==1.31.1"),
         ] {
-            let message = Runtime::load_from(&path, device)
+            let message = Runtime::load_from(&path, device, None)
                 .expect_err("no library")
                 .to_string();
             assert!(

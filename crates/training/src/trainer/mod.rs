@@ -3,7 +3,7 @@
 //! # Layout
 //! - [`Model`]: a network and what of it is trained; [`Trainer`]: trains it on arrays ([`Array`]).
 //! - [`Stepper`]: one optimizer step of any [`TrainSpec`](crate::program::TrainSpec) on a device, for the whole batch or accumulated over micro-batches.
-//! - [`Evaluator`]: inference with the state of a step, between steps.
+//! - [`Evaluator`], [`InPlaceGradCam`]: inference with the state of a step, between steps.
 //! - `state_file`: the state as a safetensors file.
 
 mod array;
@@ -23,7 +23,7 @@ mod trainer;
 pub use array::Array;
 pub use builder::TrainerBuilder;
 pub use error::Error;
-pub use evaluator::Evaluator;
+pub use evaluator::{Evaluator, InPlaceGradCam};
 pub use model::Model;
 pub use stepper::{StepInputs, StepOutput, Stepper};
 pub use trainer::Trainer;

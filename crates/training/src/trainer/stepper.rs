@@ -7,9 +7,11 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Error, Evaluator};
+use super::{Error, Evaluator, InPlaceGradCam};
 use crate::{
-    program::{self, LearningRate, ModelSpec, Role, Shape, Signature, StatePair, TrainSpec, dropout},
+    program::{
+        self, LearningRate, ModelSpec, Program, Role, Shape, Signature, StatePair, TrainSpec, dropout,
+    },
     runtime::{DeviceState, OperatorTime, Runtime, SessionOptions, StepRunner, Tensor},
 };
 
@@ -255,17 +257,43 @@ impl Stepper {
         (model, batch): (&ModelSpec, usize),
         options: &SessionOptions,
     ) -> Result<Option<Evaluator>, Error> {
-        let kernels = options.operators.kernels(options.device).unwrap_or_default();
-        let Some(mut program) = program::evaluation(model, (batch, kernels), self.pass.signature())? else {
-            return Ok(None);
-        };
+        let of = (
+            batch,
+            options.operators.kernels(options.device).unwrap_or_default(),
+        );
+        let program = program::evaluation(model, of, self.pass.signature())?;
+        let evaluator = |program| Evaluator::new(runtime, (&self.with_averages(program), batch), options);
+        program.map(evaluator).transpose()
+    }
+
+    /// Compiles Grad-CAM of `images` images by the classifier `model`, the network of this step, as [`Stepper::evaluator`] compiles inference.
+    ///
+    /// # Errors
+    /// [`Error::Program`] if the model is invalid or has no global pooling layer, [`Error::Runtime`] if the device cannot be used.
+    pub fn grad_cam(
+        &self,
+        runtime: &Runtime,
+        (model, images): (&ModelSpec, usize),
+        options: &SessionOptions,
+    ) -> Result<Option<InPlaceGradCam>, Error> {
+        let of = (
+            images,
+            options.operators.kernels(options.device).unwrap_or_default(),
+        );
+        let program = program::grad_cam_in_place(model, of, self.pass.signature())?;
+        let grad_cam = |program| InPlaceGradCam::new(runtime, &self.with_averages(program), options);
+        program.map(grad_cam).transpose()
+    }
+
+    /// The program with the averages of the parameters and statistics that have some.
+    fn with_averages(&self, mut program: Program) -> Program {
         for pair in &mut program.signature.state {
             let average = format!("{AVERAGE}{}", pair.name);
             if self.state().any(|own| own.name == average) {
                 pair.name = average;
             }
         }
-        Evaluator::new(runtime, (&program, batch), options).map(Some)
+        program
     }
 
     /// Runs one step. The last program commits its results, so that they can be rolled back as a whole.

@@ -18,7 +18,9 @@ mod reproduce;
 
 use std::{
     fs, io,
+    panic::resume_unwind,
     path::{Path, PathBuf},
+    thread,
 };
 
 use equibatch_cli::files::{self, WriteError, cannot_write};
@@ -73,5 +75,12 @@ pub fn write(folder: &Path) -> Result<PathBuf, Error> {
 /// If a file cannot be written.
 pub fn save(figures: &[Figure], folder: &Path) -> Result<(), WriteError> {
     fs::create_dir_all(folder).map_err(cannot_write(folder))?;
-    figures.iter().try_for_each(|figure| figure.save(folder))
+    // At once, because each waits for the disk.
+    thread::scope(|scope| {
+        let saved = figures.iter().map(|figure| scope.spawn(|| figure.save(folder)));
+        let saved: Vec<_> = saved.collect();
+        saved
+            .into_iter()
+            .try_for_each(|saved| saved.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    })
 }

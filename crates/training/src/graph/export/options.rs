@@ -6,11 +6,11 @@ use crate::graph::onnx::OPSET;
 
 /// Options of [`export`](super::export()).
 #[derive(Clone, Debug)]
-pub struct ExportOptions<'a> {
+pub struct ExportOptions<'a, 'p> {
     /// The graph's name.
     pub name: &'a str,
     /// Values of the parameters that are stored as initializers; all other parameters are inputs.
-    pub fixed: Option<&'a BTreeMap<String, Tensor>>,
+    pub fixed: Option<&'p BTreeMap<String, Tensor>>,
     /// The dynamic batch axis, if any.
     pub dynamic_batch: Option<DynamicBatch<'a>>,
     /// `metadata_props`: key and value pairs, in this order.
@@ -19,7 +19,7 @@ pub struct ExportOptions<'a> {
     pub opset: i64,
 }
 
-impl Default for ExportOptions<'_> {
+impl Default for ExportOptions<'_, '_> {
     /// All parameters as inputs, a static batch size, no metadata, [`OPSET`].
     fn default() -> Self {
         Self {

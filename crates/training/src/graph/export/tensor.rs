@@ -1,5 +1,6 @@
 //! Tensors of a model file.
 
+use super::file::Initializer;
 use crate::graph::onnx::{TensorProto, data_type};
 use crate::graph::tensor::little_endian;
 use crate::graph::{Constant, ElementType, Shape};
@@ -20,25 +21,32 @@ pub(super) fn data_type_of(element_type: ElementType) -> i32 {
     }
 }
 
-pub(super) fn constant(name: &str, shape: &Shape, data: &Constant) -> TensorProto {
-    match data {
-        Constant::F32(data) => floats(name, shape, data),
-        Constant::I64(data) => TensorProto {
-            dims: shape.iter().map(|&extent| signed(extent)).collect(),
-            data_type: data_type::INT64,
-            name: name.to_owned(),
-            raw_data: data.iter().flat_map(|number| number.to_le_bytes()).collect(),
-            ..TensorProto::default()
-        },
+pub(super) fn constant(name: &str, shape: &Shape, data: &Constant) -> Initializer<'static> {
+    let (data_type, elements) = match data {
+        Constant::F32(data) => (data_type::FLOAT, little_endian(data).into_owned()),
+        Constant::I64(data) => {
+            let bytes = data.iter().flat_map(|number| number.to_le_bytes());
+            (data_type::INT64, bytes.collect())
+        }
+    };
+    Initializer {
+        header: header(name, shape, data_type),
+        elements: elements.into(),
     }
 }
 
-pub(super) fn floats(name: &str, shape: &Shape, data: &[f32]) -> TensorProto {
+pub(super) fn floats<'a>(name: &str, shape: &Shape, data: &'a [f32]) -> Initializer<'a> {
+    Initializer {
+        header: header(name, shape, data_type::FLOAT),
+        elements: little_endian(data),
+    }
+}
+
+fn header(name: &str, shape: &Shape, data_type: i32) -> TensorProto {
     TensorProto {
         dims: shape.iter().map(|&extent| signed(extent)).collect(),
-        data_type: data_type::FLOAT,
+        data_type,
         name: name.to_owned(),
-        raw_data: little_endian(data).into_owned(),
         ..TensorProto::default()
     }
 }

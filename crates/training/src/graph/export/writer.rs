@@ -1,9 +1,8 @@
 use std::collections::HashMap;
 
-use prost::Message as _;
-
 use super::attributes::{NodeContext, encode};
 use super::dynamic_batch::{self, DynamicBatch, ResizedNode};
+use super::file::{Initializer, ModelFile, assemble};
 use super::names::Names;
 use super::options::ExportOptions;
 use super::tensor::{constant, data_type_of, floats, signed};
@@ -23,7 +22,15 @@ use crate::graph::{Constant, Error, Graph, Node, Op, Origin, Shape, TensorType, 
 /// [`Error::NotLowered`] if the graph contains a composite; [`Error::ParameterSize`] if the values of a fixed parameter do not match its
 /// shape; [`Error::Opset`] if the operator set version is not in [`OPSETS`]; [`Error::DynamicBatch`] if the batch size is dynamic and an
 /// operator depends on it.
-pub fn export(graph: &Graph, options: &ExportOptions<'_>) -> Result<Vec<u8>, Error> {
+pub fn export(graph: &Graph, options: &ExportOptions<'_, '_>) -> Result<Vec<u8>, Error> {
+    Ok(model_file(graph, options)?.to_bytes())
+}
+
+/// [`export`] without copying the fixed parameters.
+///
+/// # Errors
+/// Those of [`export`].
+pub fn model_file<'p>(graph: &Graph, options: &ExportOptions<'_, 'p>) -> Result<ModelFile<'p>, Error> {
     if !OPSETS.contains(&options.opset) {
         return Err(Error::Opset {
             version: options.opset,
@@ -39,6 +46,7 @@ pub fn export(graph: &Graph, options: &ExportOptions<'_>) -> Result<Vec<u8>, Err
         names: Names::new(graph),
         attributes: HashMap::new(),
         written: GraphProto::default(),
+        initializers: vec![],
     };
     writer.leaves()?;
     for (position, node) in graph.nodes().iter().enumerate() {
@@ -77,20 +85,22 @@ pub fn export(graph: &Graph, options: &ExportOptions<'_>) -> Result<Vec<u8>, Err
             })
             .collect(),
     };
-    Ok(model.encode_to_vec())
+    Ok(assemble(model, writer.initializers))
 }
 
-struct Writer<'a> {
+struct Writer<'a, 'p> {
     graph: &'a Graph,
-    options: &'a ExportOptions<'a>,
+    options: &'a ExportOptions<'a, 'p>,
     uses: Vec<usize>,
     names: Names,
     /// Names of the constant operands that encode attributes, by content: equal ones are stored once.
     attributes: HashMap<Vec<u8>, String>,
+    /// The graph without initializers.
     written: GraphProto,
+    initializers: Vec<Initializer<'p>>,
 }
 
-impl Writer<'_> {
+impl Writer<'_, '_> {
     /// Declares the inputs, and stores constants and fixed parameters as initializers.
     fn leaves(&mut self) -> Result<(), Error> {
         for value in self.graph.values() {
@@ -106,7 +116,7 @@ impl Writer<'_> {
                     // ONNX Runtime warns about unused initializers.
                     Some(_) if self.uses[value.index()] == 0 => {}
                     Some(tensor) if tensor.data.len() == shape.elements() => {
-                        self.written.initializer.push(floats(name, shape, &tensor.data));
+                        self.initializers.push(floats(name, shape, &tensor.data));
                     }
                     Some(tensor) => {
                         let (name, elements) = (name.clone(), tensor.data.len());
@@ -118,8 +128,7 @@ impl Writer<'_> {
                     }
                 },
                 Origin::Constant(data) if self.uses[value.index()] > 0 => {
-                    self.written
-                        .initializer
+                    self.initializers
                         .push(constant(self.names.of(value), shape, data));
                 }
                 Origin::Constant(_) | Origin::Node(..) => {}
@@ -130,12 +139,12 @@ impl Writer<'_> {
 
     /// Stores a constant operand that encodes an attribute, and returns its name.
     fn attribute(&mut self, shape: &Shape, data: &Constant) -> String {
-        let mut tensor = constant("", shape, data);
         let next = self.attributes.len();
-        let name = self.attributes.entry(tensor.encode_to_vec()).or_insert_with(|| {
-            tensor.name = format!("attribute.{next}");
-            self.written.initializer.push(tensor.clone());
-            tensor.name
+        let constant = |name: &str| constant(name, shape, data);
+        let name = self.attributes.entry(constant("").content()).or_insert_with(|| {
+            let name = format!("attribute.{next}");
+            self.initializers.push(constant(&name));
+            name
         });
         name.clone()
     }
