@@ -65,6 +65,7 @@ BODIES = {
     "fine-tuned-3e-3": "--freeze=false --freeze-norms --max-lr ..3e-3",
     "fine-tuned+norms": "--freeze=false --max-lr ..1e-3",
     "trained": "--freeze=false",  # everything at the default rate
+    "trained+decay+ema": "--freeze=false --weight-decay 0.1 --ema 0.99",
 }
 
 

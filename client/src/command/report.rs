@@ -1,4 +1,7 @@
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+};
 
 use anyhow::Result;
 
@@ -10,11 +13,11 @@ use crate::{
         interpret::{EvaluatedSplit, RunInterpreter, TOP_LOSSES, TopLoss},
         learner::Learner,
         progress::Output,
-        report,
+        report::{self, run::RunRecord},
         run::RunFolder,
     },
 };
-use equibatch_stream::{Servers, Split};
+use equibatch_stream::{Position, Servers, Split};
 use equibatch_training::runtime::{Runtime, SessionOptions};
 
 /// Regenerates the reports of runs.
@@ -82,9 +85,16 @@ pub(super) fn draw_top_losses(
     }
 }
 
-/// Writes the report of a run that has just ended. A failure is reported, and does not fail the run.
-pub(super) fn write(run: &RunFolder, output: Output) {
-    match report::run::write(run.path()) {
+/// Writes the report of a run that has just ended at `position`, which its checkpoint need not have yet.
+pub(super) fn write(run: &RunFolder, position: Option<Position>) -> Result<PathBuf, report::run::Error> {
+    let mut record = RunRecord::read(run.path())?;
+    record.position = position;
+    report::run::write_record(&record)
+}
+
+/// Prints where the report is, or why there is none; that does not fail the run.
+pub(super) fn print(written: Result<PathBuf, report::run::Error>, output: Output) {
+    match written {
         Ok(page) => output.print_line(&format!("report: {}", page.display())),
         Err(error) => Output::Stderr.print_line(&format!(
             "cannot write the report: {:#}",

@@ -20,6 +20,7 @@ use safetensors::{
 
 use super::resume_state::FORMAT;
 pub use super::resume_state::ResumeState;
+use crate::weights::is_moment;
 use equibatch_training::runtime::Tensor;
 
 /// Name of the file in a run's folder.
@@ -62,34 +63,36 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Writes the checkpoint as a safetensors file; equal checkpoints give equal bytes.
+    /// Writes the checkpoint as a safetensors file; equal checkpoints give equal bytes. The moments of a new optimizer are zeros before its first step,
+    /// and are not written.
     ///
     /// # Errors
     ///
     /// Those of `file`.
     pub fn write(&self, file: &mut dyn io::Write) -> io::Result<()> {
         let progress = serde_json::to_string(&self.progress).expect("progress is plain data");
-        let tensors = self.tensors.iter();
+        let has_moments = self.progress.steps > 0 || self.progress.config.lineage.optimizer_steps > 0;
+        let tensors = self
+            .tensors
+            .iter()
+            .filter(|(name, _)| has_moments || !is_moment(name));
         let contents: Vec<(&str, Cow<'_, [u8]>)> = tensors
+            .clone()
             .map(|(name, tensor)| (name.as_str(), tensor.bytes()))
             .collect();
         let covered = contents.iter().map(|(name, bytes)| (*name, &**bytes));
         let metadata = HashMap::from([(KEY.to_owned(), with_checksum(&progress, covered))]);
         let mut end = 0;
-        let tensors = self
-            .tensors
-            .iter()
-            .zip(&contents)
-            .map(|((name, tensor), (_, bytes))| {
-                let start = end;
-                end += bytes.len();
-                let info = TensorInfo {
-                    dtype: Dtype::F32,
-                    shape: tensor.shape.to_vec(),
-                    data_offsets: (start, end),
-                };
-                (name.clone(), info)
-            });
+        let tensors = tensors.zip(&contents).map(|((name, tensor), (_, bytes))| {
+            let start = end;
+            end += bytes.len();
+            let info = TensorInfo {
+                dtype: Dtype::F32,
+                shape: tensor.shape.to_vec(),
+                data_offsets: (start, end),
+            };
+            (name.clone(), info)
+        });
         let header = Metadata::new(Some(metadata), tensors.collect()).expect("shapes and lengths agree");
         let mut header = serde_json::to_vec(&header).expect("a header is plain data");
         header.resize(header.len().next_multiple_of(8), b' ');

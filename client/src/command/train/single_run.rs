@@ -259,15 +259,16 @@ impl Trainer {
             self.output
                 .print_line(&format!("\nwaited for batches {share} of the time"));
         }
+        // Meanwhile the last checkpoint is written.
         if outcome == FitOutcome::Finished && description.images(Split::Valid) > 0 {
-            // Meanwhile the checkpoint is written.
             writer.wait_for_model();
             let with = (&self.context.runtime, &self.context.options);
             report::draw_top_losses((run, learner), with, (&self.context.servers, evaluated));
         }
+        let page = report::write(run, learner.progress().position.clone());
         writer.wait()?;
         let exit = self.finish(run, learner.progress(), outcome, settings)?;
-        report::write(run, self.output);
+        report::print(page, self.output);
         Ok(exit)
     }
 

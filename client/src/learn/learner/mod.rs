@@ -80,13 +80,7 @@ impl Learner {
         initial: InitialState,
         options: &SessionOptions,
     ) -> Result<Self, Error> {
-        Self::start(
-            runtime,
-            ResumeState::new(initial.config),
-            options,
-            initial.state,
-            true,
-        )
+        Self::start(runtime, ResumeState::new(initial.config), options, initial.state)
     }
 
     /// A model that continues from a checkpoint, bit for bit like an uninterrupted run.
@@ -99,7 +93,7 @@ impl Learner {
         checkpoint: Checkpoint,
         options: &SessionOptions,
     ) -> Result<Self, Error> {
-        Self::start(runtime, checkpoint.progress, options, checkpoint.tensors, false)
+        Self::start(runtime, checkpoint.progress, options, checkpoint.tensors)
     }
 
     fn start(
@@ -107,7 +101,6 @@ impl Learner {
         progress: ResumeState,
         options: &SessionOptions,
         mut state: BTreeMap<String, Tensor>,
-        fresh: bool,
     ) -> Result<Self, Error> {
         let config = &progress.config;
         let spec = spec::of(config, options)?;
@@ -123,7 +116,7 @@ impl Learner {
             &training,
             Some(inputs::IMAGES),
         )?;
-        if fresh {
+        if progress.steps == 0 {
             stepper.init_optimizer(&mut state);
         }
         let state = stepper.upload(state)?;

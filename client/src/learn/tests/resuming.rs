@@ -1,6 +1,7 @@
 //! Runs that go on from a checkpoint.
 
 use super::*;
+use crate::{learn::checkpoint::CHECKPOINT, weights::is_moment};
 
 #[test]
 fn a_resumed_run_equals_an_uninterrupted_run_bit_for_bit() {
@@ -88,4 +89,35 @@ fn resuming_from_a_checkpoint_of_another_network_names_the_tensor() {
         .expect_err("another head")
         .to_string();
     assert!(message.contains("`") && message.contains("shape"), "{message}");
+}
+
+#[test]
+fn a_checkpoint_before_the_first_step_is_resumed_with_moments_of_zero() {
+    for optimizer in [OptimizerName::AdamW, OptimizerName::Sgd] {
+        let config = RunConfig {
+            optimizer: OptimizerConfig {
+                name: optimizer,
+                ..OptimizerConfig::default()
+            },
+            ema: Some(0.5),
+            ..small(1)
+        };
+        let learner = Learner::new(&runtime(), &config, &options()).expect("a learner");
+        let first = learner.checkpoint().expect("a checkpoint");
+        assert!(first.tensors.keys().any(|name| is_moment(name)));
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join(CHECKPOINT);
+        std::fs::write(&path, first.to_bytes()).expect("written");
+        let saved = Checkpoint::load(&path).expect("a checkpoint");
+        assert!(!saved.tensors.keys().any(|name| is_moment(name)));
+        let resumed = Learner::resume(&runtime(), saved, &options()).expect("a learner");
+        assert!(resumed.checkpoint().expect("a checkpoint") == first);
+
+        // After a step they are written.
+        let mut learner = resumed;
+        learner.step(&batch(0)).expect("a step");
+        let second = learner.checkpoint().expect("a checkpoint");
+        std::fs::write(&path, second.to_bytes()).expect("written");
+        assert!(Checkpoint::load(&path).expect("a checkpoint") == second);
+    }
 }

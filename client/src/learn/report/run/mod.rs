@@ -60,10 +60,18 @@ pub enum Error {
 ///
 /// [`Error`] if the folder contains no readable run, a chart cannot be drawn, or a file cannot be written.
 pub fn write(folder: &Path) -> Result<PathBuf, Error> {
-    let record = RunRecord::read(folder)?;
-    let (page, figures) = page(&record)?;
-    save(&figures, &folder.join("report"))?;
-    let path = folder.join("report.html");
+    write_record(&RunRecord::read(folder)?)
+}
+
+/// [`write()`] of a folder whose data has been read.
+///
+/// # Errors
+///
+/// If a figure cannot be drawn, or a file cannot be written.
+pub fn write_record(record: &RunRecord) -> Result<PathBuf, Error> {
+    let (page, figures) = page(record)?;
+    save(&figures, &record.folder.join("report"))?;
+    let path = record.folder.join("report.html");
     files::write(&path, page.to_html().as_bytes())?;
     Ok(path)
 }
