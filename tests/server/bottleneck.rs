@@ -141,7 +141,12 @@ fn slow_augmentation_is_the_bottleneck_with_one_or_two_servers() {
     let [one, two] = servers.each_ref().map(|(server, _log)| &server.address);
     let found = bottlenecks(&format!("{one},{two}"), &request, no_work);
     assert_is(found[1], Bottleneck::ServerCpu);
-    let logs = servers.map(|(_stopped, log)| log);
+    // A server writes its whole log before it ends; killed, it may not.
+    let logs = servers.map(|(mut server, log)| {
+        server.terminate();
+        server.wait();
+        log
+    });
     let steps = |log: Log| {
         let used = log.lines("epoch used");
         used.iter()

@@ -21,6 +21,9 @@ use equibatch_training::{
     runtime::{self, GradCam, Heatmap, Runtime, SessionOptions},
 };
 
+/// Most threads that draw images.
+const DRAWN_AT_ONCE: usize = 16;
+
 /// Why a run cannot be interpreted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -147,18 +150,25 @@ impl RunInterpreter<'_> {
                 (vec![], Some(reason))
             }
         };
-        // At once, because each waits for the disk.
+        // Several at once, because each waits for the disk.
+        let share = kept.len().div_ceil(DRAWN_AT_ONCE).max(1);
         let mut records = thread::scope(|scope| {
-            let drawn = kept.iter().enumerate().map(|(place, kept)| {
-                let heatmap = heatmaps.get(place);
-                scope.spawn(move || draw(run, config, (place, kept), heatmap))
+            let shares = kept.chunks(share).enumerate().map(|(number, images)| {
+                let heatmaps = &heatmaps;
+                scope.spawn(move || {
+                    let places = (number * share..).zip(images);
+                    let drawn =
+                        places.map(|(place, kept)| draw(run, config, (place, kept), heatmaps.get(place)));
+                    drawn.collect::<Result<Vec<_>, _>>()
+                })
             });
-            let drawn: Vec<_> = drawn.collect();
-            let joined = drawn
+            let shares: Vec<_> = shares.collect();
+            let joined = shares
                 .into_iter()
-                .map(|drawn| drawn.join().unwrap_or_else(|panic| resume_unwind(panic)));
+                .map(|share| share.join().unwrap_or_else(|panic| resume_unwind(panic)));
             joined.collect::<Result<Vec<_>, _>>()
-        })?;
+        })?
+        .concat();
         for (record, path) in records.iter_mut().zip(paths) {
             record.path = Some(path);
         }
