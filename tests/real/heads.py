@@ -27,7 +27,7 @@ OTHERS, HELD_OUT, TEST_IMAGES = 200, 0.2, 27
 CLASSES = ["birds", "mammals", "monuments", "tools", "fish", "fruit", "flowers"]
 COUNTS = [5, 10, 20]
 RATE, DECAY, BETA2, EPSILON = 3e-3, 0.01, 0.99, 1e-8
-PENALTY, FIT_STEPS = 1e-3, 500
+PENALTY, FIT_STEPS = 6e-3, 500
 
 
 def scaled(image, size=SIZE):
@@ -198,7 +198,8 @@ def fit(views, indices, labels, tau=1.0):
     mean = x.mean(0)
     scale = np.sqrt(((x - mean) ** 2).sum(1).mean())
     x = (x - mean) / scale
-    share = np.bincount(labels) / len(labels)
+    images = np.bincount(labels)
+    share, penalty = images / len(labels), PENALTY * (1 / images).mean()
     target = np.eye(len(share))[truth]
     w, bias = np.zeros((x.shape[1], len(share))), np.zeros(len(share))
     before, momentum = (w, bias), 1.0
@@ -207,9 +208,9 @@ def fit(views, indices, labels, tau=1.0):
         following = (1 + math.sqrt(1 + 4 * momentum**2)) / 2
         ahead = [now + (momentum - 1) / following * (now - old) for now, old in zip((w, bias), before)]
         gradient = (softmax(x @ ahead[0] + ahead[1] + tau * np.log(share)) - target) / len(x)
-        rate = 1 / (0.5 * ((x**2).sum(1).max() + 1) + PENALTY)
+        rate = 1 / (0.5 * ((x**2).sum(1).max() + 1) + penalty)
         before, momentum = (w, bias), following
-        w, bias = ahead[0] - rate * (x.T @ gradient + PENALTY * ahead[0]), ahead[1] - rate * gradient.sum(0)
+        w, bias = ahead[0] - rate * (x.T @ gradient + penalty * ahead[0]), ahead[1] - rate * gradient.sum(0)
     return w / scale, bias - mean / scale @ w, share
 
 

@@ -8,6 +8,8 @@ docs/how-to/own_trainer.py. Only the numbers that a new head starts from differ.
 """
 
 import argparse
+import copy
+import dataclasses
 import math
 import pathlib
 import sys
@@ -24,14 +26,31 @@ sys.path.insert(0, str(HERE))
 import experiment  # noqa: E402
 import weights as pretrained  # noqa: E402
 
-WEIGHT_DECAY, BETA2, EPSILON = 0.01, 0.99, 1e-8
+BETA2, EPSILON = 0.99, 1e-8
 # Balance of the stream, whether the loss weights classes inversely, and the factor of ln(share of the class in the stream) that the loss adds to
 # the logits, of the arms of experiment.py that are written here, too; `+tta` is evaluated on the symmetries of each image.
 ARMS = {"natural": ("natural", False, 0), "oversample": ("oversample", False, 0), "weighted": ("natural", True, 0), "adjusted": ("natural", False, 1)}
 ARMS |= {f"{name}+tta": arm for name, arm in ARMS.items()}
-# Peak rates of the head and of the body, and whether batch norms are trained, as experiment.BODIES has them.
-BODIES = {"frozen": (3e-3, 0, False), "norms": (3e-3, 3e-3, True), "fine-tuned": (1e-3, 1e-4, False), "fine-tuned+norms": (1e-3, 1e-4, True),
-          "trained": (3e-3, 3e-3, True)}
+
+
+@dataclasses.dataclass
+class Body:
+    head_rate: float  # peak
+    rate: float  # peak, of the body's weights and batch norms; 0: frozen
+    trains_norms: bool
+    weight_decay: float = 0.01
+    ema: float = 0.0  # decay of the average of weights and statistics that is evaluated; 0: the last ones
+
+
+# As experiment.BODIES has them.
+BODIES = {
+    "frozen": Body(3e-3, 0, False),
+    "norms": Body(3e-3, 3e-3, True),
+    "fine-tuned": Body(1e-3, 1e-4, False),
+    "fine-tuned+norms": Body(1e-3, 1e-4, True),
+    "trained": Body(3e-3, 3e-3, True),
+    "trained+decay+ema": Body(3e-3, 3e-3, True, weight_decay=0.1, ema=0.99),
+}
 
 
 def one_cycle(step, steps):
@@ -96,38 +115,46 @@ def request(messages, data, split, seed, balance):
     return fields
 
 
-def train(body, head, stream, kind, weights, added, steps):
-    *rates, trains_norms = BODIES[kind]
+def train(body, head, stream, name, weights, added, steps):
+    """What is evaluated: body and head, or their averages."""
+    kind = BODIES[name]
     for module in body.modules():
-        is_trained = trains_norms if isinstance(module, nn.BatchNorm2d) else kind.startswith(("fine-tuned", "trained"))
+        is_trained = kind.trains_norms if isinstance(module, nn.BatchNorm2d) else name.startswith(("fine-tuned", "trained"))
         for parameter in module.parameters(recurse=False):
             parameter.requires_grad_(is_trained)
     groups = [list(head.parameters()), [parameter for parameter in body.parameters() if parameter.requires_grad]]
     optimizer = torch.optim.Adam([{"params": group} for group in groups if group], betas=(0.95, BETA2), eps=EPSILON)
-    body.train(trains_norms)
+    body.train(kind.trains_norms)
+    model = nn.Sequential(body, head)
+    averages = copy.deepcopy(model)
     for step, (images, batch) in enumerate(stream):
-        logits = head(body(torch.from_numpy(images.copy())))
+        logits = model(torch.from_numpy(images.copy()))
         loss = F.cross_entropy(logits + added, torch.tensor(list(batch.labels)), weight=weights)
         optimizer.zero_grad()
         loss.backward()
         factor, momentum = one_cycle(step, steps)
-        for settings, rate in zip(optimizer.param_groups, rates):
+        for settings, rate in zip(optimizer.param_groups, [kind.head_rate, kind.rate]):
             settings.update(lr=rate * factor, betas=(momentum, BETA2))
             with torch.no_grad():
                 for parameter in settings["params"]:
-                    parameter.mul_(1 - rate * factor * WEIGHT_DECAY)
+                    parameter.mul_(1 - rate * factor * kind.weight_decay)
         optimizer.step()
+        if kind.ema:
+            kept = min(kind.ema, (1 + step) / (10 + step))
+            for average, value in zip(averages.state_dict().values(), model.state_dict().values()):
+                average.copy_(kept * average + (1 - kept) * value)
+    return averages if kind.ema else model
 
 
-def judge(body, head, stream, views):
+def judge(model, classes, stream, views):
     """The confusion matrix: rows are the true classes. Probabilities are averaged over `views` symmetries of each image, 1 or 8."""
-    body.eval()
-    matrix = np.zeros((head.out_features,) * 2, int)
+    model.eval()
+    matrix = np.zeros((classes, classes), int)
     with torch.no_grad():
         for images, batch in stream:
             images = torch.from_numpy(images.copy())
             turned = [images] if views == 1 else [view.rot90(times, (2, 3)) for view in (images, images.flip(3)) for times in range(4)]
-            probabilities = sum(head(body(view)).softmax(1) for view in turned)
+            probabilities = sum(model(view).softmax(1) for view in turned)
             np.add.at(matrix, (list(batch.labels), probabilities.argmax(1).numpy()), 1)
     return matrix
 
@@ -156,10 +183,10 @@ def run(options, network_name, data, arm, body_kind, seed):
             weights = 1 / shares if weighted else None
             body, head = network(tensors, len(classes))
             began = time.monotonic()
-            train(body, head, stream, body_kind, weights, tau * shares.log(), data.steps)
+            model = train(body, head, stream, body_kind, weights, tau * shares.log(), data.steps)
         seconds = round(time.monotonic() - began)
         with open_stream(data.split) as stream:
-            matrix = judge(body, head, stream, 8 if arm.name.endswith("+tta") else 1)
+            matrix = judge(model, len(classes), stream, 8 if arm.name.endswith("+tta") else 1)
     each = matrix.diagonal() / matrix.sum(1)
     return {
         "network": network_name, "data": data.name, "arm": label(arm), "body": body_kind, "seed": seed, "steps": data.steps, "size": data.size,

@@ -28,7 +28,7 @@ from PIL import Image, ImageFilter
 # Short side that photographs are scaled down to, as the server would.
 SHORT_SIDE = 256
 GRADES = {0: "0-functional", 1: "1-of-3", 2: "2-of-3", 3: "3-of-3"}
-TEST_SHARE = 0.25
+TEST_SHARE, FOLDS = 0.25, 5
 # Correlation of the grain patterns of two cells: below 0.5 for strangers, above 0.8 for sisters.
 SISTERS = 0.6
 BIRDS, OTHERS, TEST_BIRDS, DRAWS = (5, 10, 20), 200, 27, 5
@@ -202,7 +202,7 @@ def groups(patterns):
 
 
 def elpv(packages, out):
-    """`GRADE` and `test/GRADE`, of the images as they are."""
+    """`elpv/GRADE` and `elpv/test/GRADE`, of the images as they are, and the same of `elpv-folds/K`: each image is tested in one of five."""
     with zipfile.ZipFile(package(packages, "elpv_dataset-*.whl")) as archive:
         rows = [line.split() for line in archive.read("elpv_dataset/data/labels.csv").decode().splitlines()]
         images = [archive.read(f"elpv_dataset/data/{path}") for path, _, _ in rows]
@@ -211,10 +211,15 @@ def elpv(packages, out):
     first = {index: poly[root] for index, root in zip(poly, found)}
     for index, (path, probability, kind) in enumerate(rows):
         key = rows[first.get(index, index)][0]
-        test = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4]) / 2**32 < TEST_SHARE
-        folder = out / ("test" if test else "") / GRADES[round(float(probability) * 3)]
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{kind}-{pathlib.PurePosixPath(path).name}").write_bytes(images[index])
+        share = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4]) / 2**32
+        name = pathlib.Path(GRADES[round(float(probability) * 3)], f"{kind}-{pathlib.PurePosixPath(path).name}")
+        first_copy = out / "elpv" / ("test" if share < TEST_SHARE else "") / name
+        first_copy.parent.mkdir(parents=True, exist_ok=True)
+        first_copy.write_bytes(images[index])
+        for fold in range(1, FOLDS + 1):
+            copy = out / "elpv-folds" / str(fold) / ("test" if int(share * FOLDS) == fold - 1 else "") / name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            os.link(first_copy, copy)
     sizes = np.bincount(np.unique(found, return_inverse=True)[1])
     print(f"elpv: {len(poly)} polycrystalline cells in {len(sizes)} groups, the largest of {sizes.max()}")
 
@@ -229,12 +234,12 @@ def main():
     parser.add_argument("--packages", required=True, type=pathlib.Path, help="folder of the downloaded packages")
     parser.add_argument("--out", required=True, type=pathlib.Path)
     options = parser.parse_args()
-    for name in ("natural", "elpv", *(f"birds-{count}" for count in BIRDS)):
+    for name in ("natural", "elpv", "elpv-folds", *(f"birds-{count}" for count in BIRDS)):
         shutil.rmtree(options.out / name, ignore_errors=True)
-    elpv(options.packages, options.out / "elpv")
+    elpv(options.packages, options.out)
     natural(options.packages, options.out / "natural")
     birds(options.out / "natural", options.out)
-    for folder in ("elpv", "elpv/test", "natural", "birds-5/1", "birds-5/1/test"):
+    for folder in ("elpv", "elpv/test", "elpv-folds/1", "elpv-folds/1/test", "natural", "birds-5/1", "birds-5/1/test"):
         print(counts(options.out / folder))
 
 

@@ -45,10 +45,11 @@ pub struct Train {
     #[arg(long, visible_alias = "lr", value_name = "RATE", value_parser = LearningRates::checked)]
     pub max_lr: Option<String>,
     /// With a frozen body (--freeze): compute the features of the frozen body once for the images of all epochs, each with its own augmentation, keep them, and
-    /// train the head on them for N steps of one cycle. auto fits a linear layer to its optimum (logistic regression with an L2 penalty; the
-    /// optimizer's options are unused). Of another head it trains five, for 125 to 2000 steps (more if one pass takes more), and keeps the one
-    /// that does best on the validation images, by balanced accuracy, of equal ones by mean loss of the classes. none: each step computes its
-    /// features. [default: auto for a new head of --model, unless an option says how it is trained; otherwise none]
+    /// train the head on them for N steps of one cycle. auto fits a linear layer to its optimum (logistic regression; its L2 penalty is 0.006
+    /// divided by the harmonic mean of the classes' numbers of images; the optimizer's options are unused). Of another head it trains five, for 125
+    /// to 2000 steps (more if one pass takes more), and keeps the one that does best on the validation images, by balanced accuracy, of equal ones
+    /// by mean loss of the classes. none: each step computes its features. [default: auto for a new head of --model, unless an option says how it
+    /// is trained; otherwise none]
     #[arg(long, value_name = "N|auto|none")]
     pub head_steps: Option<HeadSteps>,
     /// With --head-steps: what of the head is fitted, to balanced batches: all of it; the scales of its classes (learnable weight scaling, LWS);

@@ -1,6 +1,7 @@
 //! `client compare`: arms trained with the same seeds, and evaluated on the same images.
 
 mod arms;
+mod round;
 mod study;
 
 use std::{
@@ -25,7 +26,8 @@ use crate::{
 };
 use equibatch_stream::Split;
 
-pub(super) use study::{Outcome, Round, Study, fold_name, trained_arm};
+pub(super) use round::{Outcome, Round, Validation, trained_arm};
+pub(super) use study::Study;
 
 /// Trains every arm with every seed, evaluates all runs on the same images, and compares them. Runs that are complete in the same folder are
 /// not repeated.

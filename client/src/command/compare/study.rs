@@ -8,9 +8,11 @@ use std::{
 
 use anyhow::Result;
 use equibatch_cli::files;
-use equibatch_engine::dataset::FOLDS;
 
-use super::arms::{PlannedArm, equalise_steps};
+use super::{
+    arms::{PlannedArm, equalise_steps},
+    round::{Outcome, Round, Validation},
+};
 use crate::{
     args::Train,
     command::{
@@ -22,7 +24,7 @@ use crate::{
     config::{UsageError, session_options},
     learn::{
         checkpoint::CHECKPOINT,
-        compare::{Arm, ArmPredictions, Holdout, HoldoutImage, Repeat, TopPrediction, TrainedArm, file_name},
+        compare::{Arm, ArmPredictions, Holdout, HoldoutImage, TopPrediction},
         evaluate::{EvalSpec, OnSample, evaluate_each},
         metrics::{Metric, RarestClasses},
         pixels::picture,
@@ -48,61 +50,6 @@ pub(in crate::command) struct Study<'a> {
     pub(in crate::command) folder: PathBuf,
     /// The first seed.
     pub(in crate::command) seed: u64,
-}
-
-/// One training of an arm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::command) struct Round {
-    pub(in crate::command) seed: u64,
-    /// The fold that is held out, from 1; 0: none is; `None`: the split of the dataset.
-    pub(in crate::command) fold: Option<u32>,
-}
-
-impl Round {
-    /// The rounds of `seeds` seeds from `first`, with one per fold if cross-validated.
-    pub(in crate::command) fn all(first: u64, seeds: u32, is_cross_validated: bool) -> Vec<Self> {
-        let folds: Vec<Option<u32>> = match is_cross_validated {
-            true => (1..=FOLDS).map(Some).collect(),
-            false => vec![None],
-        };
-        let seeds = (0..u64::from(seeds)).map(|repeat| first.wrapping_add(repeat));
-        seeds
-            .flat_map(|seed| folds.iter().map(move |&fold| Self { seed, fold }))
-            .collect()
-    }
-}
-
-/// A trained and evaluated model of an arm.
-#[derive(Clone, Debug)]
-pub(in crate::command) struct Outcome {
-    pub(in crate::command) round: Round,
-    /// Folder of the run; of an experiment, that of its last stage.
-    pub(in crate::command) run: PathBuf,
-    pub(in crate::command) predictions: Predictions,
-}
-
-/// The outcomes of an arm in its rounds as repeats: the folds of a seed are one.
-pub(in crate::command) fn trained_arm(arm: &Arm, outcomes: &[Outcome]) -> TrainedArm {
-    let mut repeats: Vec<Repeat> = vec![];
-    for Outcome {
-        round,
-        run,
-        predictions,
-    } in outcomes
-    {
-        match repeats.last_mut().filter(|repeat| repeat.seed == round.seed) {
-            Some(repeat) => repeat.predictions.extend(predictions.clone()),
-            None => repeats.push(Repeat {
-                seed: round.seed,
-                run: run.clone(),
-                predictions: predictions.clone(),
-            }),
-        }
-    }
-    TrainedArm {
-        arm: arm.clone(),
-        repeats,
-    }
 }
 
 impl<'a> Study<'a> {
@@ -180,13 +127,7 @@ impl<'a> Study<'a> {
 
     /// The folder of an arm's runs in a round, and that of its last run.
     fn folders(&self, arm: &PlannedArm, round: Round) -> [PathBuf; 2] {
-        let fold = match round.fold {
-            None => String::new(),
-            Some(0) => "-all".to_owned(),
-            Some(fold) => format!("-fold-{fold}"),
-        };
-        let name = format!("{}-{}{fold}", file_name(&arm.arm.training), round.seed);
-        let folder = self.folder.join(name);
+        let folder = self.folder.join(round.folder_name(&arm.arm));
         let run = arm
             .last_stage()
             .map_or_else(|| folder.clone(), |name| folder.join(name));
@@ -219,17 +160,9 @@ impl<'a> Study<'a> {
 
     /// Trains and evaluates an arm, or reads its stored predictions; `None` if the training was interrupted.
     pub(in crate::command) fn run(&self, arm: &PlannedArm, round: Round) -> Result<Option<Outcome>> {
-        let dataset = match round.fold {
-            None => self.description.name.clone(),
-            Some(fold) => fold_name(&self.description.name, fold),
-        };
-        let plans = arm.plans(&dataset, round.seed);
+        let plans = arm.plans(&round.validation.dataset(&self.description.name), round.seed);
         let [folder, run] = self.folders(arm, round);
-        let title = match round.fold {
-            None => format!("{}, seed {}", arm.arm.name, round.seed),
-            Some(0) => format!("{}, seed {}, all images", arm.arm.name, round.seed),
-            Some(fold) => format!("{}, seed {}, fold {fold} of {FOLDS}", arm.arm.name, round.seed),
-        };
+        let title = round.title(&arm.arm);
         if let Some(runs) = &self.trainer.runs {
             runs.begin(&title);
         }
@@ -248,7 +181,7 @@ impl<'a> Study<'a> {
                     return Ok(None);
                 }
                 let mut predictions = Predictions::default();
-                if round.fold != Some(0) {
+                if round.validation != Validation::Absent {
                     self.predict(&run, (self.split, None), &mut |seen| {
                         predictions.push(seen.sample, seen.label as u32, seen.logits);
                     })?;
@@ -261,9 +194,9 @@ impl<'a> Study<'a> {
         if let Some(runs) = &self.trainer.runs {
             let is_shared = !self.distinct().any(|other| other.arm.name == arm.arm.name);
             let skipped = if is_kept && !is_shared { arm.steps() } else { 0 };
-            let result = match round.fold {
-                Some(0) => "trained".to_owned(),
-                _ => self.summary(&predictions),
+            let result = match round.validation {
+                Validation::Absent => "trained".to_owned(),
+                Validation::Split | Validation::Fold(_) => self.summary(&predictions),
             };
             runs.end(&format!("{title}: {result}"), skipped);
         }
@@ -409,11 +342,6 @@ impl<'a> Study<'a> {
             runs.finish();
         }
     }
-}
-
-/// The name under which a server serves `dataset` with fold `fold`, from 1, as its validation split; with 0, all its images are for training.
-pub(in crate::command) fn fold_name(dataset: &str, fold: u32) -> String {
-    format!("{dataset}@{fold}/{FOLDS}")
 }
 
 /// Refuses arguments that `command` sets itself.

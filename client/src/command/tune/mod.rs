@@ -14,7 +14,7 @@ use equibatch_engine::dataset::FOLDS;
 use self::search::{Search, Trial};
 use super::{
     Exit,
-    compare::{Outcome, Round, Study, fold_name, named_arms, trained_arm, write_files},
+    compare::{Outcome, Round, Study, Validation, named_arms, trained_arm, write_files},
 };
 use crate::{
     args::{Folds, Train, Tune},
@@ -92,9 +92,12 @@ pub(super) fn run(args: &Tune, is_verbose: bool) -> Result<Exit> {
     };
     // Without folds, the first round's model is trained on the whole training split already.
     let arm = &study.arms[choice.arm];
-    let fold = (is_cross_validated && !arm.uses_validation()).then_some(0);
+    let validation = match is_cross_validated && !arm.uses_validation() {
+        true => Validation::Absent,
+        false => Validation::Split,
+    };
     let seed = rounds.first().map_or(study.seed, |round| round.seed);
-    let Some(last) = study.run(arm, Round { seed, fold })? else {
+    let Some(last) = study.run(arm, Round { seed, validation })? else {
         return Ok(study.interrupted());
     };
     study.end_progress();
@@ -126,7 +129,7 @@ fn has_folds(when: Folds, study: &Study<'_>) -> Result<bool> {
     let images = of_rarest.map(|&label| study.description.classes[label].images(Split::Valid.name()));
     let least = images.min().unwrap_or(0);
     let servers = &study.trainer.context.servers;
-    let describe = || servers.describe(&fold_name(&study.description.name, 1));
+    let describe = || servers.describe(&Validation::Fold(1).dataset(&study.description.name));
     match when {
         Folds::Off => Ok(false),
         Folds::On => Ok(describe().map(|_| true)?),
@@ -191,7 +194,7 @@ fn choose(study: &Study<'_>, args: &Tune, trials: &[Trial]) -> Result<Option<Cho
     if trials[chosen]
         .outcomes
         .iter()
-        .any(|outcome| outcome.round.fold.is_some())
+        .any(|outcome| outcome.round.has_fold())
     {
         comparison.folds = FOLDS;
     }

@@ -47,7 +47,7 @@ impl<'a> Search<'a> {
 
     /// Trains until the time is up; returns whether it was not interrupted.
     pub(super) fn run(&mut self) -> Result<bool> {
-        match self.rounds.iter().any(|round| round.fold.is_some()) {
+        match self.rounds.iter().any(|round| round.has_fold()) {
             true => self.run_arms(),
             false => self.run_rounds(),
         }
@@ -128,7 +128,7 @@ impl<'a> Search<'a> {
     fn has_time_for(&self, trainings: usize, least: Duration) -> bool {
         let (time, count) = self.spent;
         let each = time.checked_div(count).unwrap_or(Duration::ZERO).max(least);
-        let is_final_missing = self.rounds.iter().any(|round| round.fold.is_some());
+        let is_final_missing = self.rounds.iter().any(|round| round.has_fold());
         let trainings = u32::try_from(trainings).unwrap_or(u32::MAX) + u32::from(is_final_missing);
         let budget = Duration::from_secs_f64(self.args.minutes * 60.0);
         count == 0 || self.began.elapsed() + each.saturating_mul(trainings) <= budget

@@ -12,6 +12,8 @@ use ort::{
     session::{Session, builder::GraphOptimizationLevel},
 };
 
+use crate::graph::lower::Kernels;
+
 use super::{
     Device, Error, Operators, Staging, cudnn, error::first_line, library::Search, operators, placement,
 };
@@ -178,6 +180,13 @@ pub struct SessionOptions {
     /// Whether ONNX Runtime plans the memory of intermediate values as one block (memory pattern), for programs with static shapes. Never on a CPU,
     /// where it saves no time and costs up to half of the memory.
     pub memory_pattern: bool,
+}
+
+impl SessionOptions {
+    /// What computes a program on the device; the standard operators if it lacks those of [`Operators::Fast`].
+    pub(crate) fn kernels(&self) -> Kernels {
+        self.operators.kernels(self.device).unwrap_or_default()
+    }
 }
 
 impl Default for SessionOptions {

@@ -109,7 +109,7 @@ impl TrainerBuilder {
             loss,
             clip_norm: self.clip_norm,
             optimizer: self.optimizer,
-            kernels: options.operators.kernels(device).unwrap_or_default(),
+            kernels: options.kernels(),
             ..TrainSpec::new(self.model.into_spec(), batch_size)
         };
         Trainer::new(runtime, spec, (self.seed, &options))

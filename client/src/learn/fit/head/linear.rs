@@ -70,6 +70,7 @@ impl Fit<'_> {
             targets: vec![],
             offsets: vec![],
             classes,
+            penalty: logistic::penalty(&config.class_shares.images),
         };
         for batch in batches {
             let loss = config.loss.in_epoch(batch.epoch + 1);

@@ -1,17 +1,13 @@
 //! Logistic regression with an L2 penalty: a linear layer on kept features, fitted to the optimum.
 
-use std::{collections::VecDeque, thread};
+use std::thread;
 
-/// Factor of half the squared weights in the objective, for features whose squared distance from their mean is 1 on average.
+use super::lbfgs::{self, dot};
+
+/// [`penalty`] times the mean number of images.
 ///
-/// Measured: record 59 in docs/decisions.
-pub(super) const PENALTY: f64 = 1e-3;
-/// Most iterations.
-const MOST_ITERATIONS: usize = 500;
-/// The optimum is reached if no element of the gradient is larger.
-const TOLERANCE: f64 = 1e-5;
-/// Pairs of steps and changes of the gradient that approximate the curvature.
-const MEMORY: usize = 10;
+/// Measured: record 65 in docs/decisions.
+const PENALTY: f64 = 6e-3;
 /// Parts of the rows that are summed by one thread each. Fixed, so that the sums do not depend on the processors.
 const PARTS: usize = 8;
 
@@ -26,6 +22,15 @@ pub(super) struct Rows {
     pub(super) offsets: Vec<f32>,
     /// `K`.
     pub(super) classes: usize,
+    /// Factor of half the squared weights in the objective, for features whose squared distance from their mean is 1 on average.
+    pub(super) penalty: f64,
+}
+
+/// The penalty for classes of so many images: the less, the more there are. Their mean is the harmonic one, because the variance of what tells two
+/// classes apart is that of 1/n + 1/m.
+pub(super) fn penalty(images: &[u32]) -> f64 {
+    let inverse = images.iter().map(|&images| f64::from(images.max(1)).recip());
+    PENALTY * inverse.sum::<f64>() / images.len().max(1) as f64
 }
 
 /// A linear layer.
@@ -40,50 +45,29 @@ pub(super) struct Linear {
 }
 
 impl Rows {
-    /// The linear layer with the least cross entropy plus [`PENALTY`]; `None` if `is_stopped` meanwhile. The bias is not penalised.
+    /// The linear layer with the least cross entropy plus penalty; `None` if `is_stopped` meanwhile. The bias is not penalised.
     ///
     /// # Source
     ///
-    /// L-BFGS with a backtracking line search: Nocedal and Wright, Numerical Optimization, 2006, algorithms 3.1, 7.4 and 7.5. As the linear
-    /// probes of Radford et al., Learning Transferable Visual Models From Natural Language Supervision, ICML 2021.
+    /// By L-BFGS, as the linear probes of Radford et al., Learning Transferable Visual Models From Natural Language Supervision, ICML 2021.
     pub(super) fn fit(mut self, is_stopped: &dyn Fn() -> bool) -> Option<Linear> {
         let (mean, scale) = self.standardise();
         let width = mean.len();
-        let mut at = vec![0.0; self.classes * (width + 1)];
-        let (mut value, mut slope) = self.objective(&at);
-        let mut history = VecDeque::new();
-        for _ in 0..MOST_ITERATIONS {
-            if is_stopped() {
-                return None;
-            }
-            if slope.iter().all(|element| element.abs() <= TOLERANCE) {
-                break;
-            }
-            let direction = descent(&slope, &history);
-            let Some((next, next_value, next_slope)) = self.search(&at, value, &slope, &direction) else {
-                break;
-            };
-            let difference = |one: &[f64], other: &[f64]| one.iter().zip(other).map(|(a, b)| a - b).collect();
-            let (step, change): (Vec<f64>, Vec<f64>) =
-                (difference(&next, &at), difference(&next_slope, &slope));
-            let curvature = dot(&step, &change);
-            if curvature > 0.0 {
-                history.push_back((step, change, curvature));
-                if history.len() > MEMORY {
-                    history.pop_front();
-                }
-            }
-            (at, value, slope) = (next, next_value, next_slope);
-        }
+        let start = vec![0.0; self.classes * (width + 1)];
+        let (at, value) = lbfgs::minimise(&|at| self.objective(at), start, is_stopped)?;
         let (weights, bias) = at.split_at(self.classes * width);
         let weights: Vec<f64> = weights.iter().map(|weight| weight / scale).collect();
         let rows = weights.chunks_exact(width);
         let bias = bias.iter().zip(rows).map(|(bias, row)| bias - dot(row, &mean));
         Some(Linear {
-            loss: value - penalty(&at[..self.classes * width]),
+            loss: value - self.penalised(&at[..self.classes * width]),
             bias: bias.collect(),
             weights,
         })
+    }
+
+    fn penalised(&self, weights: &[f64]) -> f64 {
+        self.penalty / 2.0 * dot(weights, weights)
     }
 
     /// Subtracts the mean of the features, and divides them by their root mean square distance from it; returns both.
@@ -107,31 +91,6 @@ impl Rows {
             *feature = ((f64::from(*feature) - mean) / scale) as f32;
         }
         (mean, scale)
-    }
-
-    /// The point with a sufficiently smaller value in `direction`, its value and its gradient; `None` if rounding leaves none.
-    fn search(
-        &self,
-        at: &[f64],
-        value: f64,
-        slope: &[f64],
-        direction: &[f64],
-    ) -> Option<(Vec<f64>, f64, Vec<f64>)> {
-        let expected = dot(slope, direction);
-        let mut length = 1.0;
-        while length > 1e-10 {
-            let next: Vec<f64> = at
-                .iter()
-                .zip(direction)
-                .map(|(at, by)| at + length * by)
-                .collect();
-            let (found, slope) = self.objective(&next);
-            if found <= value + 1e-4 * length * expected && found < value {
-                return Some((next, found, slope));
-            }
-            length /= 2.0;
-        }
-        None
     }
 
     /// Value and gradient of the objective. `at` has the weights, `[K, D]`, and then the bias.
@@ -160,8 +119,8 @@ impl Rows {
                 .map(|thread| thread.join().expect("sums do not panic"));
             ended.collect::<Vec<_>>()
         });
-        let mut value = penalty(weights);
-        let mut slope: Vec<f64> = weights.iter().map(|weight| PENALTY * weight).collect();
+        let mut value = self.penalised(weights);
+        let mut slope: Vec<f64> = weights.iter().map(|weight| self.penalty * weight).collect();
         slope.resize(at.len(), 0.0);
         for (loss, part) in sums {
             value += loss;
@@ -224,37 +183,6 @@ fn product(one: &[f32], other: &[f32]) -> f32 {
     lanes.iter().sum::<f32>() + rest
 }
 
-fn penalty(weights: &[f64]) -> f64 {
-    PENALTY / 2.0 * dot(weights, weights)
-}
-
-fn dot(one: &[f64], other: &[f64]) -> f64 {
-    one.iter().zip(other).map(|(one, other)| one * other).sum()
-}
-
-/// The direction of L-BFGS: minus the gradient times the inverse curvature that the history approximates.
-fn descent(slope: &[f64], history: &VecDeque<(Vec<f64>, Vec<f64>, f64)>) -> Vec<f64> {
-    let mut direction: Vec<f64> = slope.iter().map(|element| -element).collect();
-    let add = |to: &mut [f64], factor: f64, by: &[f64]| {
-        to.iter_mut().zip(by).for_each(|(to, by)| *to += factor * by);
-    };
-    let mut factors = vec![];
-    for (step, change, curvature) in history.iter().rev() {
-        let factor = dot(step, &direction) / curvature;
-        add(&mut direction, -factor, change);
-        factors.push(factor);
-    }
-    if let Some((_, change, curvature)) = history.back() {
-        let scale = curvature / dot(change, change);
-        direction.iter_mut().for_each(|element| *element *= scale);
-    }
-    for ((step, change, curvature), factor) in history.iter().zip(factors.into_iter().rev()) {
-        let back = dot(change, &direction) / curvature;
-        add(&mut direction, factor - back, step);
-    }
-    direction
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,13 +207,14 @@ mod tests {
             targets: (0..count * 3).map(target).collect(),
             offsets: (0..count * 3).map(|index| (index % 3) as f32 * 0.4).collect(),
             classes: 3,
+            penalty: 1e-3,
         }
     }
 
     /// Independent of the standardisation: the objective in terms of the features themselves.
     fn objective(rows: &Rows, linear: (&[f64], &[f64]), scale: f64) -> f64 {
         let width = rows.features.len() / (rows.targets.len() / rows.classes);
-        let mut sum = PENALTY / 2.0 * scale * scale * dot(linear.0, linear.0);
+        let mut sum = rows.penalty / 2.0 * scale * scale * dot(linear.0, linear.0);
         let each = rows
             .features
             .chunks(width)
@@ -317,8 +246,10 @@ mod tests {
         let fitted = rows(50).fit(&|| false).expect("not stopped");
         let best = objective(&given, (&fitted.weights, &fitted.bias), scale);
         assert!(
-            (best - fitted.loss - PENALTY / 2.0 * scale * scale * dot(&fitted.weights, &fitted.weights))
-                .abs()
+            (best
+                - fitted.loss
+                - given.penalty / 2.0 * scale * scale * dot(&fitted.weights, &fitted.weights))
+            .abs()
                 < 1e-5
         );
         for index in 0..15_usize {
@@ -338,7 +269,7 @@ mod tests {
         }
     }
 
-    /// scikit-learn's `LogisticRegression(C=1 / (N PENALTY), tol=1e-10)` on the standardised features of `rows(30)`, with offsets of 0.
+    /// scikit-learn's `LogisticRegression(C=1 / (N penalty), tol=1e-10)` on the standardised features of `rows(30)`, with offsets of 0.
     #[test]
     fn the_fit_is_that_of_scikit_learn() {
         let mut given = rows(30);
@@ -357,12 +288,21 @@ mod tests {
     }
 
     #[test]
+    fn the_penalty_falls_with_the_harmonic_mean_of_the_images() {
+        // 2 / (1/4 + 1/12) = 6; a class without images counts as one.
+        for (images, mean) in [(&[8, 8, 8][..], 8.0), (&[4, 12], 6.0), (&[0, 1], 1.0)] {
+            assert!((penalty(images) - PENALTY / mean).abs() < 1e-12, "{images:?}");
+        }
+    }
+
+    #[test]
     fn constant_features_leave_the_bias_alone() {
         let constant = Rows {
             features: vec![2.0; 8],
             targets: vec![0.25, 0.0, 0.25, 0.0, 0.25, 0.0, 0.0, 0.25],
             offsets: vec![0.0; 8],
             classes: 2,
+            penalty: 1e-3,
         };
         let fitted = constant.fit(&|| false).expect("not stopped");
         assert!(fitted.weights.iter().all(|weight| weight.abs() < 1e-9));

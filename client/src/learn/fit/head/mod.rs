@@ -1,6 +1,7 @@
 //! Training of a head on the features of a frozen body, which are computed once and kept.
 
 mod last_layer;
+mod lbfgs;
 mod linear;
 mod logistic;
 
