@@ -92,6 +92,7 @@ DATA = [
     Data("elpv", "elpv", "2-of-3", 120, 224, 0.05, 1),
     Data("elpv-24", "elpv", "2-of-3", 24 * 57, 128, 0.05, 1, batch=32, epochs=24, recipe="dihedral lighting(0.1)"),
     Data("elpv-folds", "elpv-folds/{draw}", "2-of-3", 24 * 62, 128, 0.05, 1, batch=32, epochs=24, recipe="dihedral lighting(0.1)"),
+    Data("elpv-folds-2", "elpv-folds/{draw}", "2-of-3", 2 * 62, 320, 0.05, 1, batch=32, epochs=2, recipe="dihedral lighting(0.1)"),
 ]
 DRAWS = 5
 # Of Student's distribution: 97.5 % by degrees of freedom.
