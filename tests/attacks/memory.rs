@@ -59,13 +59,15 @@ async fn twenty_unread_streams_stay_within_memory_and_leave_some_to_others() {
         images.root(),
         &[&options[..], &[tokens.to_str().unwrap()]].concat(),
     );
-    let (mut client, mut unread) = (server.client().await, vec![]);
+    let mut unread = vec![];
     for seed in 0..20 {
         let request = StreamBatchesRequest {
             seed,
             ..floats(16, 1000)
         };
-        match open(&mut client, with_token(request, "token-of-the-greedy")).await {
+        let request = with_token(request, "token-of-the-greedy");
+        // One connection each: unread streams fill their connection's window.
+        match open(&mut server.client().await, request).await {
             Ok(stream) => unread.push(stream),
             Err(status) => {
                 assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
