@@ -66,6 +66,8 @@ BODIES = {
     "fine-tuned+norms": "--freeze=false --max-lr ..1e-3",
     "trained": "--freeze=false",  # everything at the default rate
     "trained+decay+ema": "--freeze=false --weight-decay 0.1 --ema 0.99",
+    "trained+decay+ema-2e-3": "--freeze=false --weight-decay 0.1 --ema 0.99 --max-lr 2e-3",
+    "averaged": "--freeze=false --weight-decay 0.1 --max-lr 2e-3 --schedule constant --warmup-epochs 1 --ema 0.998 --reestimate-norms",
 }
 
 

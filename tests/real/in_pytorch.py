@@ -126,7 +126,7 @@ def train(body, head, stream, name, weights, added, steps):
     optimizer = torch.optim.Adam([{"params": group} for group in groups if group], betas=(0.95, BETA2), eps=EPSILON)
     body.train(kind.trains_norms)
     model = nn.Sequential(body, head)
-    averages = copy.deepcopy(model)
+    averages = copy.deepcopy(model) if kind.ema else model
     for step, (images, batch) in enumerate(stream):
         logits = model(torch.from_numpy(images.copy()))
         loss = F.cross_entropy(logits + added, torch.tensor(list(batch.labels)), weight=weights)
@@ -143,7 +143,7 @@ def train(body, head, stream, name, weights, added, steps):
             kept = min(kind.ema, (1 + step) / (10 + step))
             for average, value in zip(averages.state_dict().values(), model.state_dict().values()):
                 average.copy_(kept * average + (1 - kept) * value)
-    return averages if kind.ema else model
+    return averages
 
 
 def judge(model, classes, stream, views):
