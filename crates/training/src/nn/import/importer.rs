@@ -2,7 +2,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::Error;
 use super::classifier_head::Resized;
-use super::fold_budget::{FoldBudget, MAX_FOLDED_ELEMENTS};
+use super::fold::{FoldBudget, MAX_FOLDED_ELEMENTS};
 use super::node::{node_error, scope};
 use crate::graph::import::{Elements, HostTensor, Model, ModelNode};
 use crate::graph::op::Pad;

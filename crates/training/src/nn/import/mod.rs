@@ -17,22 +17,19 @@
 //! - `run`: visits the nodes; `importer`: tracks each value; `layer_groups`: assigns nodes to layer groups; `classifier_head`: finds the logits.
 //! - `operators`: the table of supported operators; `operator`: an entry of it. A file such as `einsum` or `reduce` holds the entries and
 //!   translations of one or more operators: to add an operator is to add an entry and its translation.
-//! - `const_fold`, `fold_elementwise`, `fold_index`: constant folding of shapes and other numbers; `dequantize`: quantized weights.
+//! - `fold`: constant folding of shapes and other numbers; `dequantize`: quantized weights.
 
 mod activation;
 mod attention;
 mod classifier_head;
 mod comparison;
-mod const_fold;
 mod convolution;
 mod cosine;
 mod dequantize;
 mod einsum;
 mod elementwise;
 mod error;
-mod fold_budget;
-mod fold_elementwise;
-mod fold_index;
+mod fold;
 mod gather;
 mod graph;
 mod group_norm;

@@ -54,7 +54,7 @@ impl Operator {
         Self::with(name, &[], Import::Alias).elementwise()
     }
 
-    /// An operator that [`const_fold`](super::const_fold) alone supports.
+    /// An operator that [`fold`](super::fold) alone supports.
     pub(super) const fn folded(name: &'static str) -> Self {
         Self::with(name, &[], Import::Folded)
     }

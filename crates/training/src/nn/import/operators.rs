@@ -2,8 +2,8 @@
 
 use super::operator::Operator;
 use super::{
-    activation, attention, comparison, const_fold, convolution, einsum, elementwise, gather, group_norm,
-    layout, linear, normalize, pad, pool, reduce, resize, variadic,
+    activation, attention, comparison, convolution, einsum, elementwise, fold, gather, group_norm, layout,
+    linear, normalize, pad, pool, reduce, resize, variadic,
 };
 
 /// The operators of each file. A new operator is an entry in a file's `OPERATORS`, and its translation beside it.
@@ -11,10 +11,10 @@ static FILES: [&[Operator]; 17] = [
     activation::OPERATORS,
     attention::OPERATORS,
     comparison::OPERATORS,
-    const_fold::OPERATORS,
     convolution::OPERATORS,
     einsum::OPERATORS,
     elementwise::OPERATORS,
+    fold::OPERATORS,
     gather::OPERATORS,
     group_norm::OPERATORS,
     layout::OPERATORS,

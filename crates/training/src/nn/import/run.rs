@@ -1,10 +1,10 @@
 use std::collections::HashSet;
 
-use super::fold_budget::FoldBudget;
+use super::fold::FoldBudget;
 use super::importer::{Importer, Item, Target};
 use super::layer_groups::NodeGroups;
 use super::node::node_error;
-use super::{Error, const_fold, cosine, operators};
+use super::{Error, cosine, fold, operators};
 use crate::graph::Value;
 use crate::graph::import::{Elements, ModelNode};
 use crate::nn::LayerGroup;
@@ -84,7 +84,7 @@ impl Importer<'_, '_> {
         }
         let operands: Vec<Option<&Item>> = node.inputs.iter().map(|name| self.items.get(name)).collect();
         let budget = FoldBudget::of(node, self.folded_elements_left);
-        let results = match const_fold::fold(&budget, &operands, self)? {
+        let results = match fold::fold(&budget, &operands, self)? {
             Some(known) => {
                 self.reserve(node, known.elements.len())?;
                 vec![Item::Constant(known)]

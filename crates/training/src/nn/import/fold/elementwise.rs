@@ -1,10 +1,10 @@
 //! Constant folding of elementwise operators.
 
-use super::Error;
-use super::fold_budget::FoldBudget;
-use super::fold_index::broadcast;
-use super::node::node_error;
+use super::FoldBudget;
+use super::index::broadcast;
 use crate::graph::import::{Elements, HostTensor};
+use crate::nn::import::Error;
+use crate::nn::import::node::node_error;
 
 /// The result of a node with constant operands; `None` if its operator is not folded.
 pub(super) fn compute(

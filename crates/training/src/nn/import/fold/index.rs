@@ -1,7 +1,7 @@
-use super::Error;
-use super::fold_budget::FoldBudget;
+use super::FoldBudget;
 use crate::graph::Shape;
 use crate::graph::import::{Elements, HostTensor};
+use crate::nn::import::Error;
 
 /// Broadcasts `x` to `shape`.
 pub(super) fn broadcast(budget: &FoldBudget<'_>, x: &HostTensor, shape: &Shape) -> Result<HostTensor, Error> {

@@ -1,23 +1,23 @@
-use super::Error;
-use super::node::node_error;
 use crate::graph::import::ModelNode;
+use crate::nn::import::Error;
+use crate::nn::import::node::node_error;
 
 /// Most elements that constant folding may compute for one file: far more than shapes and masks need, 128 MiB of f32.
-pub(super) const MAX_FOLDED_ELEMENTS: usize = 1 << 25;
+pub(in crate::nn::import) const MAX_FOLDED_ELEMENTS: usize = 1 << 25;
 
 /// A node and the number of elements that it may still compute in constant folding.
-pub(super) struct FoldBudget<'n> {
-    pub(super) node: &'n ModelNode,
+pub(in crate::nn::import) struct FoldBudget<'n> {
+    pub(in crate::nn::import) node: &'n ModelNode,
     left: usize,
 }
 
 impl<'n> FoldBudget<'n> {
-    pub(super) fn of(node: &'n ModelNode, left: usize) -> Self {
+    pub(in crate::nn::import) fn of(node: &'n ModelNode, left: usize) -> Self {
         Self { node, left }
     }
 
     /// Fails if `numbers` exceeds the budget.
-    pub(super) fn check(&self, numbers: usize) -> Result<(), Error> {
+    pub(in crate::nn::import) fn check(&self, numbers: usize) -> Result<(), Error> {
         if numbers <= self.left {
             return Ok(());
         }
