@@ -167,7 +167,10 @@ fn arms_are_flags_of_train_and_take_equally_many_steps() {
     )
     .unwrap();
     let out = folder.path().join("comparison");
-    let arms = format!("natural,natural+prior,{}", text(&stages));
+    let arms = format!(
+        "natural,natural+prior,natural+tta,natural+prior+tta,{}",
+        text(&stages)
+    );
     let own = "soft=--balance natural --label-smoothing 0.2 --epochs 2 --batch-size 4";
     let arguments = [
         "--epochs",
@@ -190,11 +193,13 @@ fn arms_are_flags_of_train_and_take_equally_many_steps() {
     let comparison: Value = serde_json::from_slice(&output.stdout).unwrap();
     let arms = comparison["arms"].as_array().unwrap();
     let names: Vec<&str> = arms.iter().map(|arm| arm["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["natural", "natural+prior", text(&stages), "soft"]);
-    assert_eq!(
-        arms[1]["flags"],
-        "--balance natural; evaluated with --prior uniform"
-    );
+    let evaluated = [
+        ("natural+prior", "--prior uniform"),
+        ("natural+tta", "--tta"),
+        ("natural+prior+tta", "--prior uniform --tta"),
+    ];
+    let [prior, tta, both] = evaluated.map(|(name, _)| name);
+    assert_eq!(names, ["natural", prior, tta, both, text(&stages), "soft"]);
     assert_eq!(
         comparison["too_few"],
         serde_json::json!([["birds", 2], ["flowers", 4]])
@@ -213,15 +218,22 @@ fn arms_are_flags_of_train_and_take_equally_many_steps() {
         assert_eq!(config["steps_per_epoch"], 4, "{}", run.display());
     }
 
-    // The same model with another prior: not trained again, and evaluated as by `client evaluate`.
-    assert!(!out.join("natural+prior-5").exists());
-    let evaluate = "evaluate --json --threads 1 --prior uniform --server";
-    let evaluate = client(&self::arguments(evaluate, &[&server.address, text(&runs[0])]));
-    let evaluated: Value = serde_json::from_slice(&evaluate.stdout).unwrap();
-    assert_eq!(
-        evaluated["models"]["natural-5"]["confusion_matrix"],
-        arms[1]["all_repeats"]["confusion_matrix"]
-    );
+    // The same model, not trained again, and evaluated as by `client evaluate`.
+    for (arm, (name, flags)) in arms[1..].iter().zip(evaluated) {
+        assert_eq!(arm["flags"], format!("--balance natural; evaluated with {flags}"));
+        assert!(!out.join(format!("{name}-5")).exists());
+        let evaluate = format!("evaluate --json --threads 1 {flags} --server");
+        let evaluate = client(&self::arguments(&evaluate, &[&server.address, text(&runs[0])]));
+        let alone: Value = serde_json::from_slice(&evaluate.stdout).unwrap();
+        let alone = &alone["models"]["natural-5"];
+        let all_repeats = &arm["all_repeats"];
+        assert_eq!(
+            alone["confusion_matrix"], all_repeats["confusion_matrix"],
+            "{name}"
+        );
+        let difference = alone["loss"].as_f64().unwrap() - all_repeats["loss"].as_f64().unwrap();
+        assert!(difference.abs() < 1e-5, "{name}: {difference}");
+    }
 
     // The arm's flags have changed.
     let own = "soft=--balance natural --label-smoothing 0.3 --epochs 2 --batch-size 4";

@@ -184,7 +184,7 @@ fn evaluate_model(
     let model = (name, predictor.classifier());
     let evaluation = match args.tta {
         None => evaluate(servers, model, &subject)?,
-        Some(views) => tta::evaluate(servers, model, &subject, (views, &card.recipe))?,
+        Some(views) => tta::evaluate(servers, model, &subject, (views, &card.recipe), &mut |_| {})?,
     };
     if let Some(trained) = &candidate.trained {
         check_images(servers, &candidate.folder, trained, dataset)?;

@@ -7,7 +7,7 @@ use equibatch_engine::augment::{self, Recipe, VIEWS};
 
 pub use self::symmetric::Symmetric;
 use super::{
-    evaluate::{Error, EvalSpec, Evaluation, View, evaluate_each, run_split},
+    evaluate::{Error, EvalSpec, Evaluation, OnSample, View, evaluate_each, run_split},
     metrics::softmax,
     predictions::Predictions,
 };
@@ -118,7 +118,8 @@ fn logarithms(probabilities: &[f64]) -> Vec<f32> {
 }
 
 /// Evaluates `classifier` like [`evaluate`](super::evaluate::evaluate()), with probabilities averaged over `views` of each image, by default
-/// those [that suit](Views::suiting) the recipe `training`; empty: the default recipe.
+/// those [that suit](Views::suiting) the recipe `training`; empty: the default recipe. Calls `each` for each image, of crops with the logits of
+/// the unaugmented view.
 ///
 /// # Errors
 ///
@@ -128,6 +129,7 @@ pub fn evaluate(
     (model, classifier): (&str, &mut Classifier),
     spec: &EvalSpec<'_>,
     (views, training): (Option<Views>, &str),
+    each: OnSample<'_>,
 ) -> Result<Evaluation, Error> {
     let unusable = |source| Error::Recipe {
         model: model.to_owned(),
@@ -139,13 +141,14 @@ pub fn evaluate(
     };
     if views != Views::Crops {
         let mut symmetric = Symmetric::new(classifier, views.symmetries());
-        return evaluate_each(servers, (model, &mut symmetric), spec, &mut |_| {});
+        return evaluate_each(servers, (model, &mut symmetric), spec, each);
     }
     let views = crops(training).map_err(unusable)?;
     let mut mean = Mean::new(spec.classes.len());
     let plain = View::default();
     let replaced = run_split(servers, (model, classifier), spec, &plain, &mut |sample| {
         mean.first(sample.sample, sample.label, sample.logits);
+        each(sample);
     })?;
     for (seed, view) in (0..).zip(&views) {
         let recipe = Some(view.to_string());

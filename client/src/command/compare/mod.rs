@@ -1,6 +1,7 @@
 //! `client compare`: arms trained with the same seeds, and evaluated on the same images.
 
 mod arms;
+mod evaluation;
 mod round;
 mod study;
 
@@ -99,7 +100,7 @@ pub(super) fn named_arms(names: &[String], own: &[OwnArm]) -> Result<Vec<Arm>, U
     let arms = arms.map_err(|error| UsageError(error.to_string()))?;
     let is_repeated = |(place, arm): (usize, &Arm)| {
         let mut before = arms[..place].iter();
-        before.any(|other| (&other.flags, &other.prior) == (&arm.flags, &arm.prior))
+        before.any(|other| (&other.flags, &other.prior, other.is_tta) == (&arm.flags, &arm.prior, arm.is_tta))
     };
     if arms.len() < 2 || arms.iter().enumerate().any(is_repeated) {
         return Err(UsageError(

@@ -2,15 +2,14 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
     path::{Path, PathBuf},
 };
 
 use anyhow::Result;
-use equibatch_cli::files;
 
 use super::{
     arms::{PlannedArm, equalise_steps},
+    evaluation::is_evaluated,
     round::{Outcome, Round, Validation},
 };
 use crate::{
@@ -21,16 +20,11 @@ use crate::{
         prepare::check_images,
         train::{RunSettings, Trainer, experiment},
     },
-    config::{UsageError, session_options},
+    config::UsageError,
     learn::{
         checkpoint::CHECKPOINT,
-        compare::{Arm, ArmPredictions, Holdout, HoldoutImage, TopPrediction},
-        evaluate::{EvalSpec, OnSample, evaluate_each},
-        metrics::{Metric, RarestClasses},
-        pixels::picture,
-        predict::Predictor,
-        predictions::Predictions,
-        prior::Prior,
+        compare::Arm,
+        metrics::RarestClasses,
         progress::{Output, RunsProgress},
         run::{self, RunFolder},
     },
@@ -134,15 +128,10 @@ impl<'a> Study<'a> {
         [folder, run]
     }
 
-    /// The file of the predictions of the model of `run`.
-    fn outcomes(&self, run: &Path) -> PathBuf {
-        run.join(format!("outcomes-{}.safetensors", self.split))
-    }
-
-    /// Whether the arm needs no training in `round`.
+    /// Whether the arm needs no training in `round`: its model, which other arms may share, has been evaluated.
     pub(in crate::command) fn is_finished(&self, arm: &PlannedArm, round: Round) -> bool {
         let [_, run] = self.folders(arm, round);
-        self.outcomes(&run).exists()
+        is_evaluated(&run)
     }
 
     /// Number of trainings that `arms` need in `round`.
@@ -166,31 +155,19 @@ impl<'a> Study<'a> {
         if let Some(runs) = &self.trainer.runs {
             runs.begin(&title);
         }
-        let path = self.outcomes(&run);
-        let (mut predictions, is_kept) = match fs::read(&path) {
-            Ok(bytes) => {
-                self.check_kept(arm, &plans, &folder)?;
-                let (kept, config) = RunFolder::open(&run)?;
-                let servers = &self.trainer.context.servers;
-                check_images(servers, &run, &kept.progress(&config), &config.dataset)?;
-                (Predictions::from_bytes(&bytes, &path)?, true)
+        let is_kept = self.is_finished(arm, round);
+        if is_kept {
+            self.check_kept(arm, &plans, &folder)?;
+            let (kept, config) = RunFolder::open(&run)?;
+            let servers = &self.trainer.context.servers;
+            check_images(servers, &run, &kept.progress(&config), &config.dataset)?;
+        } else {
+            self.trainer.output.print_line("");
+            if self.train(arm, &plans, &folder)? != Exit::Done {
+                return Ok(None);
             }
-            Err(_) => {
-                self.trainer.output.print_line("");
-                if self.train(arm, &plans, &folder)? != Exit::Done {
-                    return Ok(None);
-                }
-                let mut predictions = Predictions::default();
-                if round.validation != Validation::Absent {
-                    self.predict(&run, (self.split, None), &mut |seen| {
-                        predictions.push(seen.sample, seen.label as u32, seen.logits);
-                    })?;
-                }
-                files::write(&path, &predictions.to_bytes())?;
-                (predictions, false)
-            }
-        };
-        predictions.add_offsets(&self.offsets(&arm.arm, &run)?);
+        }
+        let predictions = self.evaluate(&arm.arm, round, &run)?;
         if let Some(runs) = &self.trainer.runs {
             let is_shared = !self.distinct().any(|other| other.arm.name == arm.arm.name);
             let skipped = if is_kept && !is_shared { arm.steps() } else { 0 };
@@ -205,26 +182,6 @@ impl<'a> Study<'a> {
             run,
             predictions,
         }))
-    }
-
-    /// `balanced accuracy 63.0 %, recall of birds 2 of 4`.
-    fn summary(&self, predictions: &Predictions) -> String {
-        let metrics = predictions.metrics(&self.classes());
-        format!(
-            "balanced accuracy {}, recall of {} {}",
-            Metric::BalancedAccuracy.show(Some(&metrics)),
-            self.rarest.names,
-            self.rarest.recall(&metrics)
-        )
-    }
-
-    /// What is added to the logits of the model of `run`, by class; empty if the arm does not adjust it.
-    fn offsets(&self, arm: &Arm, run: &Path) -> Result<Vec<f32>> {
-        let Some(prior) = &arm.prior else {
-            return Ok(vec![]);
-        };
-        let (_, config) = RunFolder::open(run)?;
-        Ok(prior.offsets(&config.classes, &config.class_shares, 1.0)?.0)
     }
 
     /// Trains the runs of an arm in `folder`, or what is missing of them.
@@ -267,63 +224,6 @@ impl<'a> Study<'a> {
                 differences,
             }),
         }
-    }
-
-    /// Runs the model of `run`, adjusted to a prior if one is given, on a split of its dataset; `each` receives every image with its logits.
-    fn predict(&self, run: &Path, (split, prior): (Split, Option<&Prior>), each: OnSample<'_>) -> Result<()> {
-        let (run, config) = RunFolder::open(run)?;
-        let options = session_options(&self.base.execution);
-        let mut predictor = Predictor::open(&self.trainer.context.runtime, &run.model_path(), &options)?;
-        if let Some(prior) = prior {
-            predictor.adjust(prior, 1.0)?;
-        }
-        let card = predictor.card().clone();
-        let subject = EvalSpec {
-            dataset: &config.dataset,
-            split,
-            batch_size: config.batch_size,
-            preprocessing: &card.preprocessing,
-            classes: &card.classes,
-        };
-        let model = ("the model", predictor.classifier());
-        evaluate_each(&self.trainer.context.servers, model, &subject, each)?;
-        Ok(())
-    }
-
-    /// Predictions of the first model of every arm on the test split, which was used neither for training nor for the comparison.
-    pub(in crate::command) fn holdout<'b>(
-        &self,
-        arms: impl IntoIterator<Item = (&'b Arm, &'b Outcome)>,
-    ) -> Result<Holdout> {
-        let mut holdout = Holdout::default();
-        for (arm, Outcome { round, run, .. }) in arms {
-            let (_, config) = RunFolder::open(run)?;
-            let (mut samples, mut predictions) = (vec![], vec![]);
-            let is_first = holdout.arms.is_empty();
-            self.predict(run, (Split::Test, arm.prior.as_ref()), &mut |seen| {
-                predictions.push(TopPrediction::of(seen.logits));
-                if is_first {
-                    samples.push(seen.sample);
-                    holdout.images.push(HoldoutImage {
-                        path: String::new(),
-                        label: seen.label,
-                        picture: picture(seen.tensor, config.image_size, config.mean, config.std),
-                    });
-                }
-            })?;
-            if is_first {
-                let paths = self.trainer.context.servers.paths(&config.dataset, &samples)?;
-                for (image, path) in holdout.images.iter_mut().zip(paths) {
-                    image.path = path;
-                }
-            }
-            holdout.arms.push(ArmPredictions {
-                arm: arm.name.clone(),
-                seed: round.seed,
-                predictions,
-            });
-        }
-        Ok(holdout)
     }
 
     /// Says that the study was interrupted, and how it is continued.

@@ -15,6 +15,8 @@ pub struct Arm {
     pub flags: Vec<String>,
     /// Class frequencies that its models are adjusted to before they are evaluated.
     pub prior: Option<Prior>,
+    /// Whether its models are evaluated with test-time augmentation.
+    pub is_tta: bool,
 }
 
 /// Arms by name, with their flags. `NAME:X` puts X in place of what is in braces.
@@ -35,6 +37,8 @@ const ADDED: [(&str, &str); 4] = [
 ];
 /// `+prior`: models are evaluated as if all classes were equally frequent, as by `client evaluate --prior uniform`.
 const PRIOR: &str = "prior";
+/// `+tta`: models are evaluated with test-time augmentation, as by `client evaluate --tta`.
+const TTA: &str = "tta";
 /// Extension of an experiment file, which is an arm, too.
 const FILE: &str = ".toml";
 
@@ -65,15 +69,24 @@ impl Arm {
             training: name.to_owned(),
             flags: flags_of(name, own).ok_or_else(|| fail(expected(own)))?,
             prior: None,
+            is_tta: false,
         };
         for part in parts {
-            if part == PRIOR {
-                arm.prior = Some(Prior::Uniform);
-                continue;
+            match part {
+                PRIOR => {
+                    arm.prior = Some(Prior::Uniform);
+                    continue;
+                }
+                TTA => {
+                    arm.is_tta = true;
+                    continue;
+                }
+                _ => {}
             }
             let added = ADDED.iter().find(|(name, _)| *name == part);
             let (_, flags) = added.ok_or_else(|| {
-                let known: Vec<&str> = ADDED.iter().map(|(name, _)| *name).chain([PRIOR]).collect();
+                let known = ADDED.iter().map(|(name, _)| *name);
+                let known: Vec<&str> = known.chain([PRIOR, TTA]).collect();
                 fail(format!(
                     "`+{part}` is unknown; expected one of +{}",
                     known.join(", +")
@@ -108,14 +121,17 @@ impl Arm {
         }
     }
 
-    /// Its flags as typed, and how its models are adjusted.
+    /// Its flags as typed, and those of `client evaluate` for its models.
     #[must_use]
     pub fn described(&self) -> String {
         let flags: Vec<Cow<'_, str>> = self.flags.iter().map(|flag| quoted(flag)).collect();
         let flags = flags.join(" ");
-        match &self.prior {
-            None => flags,
-            Some(prior) => format!("{flags}; evaluated with --prior {prior}"),
+        let prior = self.prior.as_ref().map(|prior| format!("--prior {prior}"));
+        let tta = self.is_tta.then(|| "--tta".to_owned());
+        let evaluated: Vec<String> = prior.into_iter().chain(tta).collect();
+        match evaluated.is_empty() {
+            true => flags,
+            false => format!("{flags}; evaluated with {}", evaluated.join(" ")),
         }
     }
 }
@@ -243,11 +259,35 @@ mod tests {
     }
 
     #[test]
-    fn an_arm_with_another_prior_shares_the_training() {
-        let (natural, adjusted) = (arm("natural+frozen"), arm("natural+frozen+prior"));
-        assert_eq!(natural.training, adjusted.training);
-        assert_eq!((natural.prior, adjusted.prior), (None, Some(Prior::Uniform)));
-        assert_eq!(natural.flags, adjusted.flags);
+    fn arms_that_are_evaluated_differently_share_the_training() {
+        let natural = arm("natural+frozen");
+        assert_eq!((&natural.prior, natural.is_tta), (&None, false));
+        for (text, prior, is_tta, described) in [
+            (
+                "natural+frozen+prior",
+                Some(Prior::Uniform),
+                false,
+                "--prior uniform",
+            ),
+            ("natural+tta+frozen", None, true, "--tta"),
+            (
+                "natural+frozen+tta+prior",
+                Some(Prior::Uniform),
+                true,
+                "--prior uniform --tta",
+            ),
+        ] {
+            let other = arm(text);
+            assert_eq!(
+                (&other.training, &other.flags),
+                (&natural.training, &natural.flags)
+            );
+            assert_eq!((&other.prior, other.is_tta), (&prior, is_tta));
+            assert_eq!(
+                other.described(),
+                format!("--balance natural --freeze=all; evaluated with {described}")
+            );
+        }
     }
 
     #[test]
@@ -298,7 +338,7 @@ mod tests {
         }
         let message = Arm::named("natural+warm", &[]).expect_err("no arm").to_string();
         assert!(
-            message.contains("+frozen, +probe, +cosine, +fine-tuned, +prior"),
+            message.contains("+frozen, +probe, +cosine, +fine-tuned, +prior, +tta"),
             "{message}"
         );
     }
