@@ -141,13 +141,11 @@ def of_steps(data, times, epochs=1):
 
 def run(options, network, data, arm, body, seed):
     """One line of results."""
-    first = next(other.name for other in ARMS if (other.train, other.epochs) == (arm.train, arm.epochs))
-    out = models(options, seed) / f"{network}-{data.name}-{first}-{body}"
+    first, out = folders(options, network, data, arm, body, seed)
     arguments = training(options, network, data, arm, body, seed)
     with Server(options, data, seed) as server:
-        seconds = train(options, server, out, arguments)
+        seconds = train(options, server, first, arguments)
         if arm.then:
-            first, out = out, out.with_name(f"{out.name}-{arm.name}")
             then = f"{arm.then} {of_steps(data, data.views)} --seed {seed}"
             seconds += train(options, server, out, ["--load", first, *shlex.split(then)])
         printed = client(options, "evaluate", "--server", server.address, "--split", data.split, "--json", *arm.evaluate.split(), out)
@@ -164,13 +162,25 @@ def run(options, network, data, arm, body, seed):
 
 def train(options, server, out, arguments):
     """Seconds that the run `out` takes, or took if it is there already."""
-    note = out.with_suffix(".seconds")
+    note = seconds_of(out)
     if not note.exists():
         shutil.rmtree(out, ignore_errors=True)
         began = time.monotonic()
         client(options, "train", "--server", server.address, *arguments, "--out", out)
         note.write_text(str(time.monotonic() - began))
     return float(note.read_text())
+
+
+def seconds_of(out):
+    """The file with the seconds of the run `out`, written at its end."""
+    return out.with_suffix(".seconds")
+
+
+def folders(options, network, data, arm, body, seed):
+    """Of the runs of the arm's first stage, which arms share if they train alike, and of its last."""
+    like = next(other.name for other in ARMS if (other.train, other.epochs) == (arm.train, arm.epochs))
+    first = models(options, seed) / f"{network}-{data.name}-{like}-{body}"
+    return first, first.with_name(f"{first.name}-{arm.name}") if arm.then else first
 
 
 def models(options, seed):
@@ -240,7 +250,7 @@ def add_options(parser):
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, help="instead of those of each data set")
     parser.add_argument("--size", type=int, help="height and width of the images, a multiple of 32, instead of those of each data set")
-    parser.add_argument("--minutes", type=float, default=60, help="no run begins later than this")
+    parser.add_argument("--minutes", type=float, default=60, help="no training begins later than this")
     parser.add_argument("--table", action="store_true", help="only print the table of the finished runs")
 
 
@@ -255,7 +265,10 @@ def every_run(options, run, label=lambda arm: arm.name):
         for data in datas:
             done = {key(line) for line in finished(options, data)}
             for network, body, arm in itertools.product(options.networks.split(","), bodies, arms):
-                if options.table or time.monotonic() > end or (network, label(arm), body, seed, data.steps, data.size) in done:
+                if options.table or (network, label(arm), body, seed, data.steps, data.size) in done:
+                    continue
+                is_trained = seconds_of(folders(options, network, data, arm, body, seed)[1]).exists()
+                if time.monotonic() > end and not is_trained:
                     continue
                 line = run(network, data, arm, body, seed)
                 with open(options.runs / f"{data.name}.jsonl", "a") as file:
