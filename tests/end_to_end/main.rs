@@ -29,5 +29,6 @@ mod terminal;
 mod training;
 mod transfer;
 mod tta;
+mod tune;
 mod unix_socket;
 mod wire;
