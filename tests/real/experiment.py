@@ -173,7 +173,7 @@ def train(options, server, out, arguments):
 
 def seconds_of(out):
     """The file with the seconds of the run `out`, written at its end."""
-    return out.with_suffix(".seconds")
+    return out.with_name(f"{out.name}.seconds")
 
 
 def folders(options, network, data, arm, body, seed):
