@@ -4,7 +4,7 @@ use equibatch_harness::process::{arguments, client, text};
 use equibatch_training::program::import;
 use std::{collections::BTreeMap, fs};
 
-use super::setup::Setup;
+use super::setup::{Setup, evaluated_model};
 
 #[test]
 fn an_exported_run_predicts_and_evaluates_as_the_run() {
@@ -63,15 +63,7 @@ fn an_exported_run_predicts_and_evaluates_as_the_run() {
 
     let evaluated = |arguments: &[&str]| {
         let output = setup.output("evaluate", &[&["--json"], arguments].concat());
-        assert!(output.status.success(), "{output:?}");
-        let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        let model = figures["models"]
-            .as_object()
-            .unwrap()
-            .values()
-            .next()
-            .unwrap()
-            .clone();
+        let model = evaluated_model(&output);
         (model["images"].clone(), model["loss"].as_f64().unwrap())
     };
     let (images_of_run, loss_of_run) = evaluated(&[run]);
@@ -100,15 +92,7 @@ fn a_temperature_and_a_threshold_are_fitted_to_validation_images() {
     );
     let evaluated = |arguments: &[&str]| {
         let output = setup.output("evaluate", &[&["--json"], arguments].concat());
-        assert!(output.status.success(), "{output:?}");
-        let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        figures["models"]
-            .as_object()
-            .unwrap()
-            .values()
-            .next()
-            .unwrap()
-            .clone()
+        evaluated_model(&output)
     };
     let (plain, of_run) = (evaluated(&[run]), evaluated(&[&fitted[..], &[run]].concat()));
     let of_export = evaluated(&["--model", &exported]);

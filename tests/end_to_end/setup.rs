@@ -115,3 +115,11 @@ pub(crate) fn assert_same_run(one: &Path, other: &Path) {
         assert!(one == other, "{file} differs");
     }
 }
+
+/// The only model in what `client evaluate --json` has printed.
+pub(crate) fn evaluated_model(output: &Output) -> serde_json::Value {
+    assert!(output.status.success(), "{output:?}");
+    let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let models = figures["models"].as_object().unwrap();
+    models.values().next().unwrap().clone()
+}

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use equibatch_harness::process::{ServerProcess, arguments, client, text};
 use serde_json::Value;
 
-use super::compare::images_with_test;
+use super::{compare::images_with_test, setup::evaluated_model};
 
 fn tune(server: &str, out: &Path, more: &[&str]) -> std::process::Output {
     let usual = "tune --arch resnet18@4 --size 32 --batch-size 8 --epochs 1 --threads 1 --recipe flip --seed 5 --server";
@@ -51,15 +51,7 @@ fn tuning_leaves_the_run_of_the_best_arm_and_says_why() {
     let errors = |arguments: &[&str]| -> Value {
         let usual = arguments_of_evaluate(&server.address);
         let output = client(&[&usual[..], arguments].concat());
-        let evaluated: Value = serde_json::from_slice(&output.stdout).unwrap();
-        let model = evaluated["models"]
-            .as_object()
-            .unwrap()
-            .values()
-            .next()
-            .unwrap()
-            .clone();
-        model["confusion_matrix"].clone()
+        evaluated_model(&output)["confusion_matrix"].clone()
     };
     let (run, model) = (out.join("natural-5-all"), out.join("model.onnx"));
     let prior = ["--prior", "uniform"];

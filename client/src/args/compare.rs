@@ -17,9 +17,9 @@ pub struct Compare {
     /// oversample, undersample, power:X, effective:BETA), weighted (natural with --class-weights inverse; also weighted:effective:BETA), adjusted
     /// (natural with --logit-adjust 1; also adjusted:TAU), deferred (natural, then oversample; also deferred:FRACTION), crt, lws or tau-norm (built-in
     /// experiments), a name of --arm, or an experiment file (FILE.toml). +frozen adds --freeze=all, +probe --freeze=all --head-steps auto, +cosine
-    /// --head cosine:10, and +fine-tuned --unfreeze --freeze-norms --max-lr ..1e-3. +prior and +tta evaluate the same models as `client evaluate` with --prior uniform
-    /// and --tta, without training them again. The first arm is the baseline of the tests. All arms train for the same number of steps: images per epoch are those of the longest,
-    /// or --images-per-epoch.
+    /// --head cosine:10, and +fine-tuned --unfreeze --freeze-norms --max-lr ..1e-3. +prior and +tta evaluate the same models as
+    /// `client evaluate` with --prior uniform and --tta, without training them again. The first arm is the baseline of the tests. All arms train for
+    /// the same number of steps: images per epoch are those of the longest, or --images-per-epoch.
     #[arg(
         long,
         value_name = "ARM,...",

@@ -21,7 +21,6 @@ use crate::{
         pixels::picture,
         predict::Predictor,
         predictions::Predictions,
-        prior::Prior,
         run::RunFolder,
         tta,
     },
@@ -37,26 +36,10 @@ pub(super) fn is_evaluated(run: &Path) -> bool {
     files.any(|file| file.file_name().to_string_lossy().starts_with(OUTCOMES))
 }
 
-/// How the models of an arm are evaluated, as by the options of `client evaluate`.
-struct Evaluated<'a> {
-    prior: Option<&'a Prior>,
-    is_tta: bool,
-}
-
-impl<'a> Evaluated<'a> {
-    /// What is stored for `arm`: a prior can be added to logits later, but not to averages over views of an image.
-    fn of(arm: &'a Arm) -> Self {
-        Self {
-            prior: arm.prior.as_ref().filter(|_| arm.is_tta),
-            is_tta: arm.is_tta,
-        }
-    }
-}
-
 impl Study<'_> {
     /// The predictions of the model of `run` for an arm, which are stored; none if the round has no images to evaluate on.
     pub(super) fn evaluate(&self, arm: &Arm, round: Round, run: &Path) -> Result<Predictions> {
-        let stored = Evaluated::of(arm);
+        let stored = stored(arm);
         let path = self.outcomes(run, &stored);
         let mut predictions = match fs::read(&path) {
             Ok(bytes) => Predictions::from_bytes(&bytes, &path)?,
@@ -71,12 +54,16 @@ impl Study<'_> {
                 predictions
             }
         };
-        predictions.add_offsets(&offsets(arm, &stored, run)?);
+        if let Some(prior) = arm.prior.as_ref().filter(|_| stored.prior.is_none()) {
+            let (_, config) = RunFolder::open(run)?;
+            let (offsets, _) = prior.offsets(&config.classes, &config.class_shares, 1.0)?;
+            predictions.add_offsets(&offsets);
+        }
         Ok(predictions)
     }
 
-    /// The file of the predictions of the model of `run`.
-    fn outcomes(&self, run: &Path, stored: &Evaluated<'_>) -> PathBuf {
+    /// The file of the predictions of the model of `run` for an arm as [`stored`].
+    fn outcomes(&self, run: &Path, stored: &Arm) -> PathBuf {
         let tta = if stored.is_tta { "-tta" } else { "" };
         let prior = if stored.prior.is_some() { "-prior" } else { "" };
         run.join(format!("{OUTCOMES}{}{tta}{prior}.safetensors", self.split))
@@ -93,18 +80,12 @@ impl Study<'_> {
         )
     }
 
-    /// The predictions of the model of `run` on a split of its dataset; `each` receives every image.
-    fn predict(
-        &self,
-        run: &Path,
-        split: Split,
-        evaluated: &Evaluated<'_>,
-        each: OnSample<'_>,
-    ) -> Result<Predictions> {
+    /// The predictions of the model of `run` on a split of its dataset, as its arm says; `each` receives every image.
+    fn predict(&self, run: &Path, split: Split, arm: &Arm, each: OnSample<'_>) -> Result<Predictions> {
         let (run, config) = RunFolder::open(run)?;
         let options = session_options(&self.base.execution);
         let mut predictor = Predictor::open(&self.trainer.context.runtime, &run.model_path(), &options)?;
-        if let Some(prior) = evaluated.prior {
+        if let Some(prior) = &arm.prior {
             predictor.adjust(prior, 1.0)?;
         }
         let card = predictor.card().clone();
@@ -115,11 +96,9 @@ impl Study<'_> {
             preprocessing: &card.preprocessing,
             classes: &card.classes,
         };
-        let (servers, model) = (
-            &self.trainer.context.servers,
-            ("the model", predictor.classifier()),
-        );
-        let evaluation = match evaluated.is_tta {
+        let servers = &self.trainer.context.servers;
+        let model = ("the model", predictor.classifier());
+        let evaluation = match arm.is_tta {
             true => tta::evaluate(servers, model, &subject, (None, &card.recipe), each)?,
             false => evaluate_each(servers, model, &subject, each)?,
         };
@@ -135,11 +114,7 @@ impl Study<'_> {
         for (arm, Outcome { round, run, .. }) in arms {
             let (_, config) = RunFolder::open(run)?;
             let is_first = holdout.arms.is_empty();
-            let evaluated = Evaluated {
-                prior: arm.prior.as_ref(),
-                is_tta: arm.is_tta,
-            };
-            let predictions = self.predict(run, Split::Test, &evaluated, &mut |seen| {
+            let predictions = self.predict(run, Split::Test, arm, &mut |seen| {
                 if is_first {
                     holdout.images.push(HoldoutImage {
                         path: String::new(),
@@ -165,11 +140,10 @@ impl Study<'_> {
     }
 }
 
-/// What an arm adds to the stored logits of the model of `run`, by class; empty if nothing.
-fn offsets(arm: &Arm, stored: &Evaluated<'_>, run: &Path) -> Result<Vec<f32>> {
-    let Some(prior) = arm.prior.as_ref().filter(|_| stored.prior.is_none()) else {
-        return Ok(vec![]);
-    };
-    let (_, config) = RunFolder::open(run)?;
-    Ok(prior.offsets(&config.classes, &config.class_shares, 1.0)?.0)
+/// The arm as its predictions are stored: without a prior, which can be added to logits later, but not to averages over views of an image.
+fn stored(arm: &Arm) -> Arm {
+    Arm {
+        prior: arm.prior.clone().filter(|_| arm.is_tta),
+        ..arm.clone()
+    }
 }

@@ -73,27 +73,22 @@ impl Arm {
         };
         for part in parts {
             match part {
-                PRIOR => {
-                    arm.prior = Some(Prior::Uniform);
-                    continue;
+                PRIOR => arm.prior = Some(Prior::Uniform),
+                TTA => arm.is_tta = true,
+                _ => {
+                    let added = ADDED.iter().find(|(name, _)| *name == part);
+                    let (_, flags) = added.ok_or_else(|| {
+                        let known = ADDED.iter().map(|(name, _)| *name);
+                        let known: Vec<&str> = known.chain([PRIOR, TTA]).collect();
+                        fail(format!(
+                            "`+{part}` is unknown; expected one of +{}",
+                            known.join(", +")
+                        ))
+                    })?;
+                    arm.training += &format!("+{part}");
+                    arm.flags.extend(flags.split(' ').map(str::to_owned));
                 }
-                TTA => {
-                    arm.is_tta = true;
-                    continue;
-                }
-                _ => {}
             }
-            let added = ADDED.iter().find(|(name, _)| *name == part);
-            let (_, flags) = added.ok_or_else(|| {
-                let known = ADDED.iter().map(|(name, _)| *name);
-                let known: Vec<&str> = known.chain([PRIOR, TTA]).collect();
-                fail(format!(
-                    "`+{part}` is unknown; expected one of +{}",
-                    known.join(", +")
-                ))
-            })?;
-            arm.training += &format!("+{part}");
-            arm.flags.extend(flags.split(' ').map(str::to_owned));
         }
         Ok(arm)
     }
